@@ -1,0 +1,54 @@
+/* Inside kernels/ only: what a backend provides. ops.c checks shapes, then calls through the table. */
+#ifndef LNG_KERNELS_BACKEND_H
+#define LNG_KERNELS_BACKEND_H
+
+#include "kernels/device.h"
+#include "kernels/ops.h"
+
+/* Without a kernel-side check: ops.c has done them all. */
+struct lng_op_table {
+#define LNG_OP(name)                                                                               \
+    enum lng_status (*name)(struct lng_device * device, const struct lng_##name##_args *args);
+#include "kernels/ops.def"
+#undef LNG_OP
+};
+
+/* Head of every backend's weight handle. */
+struct lng_weight {
+    struct lng_view master; /* [out, in] */
+    enum lng_dtype compute;
+    int flags;
+    size_t bytes;
+};
+
+struct lng_backend {
+    const char *name;
+    enum lng_dtype real;
+    struct lng_op_table ops;
+    enum lng_status (*open)(struct lng_device *device, const struct lng_device_options *options);
+    void (*close)(struct lng_device *device);
+    enum lng_status (*alloc)(struct lng_device *device, size_t bytes, void **memory);
+    void (*free)(struct lng_device *device, void *memory);
+    enum lng_status (*write)(struct lng_device *device, void *to, const void *from, size_t bytes);
+    enum lng_status (*read)(struct lng_device *device, void *to, const void *from, size_t bytes);
+    enum lng_status (*sync)(struct lng_device *device);
+    enum lng_dtype (*activation)(const struct lng_device *device, enum lng_dtype compute);
+    enum lng_status (*supports)(const struct lng_device *device, enum lng_dtype compute);
+    int64_t (*logit_rows)(const struct lng_device *device, int64_t vocabulary);
+    enum lng_status (*weight_prepare)(struct lng_device *device, struct lng_view master,
+                                      enum lng_dtype compute, int flags, struct lng_weight **weight);
+    enum lng_status (*weight_refresh)(struct lng_device *device, struct lng_weight *weight);
+    void (*weight_release)(struct lng_device *device, struct lng_weight *weight);
+};
+
+struct lng_device {
+    const struct lng_backend *backend;
+    int threads;
+    bool fast;
+    void *state; /* the backend's own */
+};
+
+/* Backends; device.c is the one place that lists them. */
+extern const struct lng_backend lng_backend_ref, lng_backend_ref64, lng_backend_cpu;
+
+#endif

@@ -1,0 +1,100 @@
+/* Devices: open by name, memory, copies, prepared weights.
+ *
+ * "cpu"   fast CPU path (default)         "ref"    plain C, double accumulation, one thread: the truth
+ * "ref64" ref with every real in double   "cuda"   a GPU, once that backend is built
+ * "auto"  cuda when present, else cpu
+ *
+ * Work on a device is asynchronous and in order; only lng_device_sync and lng_device_read wait.
+ * Pointers made by lng_device_alloc may be device memory: never dereference them above kernels/. */
+#ifndef LNG_KERNELS_DEVICE_H
+#define LNG_KERNELS_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/base/status.h"
+
+enum lng_dtype {
+    LNG_DTYPE_F32,
+    LNG_DTYPE_BF16,
+    LNG_DTYPE_I8,
+    LNG_DTYPE_I32,
+    LNG_DTYPE_F64, /* ref64 only */
+};
+
+size_t lng_dtype_size(enum lng_dtype dtype);
+const char *lng_dtype_name(enum lng_dtype dtype);
+
+/* A row-major matrix in device memory; borrowed, never owns. stride in elements, >= cols.
+ * data NULL means "absent" where an argument is optional. */
+struct lng_view {
+    void *data;
+    enum lng_dtype dtype;
+    int64_t rows, cols, stride;
+};
+
+static inline struct lng_view lng_view_make(void *data, enum lng_dtype dtype, int64_t rows,
+                                            int64_t cols)
+{
+    return (struct lng_view){data, dtype, rows, cols, cols};
+}
+/* Rows [first, first + count) and columns [first, first + count) of a view. */
+struct lng_view lng_view_rows(struct lng_view view, int64_t first, int64_t count);
+struct lng_view lng_view_cols(struct lng_view view, int64_t first, int64_t count);
+
+struct lng_device;
+
+struct lng_device_options {
+    int threads; /* CPU worker threads; 0 = one a core */
+    bool fast;   /* false = strict: fixed reduction order, no TF32, same bits on every run */
+};
+
+/* LNG_ERR_UNSUPPORTED with the list of known names when `name` is none of them.
+ * options NULL = defaults. The caller closes with lng_device_close. */
+LNG_MUST_CHECK enum lng_status lng_device_open(const char *name,
+                                               const struct lng_device_options *options,
+                                               struct lng_device **device);
+void lng_device_close(struct lng_device *device);
+
+const char *lng_device_name(const struct lng_device *device);
+int lng_device_threads(const struct lng_device *device);
+/* Dtype of statistics, parameters and gradients: F32, or F64 on ref64. */
+enum lng_dtype lng_device_real(const struct lng_device *device);
+/* Dtype in which activations are stored when computing in `compute` (F32 or BF16). */
+enum lng_dtype lng_device_activation(const struct lng_device *device, enum lng_dtype compute);
+/* LNG_OK when matrix products in `compute` are available on this machine, else why not. */
+LNG_MUST_CHECK enum lng_status lng_device_supports(const struct lng_device *device,
+                                                   enum lng_dtype compute);
+/* How many rows of logits to work on at once: bounds the [rows, V] scratch of loss and search. */
+int64_t lng_device_logit_rows(const struct lng_device *device, int64_t vocabulary);
+
+/* 256-byte aligned, zeroed. Released with lng_device_free (NULL is fine). */
+LNG_MUST_CHECK enum lng_status lng_device_alloc(struct lng_device *device, size_t bytes,
+                                                void **memory);
+void lng_device_free(struct lng_device *device, void *memory);
+/* host -> device (host memory may be reused on return), device -> host (waits). */
+LNG_MUST_CHECK enum lng_status lng_device_write(struct lng_device *device, void *to,
+                                                const void *from, size_t bytes);
+LNG_MUST_CHECK enum lng_status lng_device_read(struct lng_device *device, void *to,
+                                               const void *from, size_t bytes);
+LNG_MUST_CHECK enum lng_status lng_device_sync(struct lng_device *device);
+
+/* A weight matrix W [out, in] as the device wants it for products: cast, packed, or just a pointer.
+ * The master view (f32; f64 on ref64) stays the caller's and must outlive the handle. */
+struct lng_weight;
+enum lng_weight_flags {
+    LNG_WEIGHT_INFERENCE = 0,
+    LNG_WEIGHT_BACKWARD = 1, /* lng_linear_bwd will be called with it */
+};
+LNG_MUST_CHECK enum lng_status lng_weight_prepare(struct lng_device *device, struct lng_view master,
+                                                  enum lng_dtype compute, int flags,
+                                                  struct lng_weight **weight);
+/* After the master changed (an optimiser step). Reuses its memory. */
+LNG_MUST_CHECK enum lng_status lng_weight_refresh(struct lng_device *device,
+                                                  struct lng_weight *weight);
+void lng_weight_release(struct lng_device *device, struct lng_weight *weight);
+/* Bytes held beside the master. */
+size_t lng_weight_bytes(const struct lng_weight *weight);
+
+#endif
