@@ -1,0 +1,168 @@
+/* A Transformer on a device: parameters, gradients, and what can be asked of it.
+ *
+ * Sequences are packed: the ids of all sentences laid end to end, offsets [count + 1] say where each
+ * starts. Nothing is padded, and no sentence sees another. Host code never touches device memory. */
+#ifndef LNG_HOST_MODEL_MODEL_H
+#define LNG_HOST_MODEL_MODEL_H
+
+#include "host/model/hparams.h"
+#include "host/model/params.h"
+
+/* Packed sentences in host memory; borrowed for the call. Source ids end with the source EOS where the
+ * model has one; target ids end with EOS (the decoder's shifted input is made inside). */
+struct lng_sequences {
+    const int32_t *ids;           /* [offsets[count]] */
+    const int32_t *offsets;       /* [count + 1] */
+    const uint32_t *sentence_ids; /* [count] for dropout; NULL = 0, 1, 2, ... */
+    int64_t count;
+};
+
+/* A parameter on the device. weight is set for matrices used in products. */
+struct lng_tensor {
+    struct lng_view value;    /* real */
+    struct lng_view gradient; /* real; data NULL without training */
+    struct lng_weight *weight;
+};
+
+struct lng_model {
+    struct lng_hparams hparams;
+    struct lng_params params;
+    struct lng_device *device; /* borrowed */
+    enum lng_dtype compute;    /* F32 or BF16 products */
+    enum lng_dtype activation; /* dtype of activations */
+    bool training;
+    void *values;              /* [params.total] real, owned */
+    void *gradients;           /* [params.total] real, owned; NULL without training */
+    struct lng_tensor *tensors; /* parallel to params.list, owned */
+    struct lng_view positions; /* sinusoid table [P, D] real; data NULL for learned positions */
+    void *position_memory;
+};
+
+/* Allocates parameters (zeros) on the device; gradients too when training. compute F32 or BF16.
+ * The caller releases with lng_model_release; the device must outlive the model. */
+LNG_MUST_CHECK enum lng_status lng_model_init(struct lng_model *model, struct lng_device *device,
+                                              const struct lng_hparams *hparams,
+                                              enum lng_dtype compute, bool training);
+void lng_model_release(struct lng_model *model);
+
+/* Random initialisation by Philox: the same values for a seed on every device. depth_scaled: layer l's
+ * matrices times 1 / sqrt(l + 1) (Zhang et al. 2019). */
+LNG_MUST_CHECK enum lng_status lng_model_randomize(struct lng_model *model, uint64_t seed,
+                                                   bool depth_scaled);
+
+/* Copies all parameters from / to host memory [params.total] of float. */
+LNG_MUST_CHECK enum lng_status lng_model_set_values(struct lng_model *model, const float *values);
+LNG_MUST_CHECK enum lng_status lng_model_get_values(const struct lng_model *model, float *values);
+
+/* After parameters changed in device memory: repacks the weights. set_values and randomize do it. */
+LNG_MUST_CHECK enum lng_status lng_model_refresh(struct lng_model *model);
+
+/* The tensor, or NULL when the model has none. Borrowed. */
+struct lng_tensor *lng_model_tensor(const struct lng_model *model, enum lng_param_id id, int layer);
+
+/* Makes positions 0 .. count - 1 available (sinusoids grow; a learned table clamps to its last row). */
+LNG_MUST_CHECK enum lng_status lng_model_reserve_positions(struct lng_model *model, int64_t count);
+
+/* ---- memory of a batch ------------------------------------------------------------------------ */
+
+/* The largest batch a workspace must hold. */
+struct lng_batch_limits {
+    int64_t source_rows, target_rows; /* tokens, EOS included */
+    int64_t sentences;
+    bool backward;  /* keep what the backward pass needs */
+    bool recompute; /* keep only layer inputs and recompute the rest in the backward pass */
+};
+struct lng_workspace;
+/* Bytes on the device for such a batch, from a dry run of the code that lays it out. */
+size_t lng_workspace_plan(const struct lng_model *model, const struct lng_batch_limits *limits);
+LNG_MUST_CHECK enum lng_status lng_workspace_open(const struct lng_model *model,
+                                                  const struct lng_batch_limits *limits,
+                                                  struct lng_workspace **workspace);
+void lng_workspace_close(struct lng_workspace *workspace);
+
+/* ---- training --------------------------------------------------------------------------------- */
+
+struct lng_regularization {
+    double dropout;           /* residual: output of every sub-layer, and the embedded input */
+    double embedding_dropout; /* of the embedded input; < 0 = same as dropout */
+    double attention_dropout; /* attention probabilities */
+    double ffn_dropout;       /* after the FFN activation */
+    double source_word_dropout, target_word_dropout; /* whole embeddings */
+    double label_smoothing;
+    enum lng_smoothing smoothing_kind;
+    uint64_t seed;
+    uint32_t update; /* number of the optimiser step: fresh masks each time */
+};
+
+struct lng_loss_sums {
+    double loss;     /* label-smoothed, summed over target tokens */
+    double nll;      /* -log p(target), summed */
+    double correct;  /* arg-max hits */
+    double tokens;   /* target tokens, EOS included */
+};
+
+/* Forward and backward of one packed batch; gradients of the summed loss are added to model->gradients
+ * (zero them with lng_model_zero_gradients). sums may be NULL; else it is written (waits for the device). */
+LNG_MUST_CHECK enum lng_status lng_model_train(struct lng_model *model, struct lng_workspace *workspace,
+                                               const struct lng_sequences *source,
+                                               const struct lng_sequences *target,
+                                               const struct lng_regularization *regularization,
+                                               struct lng_loss_sums *sums);
+LNG_MUST_CHECK enum lng_status lng_model_zero_gradients(struct lng_model *model);
+
+/* ---- teacher-forced scoring ------------------------------------------------------------------- */
+
+/* token_logprob [target rows] in host memory, may be NULL; no dropout, no smoothing. */
+LNG_MUST_CHECK enum lng_status lng_model_score(struct lng_model *model, struct lng_workspace *workspace,
+                                               const struct lng_sequences *source,
+                                               const struct lng_sequences *target,
+                                               float *token_logprob, struct lng_loss_sums *sums);
+
+/* Full logits [target rows, V] as f32 in host memory, for tests and comparisons. */
+LNG_MUST_CHECK enum lng_status lng_model_logits(struct lng_model *model, struct lng_workspace *workspace,
+                                                const struct lng_sequences *source,
+                                                const struct lng_sequences *target, float *logits);
+
+/* ---- decoding, one step at a time ------------------------------------------------------------- */
+
+/* Encoder output [source rows, D] of a batch (device, valid until the workspace is used again). */
+LNG_MUST_CHECK enum lng_status lng_model_encode(struct lng_model *model, struct lng_workspace *workspace,
+                                                const struct lng_sequences *source,
+                                                struct lng_view *encoded);
+
+/* Caches of one decoder layer, made and owned by the caller (dtype: model->activation). */
+struct lng_layer_cache {
+    struct lng_view self_k, self_v; /* [capacity in time * slots, D]; row s * slots + slot */
+    struct lng_view cross;          /* [rows, 2 D]: keys, then values, of source tokens */
+};
+
+/* Projects encoder rows [n, D] to keys and values of every layer: caches[l].cross rows
+ * [first_row, first_row + n). Done once per sentence; shared by its whole beam. */
+LNG_MUST_CHECK enum lng_status lng_decoder_project_source(struct lng_model *model,
+                                                          struct lng_view encoded,
+                                                          const struct lng_layer_cache *caches,
+                                                          int64_t first_row);
+
+/* All arrays are device memory [rows] unless said otherwise. */
+struct lng_decoder_step_args {
+    int64_t rows;             /* live hypotheses R */
+    const int32_t *ids;       /* previous token; -1 = zero embedding */
+    const int32_t *positions; /* time t of the hypothesis, from 0, plus hparams.position_offset */
+    const int32_t *self_count; /* t + 1 */
+    const int32_t *ancestor;  /* [rows, ancestor_stride]: slot of key s; [r][t] is where the new key goes */
+    int64_t ancestor_stride, slots;
+    const int32_t *cross_start, *cross_count; /* rows of the sentence in the cross caches */
+    const struct lng_layer_cache *caches;     /* [decoder_layers], host array */
+    float *cross_weights;     /* NULL, or device [rows, weights_stride]: attention to the source, mean over */
+    int64_t weights_stride;   /* heads [first_head, first_head + head_count) of layer alignment_layer */
+    int64_t alignment_layer, first_head, head_count;
+    struct lng_view logits;   /* [rows, V] activation, written */
+};
+struct lng_step_scratch;
+LNG_MUST_CHECK enum lng_status lng_step_scratch_open(const struct lng_model *model, int64_t max_rows,
+                                                     struct lng_step_scratch **scratch);
+void lng_step_scratch_close(struct lng_step_scratch *scratch);
+LNG_MUST_CHECK enum lng_status lng_decoder_step(struct lng_model *model, struct lng_step_scratch *scratch,
+                                                const struct lng_decoder_step_args *args);
+
+#endif
