@@ -45,14 +45,17 @@ const char *lng_status_text(enum lng_status status);
 
 #define LNG_FAIL_IF(condition, code, ...)                                                          \
     do {                                                                                           \
-        if (condition)                                                                             \
-            return lng_fail((code), __VA_ARGS__);                                                  \
+        if (condition) {                                                                           \
+            (void)lng_fail((code), __VA_ARGS__);                                                   \
+            return (code); /* not lng_fail's: the compiler sees that it is no LNG_OK */            \
+        }                                                                                          \
     } while (0)
 
 #define LNG_GOTO_FAIL_IF(condition, code, ...)                                                     \
     do {                                                                                           \
         if (condition) {                                                                           \
-            status = lng_fail((code), __VA_ARGS__);                                                \
+            (void)lng_fail((code), __VA_ARGS__);                                                   \
+            status = (code);                                                                       \
             goto fail;                                                                             \
         }                                                                                          \
     } while (0)
