@@ -7,8 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A header keeps the size; 64 bytes so that what follows stays 64-byte aligned. */
-enum { HEADER_BYTES = 64 };
+enum {
+    ALIGNMENT = 64,
+    /* From here on calloc takes fresh zero pages from the system: nothing is touched before its use. */
+    LARGE_BYTES = 1 << 18,
+};
+
+/* Lies right before what the caller gets. */
+struct header {
+    void *block; /* as the C library gave it */
+    size_t bytes;
+};
+
+/* Under AddressSanitizer every block ends where its redzone begins: the large path leaves a gap. */
+#if defined(__SANITIZE_ADDRESS__)
+#define EXACT_END 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EXACT_END 1
+#endif
+#endif
+#ifndef EXACT_END
+#define EXACT_END 0
+#endif
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct lng_mem_stats stats;
@@ -45,15 +66,33 @@ static void *refuse(size_t count, size_t size)
     (void)lng_fail(LNG_ERR_MEMORY,
                    "no memory for %zu x %zu bytes (%zu bytes in use): use a smaller batch, or give "
                    "the process more memory",
-                   count, size, stats.bytes_live);
+                   count, size, lng_mem_get_stats().bytes_live);
     return NULL;
 }
 
-static size_t size_of(const void *memory)
+static struct header *header_of(void *memory)
 {
-    size_t size;
-    memcpy(&size, (const char *)memory - HEADER_BYTES, sizeof size);
-    return size;
+    return (struct header *)((char *)memory - sizeof(struct header));
+}
+
+/* Zeroed memory of bytes + ALIGNMENT, and where in it the caller's part begins. */
+static void *get_block(size_t bytes, char **memory)
+{
+    void *block = NULL;
+    if (bytes >= LARGE_BYTES && !EXACT_END) {
+        block = calloc(1, bytes + ALIGNMENT);
+        if (block != NULL) {
+            /* calloc aligns to 16 at least, so 64 bytes hold the header and the gap. */
+            uintptr_t first = (uintptr_t)block + sizeof(struct header);
+            *memory = (char *)block + sizeof(struct header) + (-first & (ALIGNMENT - 1));
+        }
+    } else if (posix_memalign(&block, ALIGNMENT, bytes + ALIGNMENT) == 0) {
+        memset(block, 0, bytes + ALIGNMENT);
+        *memory = (char *)block + ALIGNMENT;
+    } else {
+        block = NULL;
+    }
+    return block;
 }
 
 void *lng_alloc(size_t count, size_t size)
@@ -63,14 +102,14 @@ void *lng_alloc(size_t count, size_t size)
         return refuse(count, size);
     if (!account(bytes, 0, 1))
         return refuse(count, size);
-    void *block = NULL;
-    if (posix_memalign(&block, HEADER_BYTES, bytes + HEADER_BYTES) != 0) {
+    char *memory = NULL;
+    void *block = get_block(bytes, &memory);
+    if (block == NULL) {
         account(0, bytes, -1);
         return refuse(count, size);
     }
-    memset(block, 0, bytes + HEADER_BYTES);
-    memcpy(block, &bytes, sizeof bytes);
-    return (char *)block + HEADER_BYTES;
+    *header_of(memory) = (struct header){block, bytes};
+    return memory;
 }
 
 void *lng_realloc(void *old, size_t count, size_t size)
@@ -80,7 +119,7 @@ void *lng_realloc(void *old, size_t count, size_t size)
     void *fresh = lng_alloc(count, size);
     if (fresh == NULL)
         return NULL;
-    size_t old_bytes = size_of(old), new_bytes = count * size;
+    size_t old_bytes = header_of(old)->bytes, new_bytes = count * size;
     memcpy(fresh, old, old_bytes < new_bytes ? old_bytes : new_bytes);
     lng_free(old);
     return fresh;
@@ -120,8 +159,9 @@ void lng_free(void *memory)
 {
     if (memory == NULL)
         return;
-    account(0, size_of(memory), -1);
-    free((char *)memory - HEADER_BYTES);
+    struct header *header = header_of(memory);
+    account(0, header->bytes, -1);
+    free(header->block);
 }
 
 enum lng_status lng_grow(void *array_pointer, size_t *capacity, size_t needed, size_t element_size)
