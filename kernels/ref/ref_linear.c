@@ -158,7 +158,6 @@ enum lng_status REF(linear_bwd)(struct lng_device *device, const struct lng_line
     double *d_pre = load_matrix(&args->d_y, args->weight->compute, NULL);
     if (d_pre == NULL)
         return LNG_ERR_MEMORY;
-    /* The weight's gradient first: d_x may be x. */
     if (args->d_weight.data != NULL)
         status = weight_gradient(args, d_pre);
     if (status == LNG_OK && args->d_x.data != NULL)

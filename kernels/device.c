@@ -1,0 +1,223 @@
+/* The device registry and the device-independent part of memory, copies and weights. */
+#include <string.h>
+
+#include "host/base/mem.h"
+#include "kernels/backend.h"
+
+/* In the order in which "auto" would rather have them; those after `automatic` are never chosen by it. */
+static const struct {
+    const struct lng_backend *backend;
+    bool automatic;
+} registry[] = {
+    {&lng_backend_cpu, true},
+    {&lng_backend_ref, false},
+    {&lng_backend_ref64, false},
+};
+static const char KNOWN_NAMES[] = "auto, cpu, cuda, ref, ref64";
+
+enum { BACKENDS = sizeof registry / sizeof registry[0], MAX_THREADS = 1024 };
+
+size_t lng_dtype_size(enum lng_dtype dtype)
+{
+    switch (dtype) {
+    case LNG_DTYPE_F32:
+    case LNG_DTYPE_I32:
+        return 4;
+    case LNG_DTYPE_BF16:
+        return 2;
+    case LNG_DTYPE_I8:
+        return 1;
+    case LNG_DTYPE_F64:
+        return 8;
+    }
+    return 0;
+}
+
+const char *lng_dtype_name(enum lng_dtype dtype)
+{
+    switch (dtype) {
+    case LNG_DTYPE_F32:
+        return "f32";
+    case LNG_DTYPE_BF16:
+        return "bf16";
+    case LNG_DTYPE_I8:
+        return "int8";
+    case LNG_DTYPE_I32:
+        return "int32";
+    case LNG_DTYPE_F64:
+        return "f64";
+    }
+    return "unknown type";
+}
+
+struct lng_view lng_view_rows(struct lng_view view, int64_t first, int64_t count)
+{
+    if (view.data != NULL)
+        view.data = (char *)view.data + first * view.stride * (int64_t)lng_dtype_size(view.dtype);
+    view.rows = count;
+    return view;
+}
+
+struct lng_view lng_view_cols(struct lng_view view, int64_t first, int64_t count)
+{
+    if (view.data != NULL)
+        view.data = (char *)view.data + first * (int64_t)lng_dtype_size(view.dtype);
+    view.cols = count;
+    return view;
+}
+
+static enum lng_status find_backend(const char *name, const struct lng_backend **backend)
+{
+    bool automatic = name == NULL || strcmp(name, "auto") == 0;
+    for (int i = 0; i < BACKENDS; i++) {
+        if (automatic ? registry[i].automatic : strcmp(name, registry[i].backend->name) == 0) {
+            *backend = registry[i].backend;
+            return LNG_OK;
+        }
+    }
+    LNG_FAIL_IF(name != NULL && strcmp(name, "cuda") == 0, LNG_ERR_UNSUPPORTED,
+                "this build has no CUDA backend; use device \"cpu\" or \"auto\"");
+    return lng_fail(LNG_ERR_UNSUPPORTED, "unknown device \"%.64s\", expected one of: %s", name,
+                    KNOWN_NAMES);
+}
+
+/* A hole in the table would be a crash much later. */
+static enum lng_status check_complete(const struct lng_backend *backend)
+{
+#define LNG_OP(op)                                         \
+    LNG_FAIL_IF(backend->ops.op == NULL, LNG_ERR_INTERNAL, \
+                "device %s has no implementation of operation " #op, backend->name);
+#include "kernels/ops.def"
+#undef LNG_OP
+    return LNG_OK;
+}
+
+enum lng_status lng_device_open(const char *name, const struct lng_device_options *options,
+                                struct lng_device **device)
+{
+    static const struct lng_device_options defaults = {0};
+    const struct lng_backend *backend;
+    if (options == NULL)
+        options = &defaults;
+    LNG_FAIL_IF(options->threads < 0 || options->threads > MAX_THREADS, LNG_ERR_RANGE,
+                "device threads: expected 0 (one a core) to %d, found %d", MAX_THREADS,
+                options->threads);
+    LNG_TRY(find_backend(name, &backend));
+    LNG_TRY(check_complete(backend));
+    struct lng_device *opened = lng_alloc(1, sizeof *opened);
+    if (opened == NULL)
+        return LNG_ERR_MEMORY;
+    *opened =
+        (struct lng_device){.backend = backend, .threads = options->threads, .fast = options->fast};
+    enum lng_status status = backend->open(opened, options);
+    if (status != LNG_OK) {
+        lng_free(opened);
+        return status;
+    }
+    *device = opened;
+    return LNG_OK;
+}
+
+void lng_device_close(struct lng_device *device)
+{
+    if (device == NULL)
+        return;
+    device->backend->close(device);
+    lng_free(device);
+}
+
+const char *lng_device_name(const struct lng_device *device)
+{
+    return device->backend->name;
+}
+
+int lng_device_threads(const struct lng_device *device)
+{
+    return device->threads;
+}
+
+enum lng_dtype lng_device_real(const struct lng_device *device)
+{
+    return device->backend->real;
+}
+
+enum lng_dtype lng_device_activation(const struct lng_device *device, enum lng_dtype compute)
+{
+    return device->backend->activation(device, compute);
+}
+
+enum lng_status lng_device_supports(const struct lng_device *device, enum lng_dtype compute)
+{
+    return device->backend->supports(device, compute);
+}
+
+int64_t lng_device_logit_rows(const struct lng_device *device, int64_t vocabulary)
+{
+    return device->backend->logit_rows(device, vocabulary);
+}
+
+enum lng_status lng_device_alloc(struct lng_device *device, size_t bytes, void **memory)
+{
+    return device->backend->alloc(device, bytes, memory);
+}
+
+void lng_device_free(struct lng_device *device, void *memory)
+{
+    if (memory != NULL)
+        device->backend->free(device, memory);
+}
+
+enum lng_status lng_device_write(struct lng_device *device, void *to, const void *from,
+                                 size_t bytes)
+{
+    LNG_FAIL_IF(bytes > 0 && (to == NULL || from == NULL), LNG_ERR_SHAPE,
+                "device write of %zu bytes: expected two addresses, found none", bytes);
+    return bytes == 0 ? LNG_OK : device->backend->write(device, to, from, bytes);
+}
+
+enum lng_status lng_device_read(struct lng_device *device, void *to, const void *from, size_t bytes)
+{
+    LNG_FAIL_IF(bytes > 0 && (to == NULL || from == NULL), LNG_ERR_SHAPE,
+                "device read of %zu bytes: expected two addresses, found none", bytes);
+    return bytes == 0 ? LNG_OK : device->backend->read(device, to, from, bytes);
+}
+
+enum lng_status lng_device_sync(struct lng_device *device)
+{
+    return device->backend->sync(device);
+}
+
+enum lng_status lng_weight_prepare(struct lng_device *device, struct lng_view master,
+                                   enum lng_dtype compute, int flags, struct lng_weight **weight)
+{
+    LNG_FAIL_IF(master.data == NULL || master.rows < 1 || master.cols < 1 ||
+                    master.stride < master.cols,
+                LNG_ERR_SHAPE,
+                "weight master: expected a matrix of at least 1 x 1, found %lld x %lld, stride "
+                "%lld%s",
+                (long long)master.rows, (long long)master.cols, (long long)master.stride,
+                master.data == NULL ? ", without data" : "");
+    LNG_FAIL_IF(master.dtype != device->backend->real, LNG_ERR_DTYPE,
+                "weight master: expected %s, found %s", lng_dtype_name(device->backend->real),
+                lng_dtype_name(master.dtype));
+    LNG_FAIL_IF(compute == LNG_DTYPE_I8 && (flags & LNG_WEIGHT_BACKWARD) != 0, LNG_ERR_UNSUPPORTED,
+                "weight: int8 products have no backward pass; train in f32 or bf16");
+    LNG_TRY(lng_device_supports(device, compute));
+    return device->backend->weight_prepare(device, master, compute, flags, weight);
+}
+
+enum lng_status lng_weight_refresh(struct lng_device *device, struct lng_weight *weight)
+{
+    return device->backend->weight_refresh(device, weight);
+}
+
+void lng_weight_release(struct lng_device *device, struct lng_weight *weight)
+{
+    if (weight != NULL)
+        device->backend->weight_release(device, weight);
+}
+
+size_t lng_weight_bytes(const struct lng_weight *weight)
+{
+    return weight->bytes;
+}
