@@ -4,7 +4,7 @@
 #include "host/base/mem.h"
 #include "kernels/backend.h"
 
-/* In the order in which "auto" would rather have them; those after `automatic` are never chosen by it. */
+/* In the order in which "auto" would rather have them; it takes none that is not `automatic`. */
 static const struct {
     const struct lng_backend *backend;
     bool automatic;
@@ -96,7 +96,7 @@ enum lng_status lng_device_open(const char *name, const struct lng_device_option
                                 struct lng_device **device)
 {
     static const struct lng_device_options defaults = {0};
-    const struct lng_backend *backend;
+    const struct lng_backend *backend = NULL;
     if (options == NULL)
         options = &defaults;
     LNG_FAIL_IF(options->threads < 0 || options->threads > MAX_THREADS, LNG_ERR_RANGE,
