@@ -10,7 +10,7 @@ ReportHook(POST_ALL)(struct criterion_global_stats *stats)
     FILE *file = path ? fopen(path, "a") : NULL;
     if (file == NULL)
         return;
-    fprintf(file, "%zu %zu %zu %zu\n", stats->tests_passed, stats->tests_failed, stats->tests_skipped,
-            stats->tests_crashed);
+    fprintf(file, "%zu %zu %zu %zu\n", stats->tests_passed, stats->tests_failed,
+            stats->tests_skipped, stats->tests_crashed);
     fclose(file);
 }
