@@ -360,13 +360,17 @@ class Corpus : public sentencepiece::SentenceIterator
   private:
     bool usable(const char *text, size_t length)
     {
-        const struct lng_slice trimmed = lng_text_trim({text, length});
-        uint64_t *reason = trimmed.length == 0                            ? &report_->empty
-                           : length > max_line_bytes_                     ? &report_->too_long
-                           : std::memchr(text, 0, length) != nullptr      ? &report_->with_nul
-                           : !lng_utf8_valid(text, length)                ? &report_->invalid_utf8
-                           : memmem(text, length, RESERVED, 3) != nullptr ? &report_->reserved
-                                                                          : nullptr;
+        uint64_t *reason = nullptr;
+        if (length > max_line_bytes_)
+            reason = &report_->too_long;
+        else if (length > 0 && std::memchr(text, 0, length) != nullptr)
+            reason = &report_->with_nul;
+        else if (!lng_utf8_valid(text, length))
+            reason = &report_->invalid_utf8;
+        else if (!lng_spm_line_has_text(text, length))
+            reason = &report_->empty;
+        else if (memmem(text, length, RESERVED, 3) != nullptr)
+            reason = &report_->reserved;
         if (reason != nullptr)
             ++*reason;
         return reason == nullptr;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <unicode/uchar.h>
+
 #include "host/base/text.h"
 
 static const char *const type_names[] = {"", "unigram", "bpe", "word", "char"};
@@ -66,6 +68,19 @@ static enum lng_status check_ids(const struct lng_spm_train_options *options)
     return LNG_OK;
 }
 
+/* Pieces that are there whatever the corpus says. */
+static enum lng_status check_room(const struct lng_spm_train_options *options)
+{
+    size_t fixed = options->user_defined_symbol_count + options->control_symbol_count +
+                   (options->byte_fallback ? 256 : 0) + (options->unk_id >= 0) +
+                   (options->eos_id >= 0) + (options->bos_id >= 0) + (options->pad_id >= 0);
+    LNG_FAIL_IF(fixed >= (size_t)options->vocab_size, LNG_ERR_RANGE,
+                "a vocabulary of %d pieces has no room beside %zu special ones%s: use a larger one",
+                options->vocab_size, fixed,
+                options->byte_fallback ? " (256 of them for byte fallback)" : "");
+    return LNG_OK;
+}
+
 static enum lng_status check_options(const struct lng_spm_train_options *options)
 {
     const struct {
@@ -83,10 +98,14 @@ static enum lng_status check_options(const struct lng_spm_train_options *options
         LNG_FAIL_IF(ranges[i].value < ranges[i].low || ranges[i].value > ranges[i].high,
                     LNG_ERR_RANGE, "%s is %d, expected %d to %d", ranges[i].name, ranges[i].value,
                     ranges[i].low, ranges[i].high);
-    LNG_FAIL_IF(!(options->character_coverage >= 0.9 && options->character_coverage <= 1.0),
-                LNG_ERR_RANGE, "character coverage %g, expected 0.9 to 1",
+    LNG_FAIL_IF(!(options->character_coverage >= 0.98 && options->character_coverage <= 1.0),
+                LNG_ERR_RANGE, "character coverage %g, expected 0.98 to 1",
                 options->character_coverage);
-    return check_ids(options);
+    LNG_FAIL_IF(options->input_sentence_size > 0 && options->input_sentence_size <= 100,
+                LNG_ERR_RANGE, "a training sample of %llu lines, expected 0 (all) or more than 100",
+                (unsigned long long)options->input_sentence_size);
+    LNG_TRY(check_ids(options));
+    return check_room(options);
 }
 
 /* The library splits lists at commas, with CSV quoting. */
@@ -195,4 +214,21 @@ enum lng_status lng_spm_train_arguments(const struct lng_spm_train_options *opti
     LNG_TRY(set_numbers(options, set, context));
     LNG_TRY(set_switches(options, set, context));
     return set_symbols(options, set, context);
+}
+
+bool lng_spm_line_has_text(const char *text, size_t length)
+{
+    const uint32_t kept = U_GC_L_MASK | U_GC_N_MASK | U_GC_P_MASK | U_GC_S_MASK;
+    while (length > 0) {
+        uint32_t code_point;
+        size_t size = lng_utf8_decode(text, length, &code_point);
+        /* U+2581 stands for a space, U+FFFD becomes one. */
+        if (code_point != 0x2581 && code_point != 0xFFFD && code_point <= UCHAR_MAX_VALUE &&
+            (U_GET_GC_MASK((UChar32)code_point) & kept) != 0 &&
+            !u_hasBinaryProperty((UChar32)code_point, UCHAR_DEFAULT_IGNORABLE_CODE_POINT))
+            return true;
+        text += size;
+        length -= size;
+    }
+    return false;
 }

@@ -13,14 +13,14 @@
 struct lng_spm_train_options {
     enum lng_spm_model_type model_type;
     int vocab_size;            /* pieces, the special ones included */
-    double character_coverage; /* (0.9, 1]: the share of characters that get a piece */
+    double character_coverage; /* 0.98 to 1: the share of characters that get a piece */
     bool byte_fallback;        /* unknown characters become <0xNN> pieces */
     bool split_digits;         /* each digit a piece of its own */
     bool split_by_unicode_script, split_by_whitespace, split_by_number;
     bool hard_vocab_limit; /* false: vocab_size is an upper bound (unigram) */
     bool shuffle_input;
     bool large_corpus;            /* 64-bit counts */
-    uint64_t input_sentence_size; /* train on a sample of this many lines; 0 = all */
+    uint64_t input_sentence_size; /* train on a sample of this many lines (> 100); 0 = all */
     uint32_t seed;                /* of that sample */
     int max_line_bytes;           /* longer lines are left out and counted */
     int max_piece_characters;
@@ -49,5 +49,9 @@ LNG_MUST_CHECK enum lng_status
 lng_spm_train_arguments(const struct lng_spm_train_options *options,
                         enum lng_status (*set)(void *context, const char *key, const char *value),
                         void *context);
+
+/* False for a line of nothing but white space, controls and marks that normalisation may delete: a corpus of only
+ * such lines ends the process inside the library. `text` is valid UTF-8. */
+bool lng_spm_line_has_text(const char *text, size_t length);
 
 #endif
