@@ -71,7 +71,8 @@ enum lng_status lng_hparams_check(const struct lng_hparams *h)
                 "attention heads must divide the model width: width %d, encoder heads %d, decoder "
                 "heads %d",
                 h->dim, h->encoder_heads, h->decoder_heads);
-    int widest = h->dim / (h->encoder_heads < h->decoder_heads ? h->encoder_heads : h->decoder_heads);
+    int widest =
+        h->dim / (h->encoder_heads < h->decoder_heads ? h->encoder_heads : h->decoder_heads);
     LNG_FAIL_IF(widest > 256, LNG_ERR_UNSUPPORTED,
                 "attention heads may be at most 256 wide, found %d: use more heads", widest);
     LNG_FAIL_IF(h->norm != LNG_NORM_LAYER && h->norm != LNG_NORM_RMS, LNG_ERR_RANGE,

@@ -33,20 +33,20 @@ struct lng_hparams {
     int32_t encoder_heads, decoder_heads; /* each divides dim */
     int32_t encoder_ffn, decoder_ffn;     /* F */
     enum lng_activation activation;
-    bool pre_norm;            /* norm before each sub-layer and once at the end of each stack */
-    enum lng_norm norm;       /* LAYER or RMS */
+    bool pre_norm;      /* norm before each sub-layer and once at the end of each stack */
+    enum lng_norm norm; /* LAYER or RMS */
     double norm_epsilon;
     enum lng_positions positions;
-    int32_t max_positions;    /* rows of a learned table; sinusoids grow on demand */
-    int32_t position_offset;  /* added to every position (fairseq and M2M-100: 2) */
-    bool scale_embedding;     /* multiply embeddings by sqrt(D) */
+    int32_t max_positions;   /* rows of a learned table; sinusoids grow on demand */
+    int32_t position_offset; /* added to every position (fairseq and M2M-100: 2) */
+    bool scale_embedding;    /* multiply embeddings by sqrt(D) */
     enum lng_tie tie;
     bool output_bias;
     enum lng_attention_score attention_score;
-    bool attention_scaled;    /* scores times 1/sqrt(A) */
-    int32_t eos, unk, pad;    /* target ids; -1 = none. The pad row stays zero. */
-    int32_t source_eos;       /* appended to every source; -1 = none */
-    int32_t decoder_start;    /* first decoder input; -1 = zero embedding (Marian) */
+    bool attention_scaled; /* scores times 1/sqrt(A) */
+    int32_t eos, unk, pad; /* target ids; -1 = none. The pad row stays zero. */
+    int32_t source_eos;    /* appended to every source; -1 = none */
+    int32_t decoder_start; /* first decoder input; -1 = zero embedding (Marian) */
 };
 
 /* A transformer-base-like default with vocabulary sizes 0: set them before use. */

@@ -89,7 +89,8 @@ void lng_model_release(struct lng_model *model)
 }
 
 /* Host floats -> device reals. */
-static enum lng_status write_reals(struct lng_device *device, void *to, const float *from, size_t count)
+static enum lng_status write_reals(struct lng_device *device, void *to, const float *from,
+                                   size_t count)
 {
     if (lng_device_real(device) == LNG_DTYPE_F32)
         return lng_device_write(device, to, from, count * sizeof *from);
@@ -117,7 +118,8 @@ enum lng_status lng_model_get_values(const struct lng_model *model, float *value
     double *wide = lng_alloc(count, sizeof *wide);
     if (wide == NULL)
         return LNG_ERR_MEMORY;
-    enum lng_status status = lng_device_read(model->device, wide, model->values, count * sizeof *wide);
+    enum lng_status status =
+        lng_device_read(model->device, wide, model->values, count * sizeof *wide);
     for (size_t i = 0; status == LNG_OK && i < count; i++)
         values[i] = (float)wide[i];
     lng_free(wide);
@@ -189,7 +191,8 @@ enum lng_status lng_model_randomize(struct lng_model *model, uint64_t seed, bool
 enum lng_status lng_model_reserve_positions(struct lng_model *model, int64_t count)
 {
     const struct lng_hparams *h = &model->hparams;
-    if (h->positions == LNG_POSITIONS_LEARNED || count + h->position_offset <= model->positions.rows)
+    if (h->positions == LNG_POSITIONS_LEARNED ||
+        count + h->position_offset <= model->positions.rows)
         return LNG_OK;
     int64_t rows = model->positions.rows > 0 ? model->positions.rows : FIRST_POSITIONS;
     while (rows < count + h->position_offset)
@@ -200,8 +203,7 @@ enum lng_status lng_model_reserve_positions(struct lng_model *model, int64_t cou
         return LNG_ERR_MEMORY;
     lng_positions_fill(table, rows, h->dim, h->positions);
     void *memory = NULL;
-    enum lng_status status =
-        lng_device_alloc(model->device, elements * real_size(model), &memory);
+    enum lng_status status = lng_device_alloc(model->device, elements * real_size(model), &memory);
     if (status == LNG_OK)
         status = write_reals(model->device, memory, table, elements);
     lng_free(table);
@@ -219,8 +221,8 @@ enum lng_status lng_model_zero_gradients(struct lng_model *model)
 {
     LNG_FAIL_IF(model->gradients == NULL, LNG_ERR_USAGE,
                 "this model was opened without training: it has no gradients");
-    return lng_fill(model->device,
-                    &(struct lng_fill_args){.y = lng_view_make(model->gradients,
-                                                               lng_device_real(model->device), 1,
-                                                               model->params.total)});
+    return lng_fill(
+        model->device,
+        &(struct lng_fill_args){.y = lng_view_make(model->gradients, lng_device_real(model->device),
+                                                   1, model->params.total)});
 }

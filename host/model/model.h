@@ -31,10 +31,10 @@ struct lng_model {
     enum lng_dtype compute;    /* F32 or BF16 products */
     enum lng_dtype activation; /* dtype of activations */
     bool training;
-    void *values;              /* [params.total] real, owned */
-    void *gradients;           /* [params.total] real, owned; NULL without training */
+    void *values;               /* [params.total] real, owned */
+    void *gradients;            /* [params.total] real, owned; NULL without training */
     struct lng_tensor *tensors; /* parallel to params.list, owned */
-    struct lng_view positions; /* sinusoid table [P, D] real; data NULL for learned positions */
+    struct lng_view positions;  /* sinusoid table [P, D] real; data NULL for learned positions */
     void *position_memory;
 };
 
@@ -95,38 +95,40 @@ struct lng_regularization {
 };
 
 struct lng_loss_sums {
-    double loss;     /* label-smoothed, summed over target tokens */
-    double nll;      /* -log p(target), summed */
-    double correct;  /* arg-max hits */
-    double tokens;   /* target tokens, EOS included */
+    double loss;    /* label-smoothed, summed over target tokens */
+    double nll;     /* -log p(target), summed */
+    double correct; /* arg-max hits */
+    double tokens;  /* target tokens, EOS included */
 };
 
 /* Forward and backward of one packed batch; gradients of the summed loss are added to model->gradients
  * (zero them with lng_model_zero_gradients). sums may be NULL; else it is written (waits for the device). */
-LNG_MUST_CHECK enum lng_status lng_model_train(struct lng_model *model, struct lng_workspace *workspace,
-                                               const struct lng_sequences *source,
-                                               const struct lng_sequences *target,
-                                               const struct lng_regularization *regularization,
-                                               struct lng_loss_sums *sums);
+LNG_MUST_CHECK enum lng_status
+lng_model_train(struct lng_model *model, struct lng_workspace *workspace,
+                const struct lng_sequences *source, const struct lng_sequences *target,
+                const struct lng_regularization *regularization, struct lng_loss_sums *sums);
 LNG_MUST_CHECK enum lng_status lng_model_zero_gradients(struct lng_model *model);
 
 /* ---- teacher-forced scoring ------------------------------------------------------------------- */
 
 /* token_logprob [target rows] in host memory, may be NULL; no dropout, no smoothing. */
-LNG_MUST_CHECK enum lng_status lng_model_score(struct lng_model *model, struct lng_workspace *workspace,
+LNG_MUST_CHECK enum lng_status lng_model_score(struct lng_model *model,
+                                               struct lng_workspace *workspace,
                                                const struct lng_sequences *source,
                                                const struct lng_sequences *target,
                                                float *token_logprob, struct lng_loss_sums *sums);
 
 /* Full logits [target rows, V] as f32 in host memory, for tests and comparisons. */
-LNG_MUST_CHECK enum lng_status lng_model_logits(struct lng_model *model, struct lng_workspace *workspace,
+LNG_MUST_CHECK enum lng_status lng_model_logits(struct lng_model *model,
+                                                struct lng_workspace *workspace,
                                                 const struct lng_sequences *source,
                                                 const struct lng_sequences *target, float *logits);
 
 /* ---- decoding, one step at a time ------------------------------------------------------------- */
 
 /* Encoder output [source rows, D] of a batch (device, valid until the workspace is used again). */
-LNG_MUST_CHECK enum lng_status lng_model_encode(struct lng_model *model, struct lng_workspace *workspace,
+LNG_MUST_CHECK enum lng_status lng_model_encode(struct lng_model *model,
+                                                struct lng_workspace *workspace,
                                                 const struct lng_sequences *source,
                                                 struct lng_view *encoded);
 
@@ -145,24 +147,29 @@ LNG_MUST_CHECK enum lng_status lng_decoder_project_source(struct lng_model *mode
 
 /* All arrays are device memory [rows] unless said otherwise. */
 struct lng_decoder_step_args {
-    int64_t rows;             /* live hypotheses R */
-    const int32_t *ids;       /* previous token; -1 = zero embedding */
-    const int32_t *positions; /* time t of the hypothesis, from 0, plus hparams.position_offset */
+    int64_t rows;              /* live hypotheses R */
+    const int32_t *ids;        /* previous token; -1 = zero embedding */
+    const int32_t *positions;  /* time t of the hypothesis, from 0, plus hparams.position_offset */
     const int32_t *self_count; /* t + 1 */
-    const int32_t *ancestor;  /* [rows, ancestor_stride]: slot of key s; [r][t] is where the new key goes */
+    const int32_t
+        *ancestor; /* [rows, ancestor_stride]: slot of key s; [r][t] is where the new key goes */
     int64_t ancestor_stride, slots;
     const int32_t *cross_start, *cross_count; /* rows of the sentence in the cross caches */
     const struct lng_layer_cache *caches;     /* [decoder_layers], host array */
-    float *cross_weights;     /* NULL, or device [rows, weights_stride]: attention to the source, mean over */
-    int64_t weights_stride;   /* heads [first_head, first_head + head_count) of layer alignment_layer */
+    float *
+        cross_weights; /* NULL, or device [rows, weights_stride]: attention to the source, mean over */
+    int64_t
+        weights_stride; /* heads [first_head, first_head + head_count) of layer alignment_layer */
     int64_t alignment_layer, first_head, head_count;
-    struct lng_view logits;   /* [rows, V] activation, written */
+    struct lng_view logits; /* [rows, V] activation, written */
 };
 struct lng_step_scratch;
-LNG_MUST_CHECK enum lng_status lng_step_scratch_open(const struct lng_model *model, int64_t max_rows,
+LNG_MUST_CHECK enum lng_status lng_step_scratch_open(const struct lng_model *model,
+                                                     int64_t max_rows,
                                                      struct lng_step_scratch **scratch);
 void lng_step_scratch_close(struct lng_step_scratch *scratch);
-LNG_MUST_CHECK enum lng_status lng_decoder_step(struct lng_model *model, struct lng_step_scratch *scratch,
+LNG_MUST_CHECK enum lng_status lng_decoder_step(struct lng_model *model,
+                                                struct lng_step_scratch *scratch,
                                                 const struct lng_decoder_step_args *args);
 
 #endif

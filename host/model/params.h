@@ -15,7 +15,7 @@ enum lng_param_id {
 };
 
 enum lng_param_init {
-    LNG_INIT_GLOROT,    /* uniform, bound sqrt(6 / (in + out)); a stacked projection counts each part alone */
+    LNG_INIT_GLOROT, /* uniform, bound sqrt(6 / (in + out)); a stacked projection counts each part alone */
     LNG_INIT_EMBEDDING, /* uniform, bound sqrt(3 / D): variance 1 after the sqrt(D) scale */
     LNG_INIT_ZERO,
     LNG_INIT_ONE,
@@ -25,21 +25,24 @@ enum { LNG_PARAM_NAME_BYTES = 96, LNG_PARAM_PARTS = 3 };
 
 struct lng_param {
     enum lng_param_id id;
-    int layer;     /* 0-based within its stack; -1 for tensors that belong to none */
+    int layer; /* 0-based within its stack; -1 for tensors that belong to none */
     int64_t rows, cols;
     int64_t offset; /* first element in the flat buffer; multiples of 64 */
     enum lng_param_init init;
-    bool decay;    /* weight decay applies: matrices yes, vectors no */
-    int parts;     /* 1..3 equal row blocks that are tensors of their own in files (q, k, v) */
+    bool decay; /* weight decay applies: matrices yes, vectors no */
+    int parts;  /* 1..3 equal row blocks that are tensors of their own in files (q, k, v) */
     char name[LNG_PARAM_NAME_BYTES]; /* "decoder.2.cross_kv.weight" */
-    char hf[LNG_PARAM_PARTS][LNG_PARAM_NAME_BYTES]; /* Hugging Face name of each part, rows / parts rows */
+    char hf[LNG_PARAM_PARTS]
+           [LNG_PARAM_NAME_BYTES]; /* Hugging Face name of each part, rows / parts rows */
 };
 
 struct lng_params {
     struct lng_param *list; /* owned; decayed tensors first */
     size_t count;
-    int64_t total;          /* elements of the flat buffer, gaps included */
-    int64_t decayed;        /* elements [0, decayed) take weight decay */
+    int32_t *index; /* owned: place in list of (id, layer), -1 = absent */
+    int32_t index_layers;
+    int64_t total;   /* elements of the flat buffer, gaps included */
+    int64_t decayed; /* elements [0, decayed) take weight decay */
 };
 
 LNG_MUST_CHECK enum lng_status lng_params_init(struct lng_params *params,
@@ -47,6 +50,7 @@ LNG_MUST_CHECK enum lng_status lng_params_init(struct lng_params *params,
 void lng_params_release(struct lng_params *params);
 
 /* NULL when the model has no such tensor. */
-const struct lng_param *lng_params_find(const struct lng_params *params, enum lng_param_id id, int layer);
+const struct lng_param *lng_params_find(const struct lng_params *params, enum lng_param_id id,
+                                        int layer);
 
 #endif

@@ -1,0 +1,284 @@
+/* The decoder, one token of every live hypothesis at a time. Same network as stack.c, without what the
+ * backward pass needs and with keys and values read from caches. */
+#include <math.h>
+
+#include "host/base/arena.h"
+#include "host/base/mem.h"
+#include "host/model/pass.h"
+
+struct lng_step_scratch {
+    struct lng_device *device;
+    void *memory;
+    int64_t max_rows;
+    struct lng_view qkv;      /* [R, 3D] */
+    struct lng_view attended; /* [R, D] */
+    struct lng_view sublayer; /* [R, D] */
+    struct lng_view hidden;   /* [R, F] */
+    struct lng_view input[2]; /* [R, D], taking turns */
+    struct lng_view sum[2];   /* [R, D] residual stream of pre-norm models, taking turns */
+};
+
+/* Where the walk through the layers stands. */
+struct walk {
+    struct lng_model *model;
+    struct lng_step_scratch scratch; /* views cut to the live rows */
+    const struct lng_decoder_step_args *args;
+    struct lng_view input, residual;
+    int turn;
+};
+
+static void lay_scratch(const struct lng_model *model, struct lng_arena *arena,
+                        struct lng_step_scratch *scratch, int64_t rows)
+{
+    const struct lng_hparams *h = &model->hparams;
+    struct {
+        struct lng_view *view;
+        int64_t cols;
+    } wanted[] = {
+        {&scratch->qkv, 3 * h->dim},  {&scratch->attended, h->dim},
+        {&scratch->sublayer, h->dim}, {&scratch->hidden, h->decoder_ffn},
+        {&scratch->input[0], h->dim}, {&scratch->input[1], h->dim},
+        {&scratch->sum[0], h->dim},   {&scratch->sum[1], h->dim},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        size_t elements = (size_t)(rows * wanted[i].cols);
+        void *data = lng_arena_take(arena, elements, lng_dtype_size(model->activation));
+        *wanted[i].view = lng_view_make(data, model->activation, rows, wanted[i].cols);
+    }
+}
+
+enum lng_status lng_step_scratch_open(const struct lng_model *model, int64_t max_rows,
+                                      struct lng_step_scratch **scratch)
+{
+    struct lng_step_scratch *s = lng_alloc(1, sizeof *s);
+    if (s == NULL)
+        return LNG_ERR_MEMORY;
+    s->device = model->device;
+    s->max_rows = max_rows;
+    struct lng_arena arena;
+    lng_arena_init_measuring(&arena);
+    lay_scratch(model, &arena, s, max_rows);
+    size_t bytes = arena.used;
+    enum lng_status status = lng_device_alloc(model->device, bytes, &s->memory);
+    if (status != LNG_OK) {
+        lng_free(s);
+        return status;
+    }
+    lng_arena_init(&arena, s->memory, bytes);
+    lay_scratch(model, &arena, s, max_rows);
+    *scratch = s;
+    return LNG_OK;
+}
+
+void lng_step_scratch_close(struct lng_step_scratch *scratch)
+{
+    if (scratch == NULL)
+        return;
+    lng_device_free(scratch->device, scratch->memory);
+    lng_free(scratch);
+}
+
+static struct lng_view value(const struct walk *walk, enum lng_param_id id, int64_t layer)
+{
+    const struct lng_tensor *tensor = lng_model_tensor(walk->model, id, (int)layer);
+    return tensor ? tensor->value : (struct lng_view){0};
+}
+
+static enum lng_status project(const struct walk *walk, int64_t layer, enum lng_param_id weight,
+                               struct lng_view x, struct lng_view y, enum lng_activation activation)
+{
+    const struct lng_tensor *w = lng_model_tensor(walk->model, weight, (int)layer);
+    return lng_linear_fwd(walk->model->device, &(struct lng_linear_fwd_args){
+                                                   .x = x,
+                                                   .weight = w->weight,
+                                                   .bias = value(walk, weight + 1, layer),
+                                                   .y = y,
+                                                   .activation = activation,
+                                               });
+}
+
+/* After sub-layer `gamma` belongs to: adds the residual and normalises; the result is the next input. */
+static enum lng_status norm_step(struct walk *walk, enum lng_param_id gamma, int64_t layer,
+                                 struct lng_view x, struct lng_view residual)
+{
+    const struct lng_hparams *h = &walk->model->hparams;
+    walk->turn ^= 1;
+    struct lng_view y = walk->scratch.input[walk->turn];
+    struct lng_view sum = h->pre_norm ? walk->scratch.sum[walk->turn] : (struct lng_view){0};
+    LNG_TRY(lng_norm_fwd(walk->model->device, &(struct lng_norm_fwd_args){
+                                                  .x = x,
+                                                  .residual = residual,
+                                                  .gamma = value(walk, gamma, layer),
+                                                  .beta = value(walk, gamma + 1, layer),
+                                                  .y = y,
+                                                  .sum = sum,
+                                                  .kind = h->norm,
+                                                  .epsilon = h->norm_epsilon,
+                                              }));
+    walk->input = y;
+    walk->residual = h->pre_norm ? sum : y;
+    return LNG_OK;
+}
+
+/* The norm after a sub-layer: its own in post-norm, the next sub-layer's (or the final one) in pre-norm. */
+static enum lng_status norm_after(struct walk *walk, enum lng_param_id own, enum lng_param_id next,
+                                  int64_t layer)
+{
+    const struct lng_hparams *h = &walk->model->hparams;
+    enum lng_param_id id = own;
+    if (h->pre_norm) {
+        id = next;
+        if (next == LNG_PARAM_DEC_SELF_NORM_GAMMA && ++layer == h->decoder_layers) {
+            id = LNG_PARAM_DECODER_NORM_GAMMA;
+            layer = -1;
+        }
+    }
+    return norm_step(walk, id, layer, walk->scratch.sublayer, walk->residual);
+}
+
+static enum lng_status self_attention(struct walk *walk, int64_t layer)
+{
+    const struct lng_hparams *h = &walk->model->hparams;
+    const struct lng_decoder_step_args *a = walk->args;
+    LNG_TRY(project(walk, layer, LNG_PARAM_DEC_QKV_W, walk->input, walk->scratch.qkv,
+                    LNG_ACTIVATION_NONE));
+    LNG_TRY(lng_attention_step(walk->model->device,
+                               &(struct lng_attention_step_args){
+                                   .q = lng_view_cols(walk->scratch.qkv, 0, h->dim),
+                                   .new_k = lng_view_cols(walk->scratch.qkv, h->dim, h->dim),
+                                   .new_v = lng_view_cols(walk->scratch.qkv, 2 * h->dim, h->dim),
+                                   .k_cache = a->caches[layer].self_k,
+                                   .v_cache = a->caches[layer].self_v,
+                                   .o = walk->scratch.attended,
+                                   .key_count = a->self_count,
+                                   .ancestor = a->ancestor,
+                                   .ancestor_stride = a->ancestor_stride,
+                                   .slots = a->slots,
+                                   .heads = h->decoder_heads,
+                                   .scale = lng_attention_scale(h, h->decoder_heads),
+                                   .score = h->attention_score,
+                                   .score_vector = value(walk, LNG_PARAM_DEC_SELF_SCORE, layer),
+                               }));
+    LNG_TRY(project(walk, layer, LNG_PARAM_DEC_OUT_W, walk->scratch.attended,
+                    walk->scratch.sublayer, LNG_ACTIVATION_NONE));
+    return norm_after(walk, LNG_PARAM_DEC_SELF_NORM_GAMMA, LNG_PARAM_DEC_CROSS_NORM_GAMMA, layer);
+}
+
+static enum lng_status cross_attention(struct walk *walk, int64_t layer)
+{
+    const struct lng_hparams *h = &walk->model->hparams;
+    const struct lng_decoder_step_args *a = walk->args;
+    struct lng_view q = lng_view_cols(walk->scratch.qkv, 0, h->dim);
+    bool align = a->cross_weights != NULL && layer == a->alignment_layer;
+    LNG_TRY(project(walk, layer, LNG_PARAM_DEC_CROSS_Q_W, walk->input, q, LNG_ACTIVATION_NONE));
+    LNG_TRY(lng_attention_step(walk->model->device,
+                               &(struct lng_attention_step_args){
+                                   .q = q,
+                                   .k_cache = lng_view_cols(a->caches[layer].cross, 0, h->dim),
+                                   .v_cache = lng_view_cols(a->caches[layer].cross, h->dim, h->dim),
+                                   .o = walk->scratch.attended,
+                                   .key_count = a->cross_count,
+                                   .key_start = a->cross_start,
+                                   .heads = h->decoder_heads,
+                                   .scale = lng_attention_scale(h, h->decoder_heads),
+                                   .score = h->attention_score,
+                                   .score_vector = value(walk, LNG_PARAM_DEC_CROSS_SCORE, layer),
+                                   .weights = align ? a->cross_weights : NULL,
+                                   .weights_stride = a->weights_stride,
+                                   .first_head = a->first_head,
+                                   .head_count = a->head_count,
+                               }));
+    LNG_TRY(project(walk, layer, LNG_PARAM_DEC_CROSS_OUT_W, walk->scratch.attended,
+                    walk->scratch.sublayer, LNG_ACTIVATION_NONE));
+    return norm_after(walk, LNG_PARAM_DEC_CROSS_NORM_GAMMA, LNG_PARAM_DEC_FFN_NORM_GAMMA, layer);
+}
+
+static enum lng_status feed_forward(struct walk *walk, int64_t layer)
+{
+    LNG_TRY(project(walk, layer, LNG_PARAM_DEC_FFN_IN_W, walk->input, walk->scratch.hidden,
+                    walk->model->hparams.activation));
+    LNG_TRY(project(walk, layer, LNG_PARAM_DEC_FFN_OUT_W, walk->scratch.hidden,
+                    walk->scratch.sublayer, LNG_ACTIVATION_NONE));
+    return norm_after(walk, LNG_PARAM_DEC_FFN_NORM_GAMMA, LNG_PARAM_DEC_SELF_NORM_GAMMA, layer);
+}
+
+static enum lng_status embed(struct walk *walk)
+{
+    const struct lng_hparams *h = &walk->model->hparams;
+    bool shared = h->tie == LNG_TIE_ALL;
+    struct lng_view learned = value(walk, LNG_PARAM_DECODER_POSITIONS, -1);
+    struct lng_view y = walk->scratch.input[walk->turn];
+    LNG_TRY(lng_embed_fwd(
+        walk->model->device,
+        &(struct lng_embed_fwd_args){
+            .table = value(walk, shared ? LNG_PARAM_SHARED : LNG_PARAM_TARGET_EMBED, -1),
+            .position_table = learned.data ? learned : walk->model->positions,
+            .y = y,
+            .ids = walk->args->ids,
+            .positions = walk->args->positions,
+            .scale = h->scale_embedding ? sqrt((double)h->dim) : 1.0,
+        }));
+    walk->input = walk->residual = y;
+    if (!h->pre_norm)
+        return LNG_OK;
+    LNG_TRY(norm_step(walk, LNG_PARAM_DEC_SELF_NORM_GAMMA, 0, y, (struct lng_view){0}));
+    return LNG_OK;
+}
+
+static enum lng_status output_logits(const struct walk *walk)
+{
+    static const enum lng_param_id matrices[] = {
+        [LNG_TIE_ALL] = LNG_PARAM_SHARED,
+        [LNG_TIE_TARGET] = LNG_PARAM_TARGET_EMBED,
+        [LNG_TIE_NONE] = LNG_PARAM_OUTPUT,
+    };
+    const struct lng_tensor *matrix =
+        lng_model_tensor(walk->model, matrices[walk->model->hparams.tie], -1);
+    return lng_linear_fwd(walk->model->device, &(struct lng_linear_fwd_args){
+                                                   .x = walk->input,
+                                                   .weight = matrix->weight,
+                                                   .bias = value(walk, LNG_PARAM_OUTPUT_BIAS, -1),
+                                                   .y = walk->args->logits,
+                                               });
+}
+
+enum lng_status lng_decoder_step(struct lng_model *model, struct lng_step_scratch *scratch,
+                                 const struct lng_decoder_step_args *args)
+{
+    LNG_FAIL_IF(args->rows > scratch->max_rows, LNG_ERR_MEMORY,
+                "%lld live hypotheses, but the decoder was set up for %lld", (long long)args->rows,
+                (long long)scratch->max_rows);
+    struct walk walk = {.model = model, .scratch = *scratch, .args = args};
+    struct lng_view *views[] = {&walk.scratch.qkv,      &walk.scratch.attended,
+                                &walk.scratch.sublayer, &walk.scratch.hidden,
+                                &walk.scratch.input[0], &walk.scratch.input[1],
+                                &walk.scratch.sum[0],   &walk.scratch.sum[1]};
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
+        *views[i] = lng_view_rows(*views[i], 0, args->rows);
+    LNG_TRY(embed(&walk));
+    for (int64_t layer = 0; layer < model->hparams.decoder_layers; layer++) {
+        LNG_TRY(self_attention(&walk, layer));
+        LNG_TRY(cross_attention(&walk, layer));
+        LNG_TRY(feed_forward(&walk, layer));
+    }
+    return output_logits(&walk);
+}
+
+enum lng_status lng_decoder_project_source(struct lng_model *model, struct lng_view encoded,
+                                           const struct lng_layer_cache *caches, int64_t first_row)
+{
+    for (int64_t layer = 0; layer < model->hparams.decoder_layers; layer++) {
+        const struct lng_tensor *weight =
+            lng_model_tensor(model, LNG_PARAM_DEC_CROSS_KV_W, (int)layer);
+        const struct lng_tensor *bias =
+            lng_model_tensor(model, LNG_PARAM_DEC_CROSS_KV_B, (int)layer);
+        LNG_TRY(lng_linear_fwd(model->device,
+                               &(struct lng_linear_fwd_args){
+                                   .x = encoded,
+                                   .weight = weight->weight,
+                                   .bias = bias->value,
+                                   .y = lng_view_rows(caches[layer].cross, first_row, encoded.rows),
+                               }));
+    }
+    return LNG_OK;
+}
