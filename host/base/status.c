@@ -28,7 +28,8 @@ enum lng_status lng_fail_context(enum lng_status code, const char *format, ...)
     int written = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     size_t length = written < 0 ? 0 : strlen(text);
-    snprintf(text + length, sizeof text - length, ": %s", message);
+    size_t room = sizeof text - length;
+    snprintf(text + length, room, ": %.*s", room > 2 ? (int)room - 3 : 0, message);
     memcpy(message, text, sizeof message);
     return code;
 }
