@@ -1,26 +1,107 @@
 #include "kernels/cpu/cpu_device.h"
 
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "host/base/mem.h"
 
-static enum lng_status cpu_open(struct lng_device *device, const struct lng_device_options *options)
+enum { MAX_THREADS = 256 };
+
+/* The cores this process may use, which can be fewer than the machine has. */
+static int available_cores(void)
 {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+        return CPU_COUNT(&set);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    device->threads =
-        options && options->threads > 0 ? options->threads : (int)(cores > 0 ? cores : 1);
-    struct lng_cpu *cpu = lng_alloc(1, sizeof *cpu);
-    if (!cpu)
-        return LNG_ERR_MEMORY;
-    device->state = cpu;
+    return cores > 0 ? (int)cores : 1;
+}
+
+/* The best instruction set of this machine, or a lesser one named by LNG_CPU_ISA. */
+static enum lng_status choose_isa(struct lng_cpu *cpu)
+{
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                        __builtin_cpu_supports("avx512dq");
+    const char *wanted = getenv("LNG_CPU_ISA");
+    cpu->simd = avx512 ? &lng_simd_avx512 : avx2 ? &lng_simd_avx2 : &lng_simd_base;
+    if (wanted && *wanted) {
+        if (avx512 && strcmp(wanted, "avx512") == 0)
+            cpu->simd = &lng_simd_avx512;
+        else if (avx2 && strcmp(wanted, "avx2") == 0)
+            cpu->simd = &lng_simd_avx2;
+        else if (strcmp(wanted, "base") == 0)
+            cpu->simd = &lng_simd_base;
+        else
+            return lng_fail(LNG_ERR_UNSUPPORTED,
+                            "LNG_CPU_ISA: expected base%s%s on this machine, found '%.40s'",
+                            avx2 ? ", avx2" : "", avx512 ? ", avx512" : "", wanted);
+    }
+    cpu->bf16 = cpu->simd == &lng_simd_avx512 && __builtin_cpu_supports("avx512bf16");
     return LNG_OK;
 }
 
 static void cpu_close(struct lng_device *device)
 {
-    lng_free(device->state);
+    struct lng_cpu *cpu = lng_cpu_of(device);
+    if (!cpu)
+        return;
+    lng_cpu_pool_close(cpu->pool);
+    for (int i = 0; cpu->private && i < cpu->threads; i++)
+        lng_free(cpu->private[i]);
+    lng_free(cpu->private);
+    lng_free(cpu->shared);
+    lng_free(cpu);
     device->state = NULL;
+}
+
+static enum lng_status cpu_open(struct lng_device *device, const struct lng_device_options *options)
+{
+    enum lng_status status = LNG_OK;
+    int threads = options && options->threads > 0 ? options->threads : available_cores();
+    LNG_FAIL_IF(threads > MAX_THREADS, LNG_ERR_RANGE, "threads: expected at most %d, found %d",
+                MAX_THREADS, threads);
+    struct lng_cpu *cpu = lng_alloc(1, sizeof *cpu);
+    if (!cpu)
+        return LNG_ERR_MEMORY;
+    device->state = cpu;
+    device->threads = cpu->threads = threads;
+    LNG_TRY_OR_FAIL(choose_isa(cpu));
+    cpu->private = lng_alloc((size_t)threads, sizeof *cpu->private);
+    if (!cpu->private)
+        status = LNG_ERR_MEMORY;
+    LNG_TRY_OR_FAIL(status);
+    LNG_TRY_OR_FAIL(lng_cpu_pool_open(threads, &cpu->pool));
+    return LNG_OK;
+fail:
+    cpu_close(device);
+    return status;
+}
+
+enum lng_status lng_cpu_reserve(struct lng_cpu *cpu, size_t private_bytes, size_t shared_bytes)
+{
+    if (private_bytes > cpu->private_bytes) {
+        cpu->private_bytes = 0;
+        for (int i = 0; i < cpu->threads; i++) {
+            lng_free(cpu->private[i]);
+            cpu->private[i] = lng_alloc(private_bytes, 1);
+            if (!cpu->private[i])
+                return LNG_ERR_MEMORY;
+        }
+        cpu->private_bytes = private_bytes;
+    }
+    if (shared_bytes > cpu->shared_bytes) {
+        cpu->shared_bytes = 0;
+        lng_free(cpu->shared);
+        cpu->shared = lng_alloc(shared_bytes, 1);
+        if (!cpu->shared)
+            return LNG_ERR_MEMORY;
+        cpu->shared_bytes = shared_bytes;
+    }
+    return LNG_OK;
 }
 
 static enum lng_status cpu_alloc(struct lng_device *device, size_t bytes, void **memory)
@@ -51,27 +132,20 @@ static enum lng_dtype cpu_activation(const struct lng_device *device, enum lng_d
 }
 static enum lng_status cpu_supports(const struct lng_device *device, enum lng_dtype compute)
 {
-    return lng_backend_ref.supports(device, compute);
+    if (compute == LNG_DTYPE_F32 || compute == LNG_DTYPE_I8)
+        return LNG_OK;
+    LNG_FAIL_IF(compute != LNG_DTYPE_BF16, LNG_ERR_UNSUPPORTED,
+                "device cpu cannot compute in %s; it offers f32, bf16 and int8",
+                lng_dtype_name(compute));
+    LNG_FAIL_IF(!lng_cpu_of(device)->bf16, LNG_ERR_UNSUPPORTED,
+                "device cpu cannot compute in bf16 here: the processor has no AVX512_BF16 (or "
+                "LNG_CPU_ISA forbids it); use f32");
+    return LNG_OK;
 }
 static int64_t cpu_logit_rows(const struct lng_device *device, int64_t vocabulary)
 {
     return lng_backend_ref.logit_rows(device, vocabulary);
 }
-static enum lng_status cpu_weight_prepare(struct lng_device *device, struct lng_view master,
-                                          enum lng_dtype compute, int flags,
-                                          struct lng_weight **weight)
-{
-    return lng_backend_ref.weight_prepare(device, master, compute, flags, weight);
-}
-static enum lng_status cpu_weight_refresh(struct lng_device *device, struct lng_weight *weight)
-{
-    return lng_backend_ref.weight_refresh(device, weight);
-}
-static void cpu_weight_release(struct lng_device *device, struct lng_weight *weight)
-{
-    lng_backend_ref.weight_release(device, weight);
-}
-
 const struct lng_backend lng_backend_cpu = {
     .name = "cpu",
     .real = LNG_DTYPE_F32,
@@ -91,7 +165,7 @@ const struct lng_backend lng_backend_cpu = {
     .activation = cpu_activation,
     .supports = cpu_supports,
     .logit_rows = cpu_logit_rows,
-    .weight_prepare = cpu_weight_prepare,
-    .weight_refresh = cpu_weight_refresh,
-    .weight_release = cpu_weight_release,
+    .weight_prepare = lng_cpu_weight_prepare,
+    .weight_refresh = lng_cpu_weight_refresh,
+    .weight_release = lng_cpu_weight_release,
 };

@@ -3,17 +3,56 @@
 #define LNG_KERNELS_CPU_DEVICE_H
 
 #include "kernels/backend.h"
-
-struct lng_cpu_pool;
+#include "kernels/cpu/cpu_pool.h"
+#include "kernels/cpu/simd/simd.h"
 
 struct lng_cpu {
     struct lng_cpu_pool *pool;
+    const struct lng_simd *simd;
+    int threads;
+    bool bf16;      /* AVX512_BF16 is there and allowed */
+    void **private; /* [threads] scratch of each worker */
+    size_t private_bytes;
+    void *shared; /* scratch of the running op */
+    size_t shared_bytes;
 };
 
 static inline struct lng_cpu *lng_cpu_of(const struct lng_device *device)
 {
     return (struct lng_cpu *)device->state;
 }
+
+/* Makes cpu->private[*] and cpu->shared at least this big; contents are undefined. Grows rarely. */
+LNG_MUST_CHECK enum lng_status lng_cpu_reserve(struct lng_cpu *cpu, size_t private_bytes,
+                                               size_t shared_bytes);
+
+static inline void lng_cpu_run(struct lng_cpu *cpu, int64_t tasks, lng_cpu_task *function,
+                               void *context)
+{
+    lng_cpu_pool_run(cpu->pool, tasks, function, context);
+}
+
+static inline int64_t lng_cpu_ceil(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static inline int64_t lng_cpu_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Weights for products: panels of nr columns (see simd.h). I8 is ref's. */
+struct lng_cpu_weight {
+    struct lng_weight head;
+    void *forward;  /* B [in, out] */
+    void *backward; /* B [out, in], with LNG_WEIGHT_BACKWARD */
+    int64_t forward_panel, backward_panel;
+};
+enum lng_status lng_cpu_weight_prepare(struct lng_device *device, struct lng_view master,
+                                       enum lng_dtype compute, int flags,
+                                       struct lng_weight **weight);
+enum lng_status lng_cpu_weight_refresh(struct lng_device *device, struct lng_weight *weight);
+void lng_cpu_weight_release(struct lng_device *device, struct lng_weight *weight);
 
 /* One function an op; those without a faster way of their own hand over to ref (cpu_fallback.c). */
 #define LNG_OP(name) \

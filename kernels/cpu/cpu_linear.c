@@ -1,0 +1,247 @@
+/* Products with weights. Rows are cut into blocks that the threads share out; every element of a
+ * result is one sum in the order of k, so blocks, batch and threads do not show in the bits. */
+#include "kernels/cpu/cpu_device.h"
+
+/* Rows a block: a multiple of every mr. Depth of a bf16 piece, in pairs, and how far its rows lie
+ * apart in scratch. Below SMALL_FLOPS a second thread is not worth waking. */
+enum { BLOCK = 48, PIECE = 512, PIECE_STRIDE = PIECE + 16, SMALL_FLOPS = 400 * 1000 };
+/* Rows summed at once into d_weight: 240 steps of k, twice the rows as bf16 pairs. */
+enum { CHUNK_STEPS = 5 * BLOCK };
+enum { PACKED_BYTES = 16 << 20 };
+
+/* C (+)= A B for rows of x, in bf16 by pieces of k through scratch, or in f32 straight. */
+static void product(const struct lng_simd *simd, const struct lng_gemm *g, bool bf16,
+                    uint32_t *scratch)
+{
+    if (!bf16) {
+        simd->gemm_f32(g);
+        return;
+    }
+    struct lng_gemm piece = *g;
+    piece.a = scratch;
+    piece.a_row = PIECE_STRIDE;
+    for (int64_t k = 0; k == 0 || k < g->k; k += 2 * PIECE) {
+        int64_t depth = lng_cpu_min(g->k - k, 2 * PIECE);
+        bool last = k + 2 * PIECE >= g->k;
+        simd->rows_bf16((const float *)g->a + k, g->a_row, g->m, depth, scratch, PIECE_STRIDE);
+        piece.k = (depth + 1) / 2;
+        piece.b = (const uint32_t *)g->b + k / 2 * simd->nr;
+        piece.add = g->add || k > 0;
+        piece.bias = last ? g->bias : NULL;
+        piece.relu = last && g->relu;
+        simd->gemm_bf16(&piece);
+    }
+}
+
+struct forward {
+    struct lng_cpu *cpu;
+    const struct lng_linear_fwd_args *args;
+    int64_t block, columns; /* rows and columns of a task */
+    int64_t row_tasks;
+};
+
+static void forward_task(void *context, int64_t task, int thread)
+{
+    const struct forward *job = context;
+    const struct lng_linear_fwd_args *args = job->args;
+    const struct lng_cpu_weight *weight = (const struct lng_cpu_weight *)args->weight;
+    const struct lng_simd *simd = job->cpu->simd;
+    int64_t row = task % job->row_tasks * job->block, col = task / job->row_tasks * job->columns;
+    int64_t cols = lng_cpu_min(job->columns, args->y.cols - col);
+    int64_t end = lng_cpu_min(row + job->block, args->y.rows);
+    for (int64_t rows; row < end; row += rows) {
+        rows = lng_cpu_min(end - row, BLOCK);
+        float *y = (float *)args->y.data + row * args->y.stride + col;
+        struct lng_gemm g = {
+            .a = (const float *)args->x.data + row * args->x.stride,
+            .a_row = args->x.stride,
+            .a_k = 1,
+            .b = (const float *)weight->forward + col / simd->nr * weight->forward_panel,
+            .b_panel = weight->forward_panel,
+            .c = y,
+            .c_row = args->y.stride,
+            .m = rows,
+            .n = cols,
+            .k = args->x.cols,
+            .bias = args->bias.data ? (const float *)args->bias.data + col : NULL,
+            .add = args->accumulate,
+            .relu = args->activation == LNG_ACTIVATION_RELU,
+        };
+        product(simd, &g, weight->head.compute == LNG_DTYPE_BF16, job->cpu->private[thread]);
+        if (args->activation != LNG_ACTIVATION_NONE && args->activation != LNG_ACTIVATION_RELU)
+            for (int64_t i = 0; i < rows; i++, y += args->y.stride)
+                simd->activate(args->activation, y, y, cols);
+    }
+}
+
+enum lng_status lng_cpu_linear_fwd(struct lng_device *device,
+                                   const struct lng_linear_fwd_args *args)
+{
+    struct lng_cpu *cpu = lng_cpu_of(device);
+    if (args->weight->compute == LNG_DTYPE_I8)
+        return lng_backend_ref.ops.linear_fwd(device, args);
+    if (args->y.rows == 0)
+        return LNG_OK;
+    LNG_TRY(lng_cpu_reserve(cpu, BLOCK * PIECE_STRIDE * sizeof(uint32_t), 0));
+    struct forward job = {.cpu = cpu, .args = args, .block = BLOCK, .columns = args->y.cols};
+    int64_t panels = lng_cpu_ceil(args->y.cols, cpu->simd->nr);
+    if (2.0 * args->y.rows * args->y.cols * args->x.cols < SMALL_FLOPS) {
+        job.block = args->y.rows;
+    } else {
+        /* At least some tasks a thread, by columns where rows do not suffice. */
+        int64_t wanted = 6 * cpu->threads;
+        if (cpu->threads > 1 && args->y.rows < wanted * BLOCK)
+            job.block = args->y.rows < 4 * BLOCK ? BLOCK : BLOCK / 2;
+        int64_t parts = cpu->threads == 1 ? 1 : wanted / lng_cpu_ceil(args->y.rows, job.block);
+        parts = parts < 1 ? 1 : parts > panels ? panels : parts;
+        job.columns = lng_cpu_ceil(panels, parts) * cpu->simd->nr;
+    }
+    job.row_tasks = lng_cpu_ceil(args->y.rows, job.block);
+    lng_cpu_run(cpu, job.row_tasks * lng_cpu_ceil(args->y.cols, job.columns), forward_task, &job);
+    return LNG_OK;
+}
+
+struct backward {
+    struct lng_cpu *cpu;
+    const struct lng_linear_bwd_args *args;
+    const struct lng_simd *simd;
+    bool bf16;
+    int64_t first, rows;  /* the range at work */
+    int64_t chunk, depth; /* rows of a chunk, and steps of k that makes */
+    int64_t panels;       /* of x */
+    float *packed;        /* x as B: [chunk][panel][depth][nr] */
+    float *bias_parts;    /* [block][out] */
+    int64_t outs;         /* rows of d_weight a task */
+};
+
+/* One block of rows: ReLU, bias sums, d_x, and x packed for d_weight. */
+static void rows_task(void *context, int64_t task, int thread)
+{
+    const struct backward *job = context;
+    const struct lng_linear_bwd_args *args = job->args;
+    const struct lng_cpu_weight *weight = (const struct lng_cpu_weight *)args->weight;
+    const struct lng_simd *simd = job->simd;
+    int64_t at = task * BLOCK, row = job->first + at, rows = lng_cpu_min(job->rows - at, BLOCK);
+    const int64_t out = args->d_y.cols, in = args->weight->master.cols;
+    float *d_y = (float *)args->d_y.data + row * args->d_y.stride;
+    const bool relu = args->activation == LNG_ACTIVATION_RELU;
+    if (relu || args->d_bias.data)
+        simd->relu_bias_bwd(d_y, args->d_y.stride,
+                            relu ? (float *)args->y.data + row * args->y.stride : NULL,
+                            args->y.stride, rows, out,
+                            args->d_bias.data ? job->bias_parts + row / BLOCK * out : NULL);
+    if (args->d_weight.data) {
+        int64_t chunk = at / job->chunk, step = at % job->chunk / (job->bf16 ? 2 : 1);
+        const float *x = (const float *)args->x.data + row * args->x.stride;
+        float *to = job->packed + (chunk * job->panels * job->depth + step) * simd->nr;
+        if (job->bf16)
+            simd->pack_right_bf16(x, args->x.stride, rows, in, (uint32_t *)to,
+                                  job->depth * simd->nr);
+        else
+            simd->pack_right_f32(x, args->x.stride, rows, in, to, job->depth * simd->nr);
+    }
+    if (args->d_x.data) {
+        struct lng_gemm g = {
+            .a = d_y,
+            .a_row = args->d_y.stride,
+            .a_k = 1,
+            .b = weight->backward,
+            .b_panel = weight->backward_panel,
+            .c = (float *)args->d_x.data + row * args->d_x.stride,
+            .c_row = args->d_x.stride,
+            .m = rows,
+            .n = in,
+            .k = out,
+            .add = args->accumulate_d_x,
+        };
+        product(simd, &g, job->bf16, job->cpu->private[thread]);
+    }
+}
+
+/* Some rows of d_weight, over all chunks in order. */
+static void weight_task(void *context, int64_t task, int thread)
+{
+    const struct backward *job = context;
+    const struct lng_linear_bwd_args *args = job->args;
+    const struct lng_simd *simd = job->simd;
+    int64_t first = task * job->outs, count = lng_cpu_min(job->outs, args->d_y.cols - first);
+    void *tiles = job->cpu->private[thread];
+    const float *packed = job->packed;
+    for (int64_t at = 0; at < job->rows; at += job->chunk) {
+        int64_t rows = lng_cpu_min(job->rows - at, job->chunk);
+        int64_t steps = job->bf16 ? (rows + 1) / 2 : rows;
+        const float *d_y =
+            (const float *)args->d_y.data + (job->first + at) * args->d_y.stride + first;
+        struct lng_gemm g = {
+            .a = tiles,
+            .a_row = 1,
+            .a_k = simd->mr,
+            .a_tile = steps * simd->mr,
+            .b = packed,
+            .b_panel = job->depth * simd->nr,
+            .c = (float *)args->d_weight.data + first * args->d_weight.stride,
+            .c_row = args->d_weight.stride,
+            .m = count,
+            .n = args->d_weight.cols,
+            .k = steps,
+            .add = true,
+        };
+        if (job->bf16) {
+            simd->pack_left_transposed_bf16(d_y, args->d_y.stride, rows, count, tiles);
+            simd->gemm_bf16(&g);
+        } else {
+            simd->pack_left_transposed_f32(d_y, args->d_y.stride, rows, count, tiles);
+            simd->gemm_f32(&g);
+        }
+        packed += job->panels * job->depth * simd->nr;
+    }
+}
+
+static void sum_bias(const struct backward *job)
+{
+    const int64_t out = job->args->d_y.cols, blocks = lng_cpu_ceil(job->args->d_y.rows, BLOCK);
+    float *d_bias = job->args->d_bias.data;
+    for (int64_t b = 1; b < blocks; b++)
+        for (int64_t o = 0; o < out; o++)
+            job->bias_parts[o] += job->bias_parts[b * out + o];
+    for (int64_t o = 0; o < out; o++)
+        d_bias[o] += job->bias_parts[o];
+}
+
+enum lng_status lng_cpu_linear_bwd(struct lng_device *device,
+                                   const struct lng_linear_bwd_args *args)
+{
+    struct lng_cpu *cpu = lng_cpu_of(device);
+    const struct lng_simd *simd = cpu->simd;
+    if (args->weight->compute == LNG_DTYPE_I8)
+        return lng_backend_ref.ops.linear_bwd(device, args);
+    const int64_t rows = args->d_y.rows, out = args->d_y.cols, in = args->weight->master.cols;
+    if (rows == 0)
+        return LNG_OK;
+    struct backward job = {.cpu = cpu, .args = args, .simd = simd};
+    job.bf16 = args->weight->compute == LNG_DTYPE_BF16;
+    job.depth = CHUNK_STEPS;
+    job.chunk = job.bf16 ? 2 * CHUNK_STEPS : CHUNK_STEPS;
+    job.panels = lng_cpu_ceil(in, simd->nr);
+    job.outs = lng_cpu_ceil(lng_cpu_ceil(out, 4 * cpu->threads), simd->mr) * simd->mr;
+    job.outs = lng_cpu_min(job.outs, 10 * 12);
+    size_t chunk_bytes = (size_t)(job.panels * job.depth * simd->nr) * sizeof(float);
+    int64_t chunks = (int64_t)(PACKED_BYTES / chunk_bytes);
+    chunks = lng_cpu_min(chunks < 1 ? 1 : chunks, lng_cpu_ceil(rows, job.chunk));
+    size_t packed_bytes = args->d_weight.data ? chunk_bytes * (size_t)chunks : 0;
+    size_t bias_bytes =
+        args->d_bias.data ? (size_t)(lng_cpu_ceil(rows, BLOCK) * out) * sizeof(float) : 0;
+    size_t private_floats = (size_t)(10 * 12 * CHUNK_STEPS);
+    LNG_TRY(lng_cpu_reserve(cpu, private_floats * sizeof(float), packed_bytes + bias_bytes));
+    job.packed = cpu->shared;
+    job.bias_parts = (float *)((char *)cpu->shared + packed_bytes);
+    for (job.first = 0; job.first < rows; job.first += job.rows) {
+        job.rows = lng_cpu_min(rows - job.first, chunks * job.chunk);
+        lng_cpu_run(cpu, lng_cpu_ceil(job.rows, BLOCK), rows_task, &job);
+        if (args->d_weight.data)
+            lng_cpu_run(cpu, lng_cpu_ceil(out, job.outs), weight_task, &job);
+    }
+    if (args->d_bias.data)
+        sum_bias(&job);
+    return LNG_OK;
+}

@@ -1,0 +1,128 @@
+/* Weight matrices packed for the products, forward and backward. */
+#include "host/base/mem.h"
+#include "kernels/cpu/cpu_device.h"
+
+struct pack_job {
+    struct lng_cpu *cpu;
+    struct lng_cpu_weight *weight;
+    int64_t forward_tasks;
+};
+
+/* Panels of one task: about 64 KB of weights. */
+enum { TASK_ELEMENTS = 16384 };
+
+static int64_t panels_a_task(int64_t depth, int nr)
+{
+    int64_t panels = TASK_ELEMENTS / (depth * nr);
+    return panels < 1 ? 1 : panels;
+}
+
+static void pack_forward(const struct lng_simd *simd, struct lng_cpu_weight *weight, int64_t task)
+{
+    const struct lng_view *master = &weight->head.master;
+    int64_t count = panels_a_task(master->cols, simd->nr), first = task * count;
+    int64_t row = first * simd->nr;
+    int64_t rows = lng_cpu_min(count * simd->nr, master->rows - row);
+    const float *from = (const float *)master->data + row * master->stride;
+    if (weight->head.compute == LNG_DTYPE_BF16)
+        simd->pack_right_transposed_bf16(
+            from, master->stride, master->cols, rows,
+            (uint32_t *)weight->forward + first * weight->forward_panel, weight->forward_panel);
+    else
+        simd->pack_right_transposed_f32(from, master->stride, master->cols, rows,
+                                        (float *)weight->forward + first * weight->forward_panel,
+                                        weight->forward_panel);
+}
+
+static void pack_backward(const struct lng_simd *simd, struct lng_cpu_weight *weight, int64_t task)
+{
+    const struct lng_view *master = &weight->head.master;
+    int64_t count = panels_a_task(master->rows, simd->nr), first = task * count;
+    int64_t col = first * simd->nr;
+    int64_t cols = lng_cpu_min(count * simd->nr, master->cols - col);
+    const float *from = (const float *)master->data + col;
+    if (weight->head.compute == LNG_DTYPE_BF16)
+        simd->pack_right_bf16(from, master->stride, master->rows, cols,
+                              (uint32_t *)weight->backward + first * weight->backward_panel,
+                              weight->backward_panel);
+    else
+        simd->pack_right_f32(from, master->stride, master->rows, cols,
+                             (float *)weight->backward + first * weight->backward_panel,
+                             weight->backward_panel);
+}
+
+static void pack_task(void *context, int64_t task, int thread)
+{
+    const struct pack_job *job = context;
+    (void)thread;
+    if (task < job->forward_tasks)
+        pack_forward(job->cpu->simd, job->weight, task);
+    else
+        pack_backward(job->cpu->simd, job->weight, task - job->forward_tasks);
+}
+
+enum lng_status lng_cpu_weight_refresh(struct lng_device *device, struct lng_weight *head)
+{
+    if (head->compute == LNG_DTYPE_I8)
+        return lng_backend_ref.weight_refresh(device, head);
+    struct lng_cpu *cpu = lng_cpu_of(device);
+    struct lng_cpu_weight *weight = (struct lng_cpu_weight *)head;
+    const int nr = cpu->simd->nr;
+    int64_t out = head->master.rows, in = head->master.cols, backward = 0;
+    struct pack_job job = {.cpu = cpu, .weight = weight};
+    job.forward_tasks = lng_cpu_ceil(lng_cpu_ceil(out, nr), panels_a_task(in, nr));
+    if (weight->backward)
+        backward = lng_cpu_ceil(lng_cpu_ceil(in, nr), panels_a_task(out, nr));
+    lng_cpu_run(cpu, job.forward_tasks + backward, pack_task, &job);
+    return LNG_OK;
+}
+
+enum lng_status lng_cpu_weight_prepare(struct lng_device *device, struct lng_view master,
+                                       enum lng_dtype compute, int flags, struct lng_weight **out)
+{
+    if (compute == LNG_DTYPE_I8)
+        return lng_backend_ref.weight_prepare(device, master, compute, flags, out);
+    struct lng_cpu *cpu = lng_cpu_of(device);
+    LNG_TRY(device->backend->supports(device, compute));
+    struct lng_cpu_weight *weight = lng_alloc(1, sizeof *weight);
+    if (!weight)
+        return LNG_ERR_MEMORY;
+    const int64_t nr = cpu->simd->nr, rows = master.rows, cols = master.cols;
+    const bool pairs = compute == LNG_DTYPE_BF16;
+    weight->head = (struct lng_weight){.master = master, .compute = compute, .flags = flags};
+    weight->forward_panel = (pairs ? lng_cpu_ceil(cols, 2) : cols) * nr;
+    weight->backward_panel = (pairs ? lng_cpu_ceil(rows, 2) : rows) * nr;
+    size_t forward = (size_t)(lng_cpu_ceil(rows, nr) * weight->forward_panel);
+    size_t backward = (size_t)(lng_cpu_ceil(cols, nr) * weight->backward_panel);
+    weight->forward = lng_alloc(forward, sizeof(float));
+    if (!weight->forward)
+        goto fail;
+    weight->head.bytes = forward * sizeof(float);
+    if (flags & LNG_WEIGHT_BACKWARD) {
+        weight->backward = lng_alloc(backward, sizeof(float));
+        if (!weight->backward)
+            goto fail;
+        weight->head.bytes += backward * sizeof(float);
+    }
+    if (lng_cpu_weight_refresh(device, &weight->head) != LNG_OK)
+        goto fail;
+    *out = &weight->head;
+    return LNG_OK;
+fail:
+    lng_cpu_weight_release(device, &weight->head);
+    return LNG_ERR_MEMORY;
+}
+
+void lng_cpu_weight_release(struct lng_device *device, struct lng_weight *head)
+{
+    if (head && head->compute == LNG_DTYPE_I8) {
+        lng_backend_ref.weight_release(device, head);
+        return;
+    }
+    struct lng_cpu_weight *weight = (struct lng_cpu_weight *)head;
+    if (!weight)
+        return;
+    lng_free(weight->forward);
+    lng_free(weight->backward);
+    lng_free(weight);
+}

@@ -1,0 +1,40 @@
+/* f32 product: a tile of MR x 2 registers is kept in registers over the whole of k. */
+#include "kernels/cpu/simd/gemm_tile.h"
+#include "kernels/cpu/simd/simd.h"
+
+VEC_INLINE void tile(int mr, const struct tile_job *job)
+{
+    vf sum[MR][2];
+    const float *a = job->a, *b = job->b;
+    const int64_t a_row = job->a_row, a_k = job->a_k, depth = job->depth;
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++)
+        sum[i][0] = sum[i][1] = v_zero();
+    for (int64_t k = 0; k < depth; k++) {
+        vf b0 = v_load(b), b1 = v_load(b + VW);
+#pragma GCC unroll 16
+        for (int i = 0; i < mr; i++) {
+            vf x = v_set(a[i * a_row]);
+            sum[i][0] = v_fma(x, b0, sum[i][0]);
+            sum[i][1] = v_fma(x, b1, sum[i][1]);
+        }
+        a += a_k;
+        b += NR;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++)
+        finish_row(job, sum[i][0], sum[i][1], job->c + i * job->c_row);
+}
+
+#define TILE(name, mr)                                                     \
+    static __attribute__((noinline)) void name(const struct tile_job *job) \
+    {                                                                      \
+        tile(mr, job);                                                     \
+    }
+TILES(TILE)
+static tile_function *const tiles[MR + 1] = {TILE_NAMES};
+
+void LNG_SIMD(gemm_f32)(const struct lng_gemm *g)
+{
+    walk_tiles(g, tiles);
+}

@@ -1,0 +1,48 @@
+/* The vector kernels: listed once in simd.def, compiled for each instruction set, chosen at open. */
+#ifndef LNG_KERNELS_CPU_SIMD_H
+#define LNG_KERNELS_CPU_SIMD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/ops.h"
+
+/* C [m, n] (+)= A B. B lies in panels of LNG_SIMD nr columns: element (k, j) of panel p at
+ * b[p * b_panel + k * nr + j], columns past n are zero. bf16: elements are pairs along k, so k counts
+ * pairs and A and B are uint32 (low half = even k). Each c is one chain of sums over k, whatever m, n
+ * and its place: the same bits for a row alone and among others. */
+struct lng_gemm {
+    const void *a;
+    int64_t a_row, a_k; /* strides in elements (bf16: pairs) */
+    int64_t a_tile;     /* from one group of mr rows to the next; 0 = mr * a_row */
+    const void *b;
+    int64_t b_panel;
+    float *c;
+    int64_t c_row;
+    int64_t m, n, k;
+    const float *bias; /* [n] or NULL, added at the end */
+    bool add;          /* to what c holds */
+    bool relu;
+};
+
+struct lng_simd {
+    const char *name;
+    int mr, nr; /* tile of the f32 product; bf16 uses the same */
+#define LNG_KERNEL(type, name, parameters) type(*name) parameters;
+#include "kernels/cpu/simd/simd.def"
+#undef LNG_KERNEL
+};
+
+extern const struct lng_simd lng_simd_base, lng_simd_avx2, lng_simd_avx512;
+
+#ifdef LNG_ISA
+#define LNG_PASTE_(a, b) a##_##b
+#define LNG_PASTE(a, b) LNG_PASTE_(a, b)
+/* The name of a kernel for the instruction set being compiled. */
+#define LNG_SIMD(name) LNG_PASTE(lng_simd_##name, LNG_ISA)
+#define LNG_KERNEL(type, name, parameters) type LNG_SIMD(name) parameters;
+#include "kernels/cpu/simd/simd.def"
+#undef LNG_KERNEL
+#endif
+
+#endif
