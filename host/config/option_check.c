@@ -1,0 +1,141 @@
+/* What options say about each other. */
+#include "host/config/option_table.h"
+
+static enum lng_status derive(struct lng_options *options, enum lng_option_id id, const char *value)
+{
+    if (options->origin[id].source > LNG_SOURCE_DERIVED)
+        return LNG_OK;
+    LNG_TRY(lng_option_assign(options, id, &value, 1, true, false));
+    options->origin[id] = (struct lng_option_origin){LNG_SOURCE_DERIVED, "other options"};
+    return LNG_OK;
+}
+
+static enum lng_status derive_from(struct lng_options *options, enum lng_option_id id,
+                                   enum lng_option_id from)
+{
+    struct lng_buffer text = {0};
+    enum lng_status status = lng_option_append_value(options, from, 0, &text);
+    if (status == LNG_OK)
+        status = derive(options, id, text.data);
+    lng_buffer_release(&text);
+    return status;
+}
+
+static const char *where(const struct lng_options *options, enum lng_option_id id)
+{
+    return options->origin[id].where;
+}
+
+static enum lng_status check_shape(const struct lng_options *options)
+{
+    LNG_FAIL_IF(options->dim % options->heads != 0, LNG_ERR_USAGE,
+                "dim (%d, from %s) must be a multiple of heads (%d, from %s)", options->dim,
+                where(options, LNG_OPTION_dim), options->heads, where(options, LNG_OPTION_heads));
+    LNG_FAIL_IF(options->dim % 2 != 0, LNG_ERR_USAGE, "dim (%d, from %s) must be even",
+                options->dim, where(options, LNG_OPTION_dim));
+    return LNG_OK;
+}
+
+static enum lng_status check_vocabularies(const struct lng_options *options)
+{
+    bool separate = options->source_vocab != NULL || options->target_vocab != NULL;
+    LNG_FAIL_IF(options->vocab != NULL && separate, LNG_ERR_USAGE,
+                "give either vocab (from %s) or source-vocab and target-vocab, not both",
+                where(options, LNG_OPTION_vocab));
+    LNG_FAIL_IF((options->source_vocab == NULL) != (options->target_vocab == NULL), LNG_ERR_USAGE,
+                "source-vocab and target-vocab belong together: %s is missing",
+                options->source_vocab == NULL ? "source-vocab" : "target-vocab");
+    LNG_FAIL_IF(separate && options->tied == LNG_OPT_TIED_ALL, LNG_ERR_USAGE,
+                "tied: all (from %s) needs one shared vocabulary; say tied: target or tied: none",
+                where(options, LNG_OPTION_tied));
+    return LNG_OK;
+}
+
+static enum lng_status check_corpus(const struct lng_options *options)
+{
+    LNG_FAIL_IF(options->train_source.count != options->train_target.count, LNG_ERR_USAGE,
+                "train-source has %zu files and train-target %zu: they are read in pairs",
+                options->train_source.count, options->train_target.count);
+    LNG_FAIL_IF((options->valid_source == NULL) != (options->valid_target == NULL), LNG_ERR_USAGE,
+                "valid-source and valid-target belong together: %s is missing",
+                options->valid_source == NULL ? "valid-source" : "valid-target");
+    return LNG_OK;
+}
+
+static enum lng_status check_schedule(const struct lng_options *options)
+{
+    bool falls_to_an_end = options->schedule == LNG_OPT_SCHEDULE_LINEAR ||
+                           options->schedule == LNG_OPT_SCHEDULE_COSINE;
+    bool has_end =
+        options->decay_until.value > 0 || options->max_updates > 0 || options->max_epochs > 0;
+    LNG_FAIL_IF(falls_to_an_end && !has_end, LNG_ERR_USAGE,
+                "schedule: %s (from %s) needs decay-until, max-updates or max-epochs",
+                lng_choice_word(LNG_CHOICES_schedule, (int)options->schedule),
+                where(options, LNG_OPTION_schedule));
+    LNG_FAIL_IF(options->min_lr > options->lr, LNG_ERR_USAGE,
+                "min-lr (%g, from %s) is above lr (%g, from %s)", options->min_lr,
+                where(options, LNG_OPTION_min_lr), options->lr, where(options, LNG_OPTION_lr));
+    LNG_FAIL_IF(options->weight_decay > 0 && options->optimizer == LNG_OPT_OPTIMIZER_ADAM,
+                LNG_ERR_USAGE, "weight-decay (%g, from %s) needs optimizer: adamw",
+                options->weight_decay, where(options, LNG_OPTION_weight_decay));
+    return LNG_OK;
+}
+
+static enum lng_status finish_train(struct lng_options *options)
+{
+    bool pre = options->norm_position == LNG_OPT_NORM_POSITION_PRE;
+    LNG_TRY(derive_from(options, LNG_OPTION_dec_ffn_dim, LNG_OPTION_ffn_dim));
+    LNG_TRY(derive_from(options, LNG_OPTION_embedding_dropout, LNG_OPTION_dropout));
+    LNG_TRY(derive(options, LNG_OPTION_positions, pre ? "a" : "b"));
+    LNG_TRY(derive(options, LNG_OPTION_output_bias, pre ? "false" : "true"));
+    LNG_TRY(check_shape(options));
+    LNG_TRY(check_vocabularies(options));
+    LNG_TRY(check_corpus(options));
+    return check_schedule(options);
+}
+
+static enum lng_status check_search(const struct lng_options *options)
+{
+    LNG_FAIL_IF(options->n_best > options->beam_size, LNG_ERR_USAGE,
+                "n-best (%d, from %s) is more than beam-size (%d, from %s)", options->n_best,
+                where(options, LNG_OPTION_n_best), options->beam_size,
+                where(options, LNG_OPTION_beam_size));
+    LNG_FAIL_IF(options->max_length > 0 && options->min_length > options->max_length, LNG_ERR_USAGE,
+                "min-length (%d, from %s) is more than max-length (%d, from %s)",
+                options->min_length, where(options, LNG_OPTION_min_length), options->max_length,
+                where(options, LNG_OPTION_max_length));
+    return LNG_OK;
+}
+
+static enum lng_status check_required(const struct lng_options *options)
+{
+    static const struct {
+        unsigned commands;
+        enum lng_option_id id;
+    } required[] = {
+        {LNG_FOR_VOCAB, LNG_OPTION_vocab_inputs},
+        {LNG_FOR_VOCAB | LNG_FOR_TRAIN | LNG_FOR_AVERAGE, LNG_OPTION_output},
+        {LNG_FOR_TRANSLATE | LNG_FOR_SCORE, LNG_OPTION_model},
+        {LNG_FOR_SCORE, LNG_OPTION_source},
+        {LNG_FOR_SCORE, LNG_OPTION_target},
+        {LNG_FOR_EVAL, LNG_OPTION_hypothesis},
+        {LNG_FOR_EVAL, LNG_OPTION_references},
+    };
+    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {
+        enum lng_option_id id = required[i].id;
+        LNG_FAIL_IF((required[i].commands & options->command->bit) != 0 &&
+                        options->origin[id].source == LNG_SOURCE_DEFAULT,
+                    LNG_ERR_USAGE, "--%s %s is required; see 'lingster %s --help'",
+                    lng_option_rows[id].name, lng_option_rows[id].metavar, options->command->name);
+    }
+    return LNG_OK;
+}
+
+enum lng_status lng_options_finish(struct lng_options *options, bool complete)
+{
+    if (options->command->bit & LNG_FOR_TRAIN)
+        LNG_TRY(finish_train(options));
+    if (options->command->bit & LNG_FOR_TRANSLATE)
+        LNG_TRY(check_search(options));
+    return complete ? check_required(options) : LNG_OK;
+}
