@@ -1,0 +1,263 @@
+/* Gradients of whole 2+2-layer models against central differences, in double (device ref64). */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/model/model.h"
+
+enum { SENTENCES = 3, SAMPLES_PER_TENSOR = 10 };
+
+struct variant {
+    const char *name;
+    struct lng_hparams hparams;
+    struct lng_regularization regularization;
+    bool recompute;
+};
+
+static struct lng_hparams small(void)
+{
+    struct lng_hparams h = lng_hparams_default();
+    h.source_vocab = h.target_vocab = 13;
+    h.dim = 8;
+    h.encoder_layers = h.decoder_layers = 2;
+    h.encoder_heads = h.decoder_heads = 2;
+    h.encoder_ffn = 12;
+    h.decoder_ffn = 10;
+    h.activation = LNG_ACTIVATION_SWISH;
+    h.pad = 12;
+    h.max_positions = 16;
+    return h;
+}
+
+static struct variant make_variant(int index)
+{
+    struct variant v = {.name = "post-norm, tied, no dropout", .hparams = small()};
+    v.regularization.embedding_dropout = -1;
+    v.regularization.seed = 7;
+    v.regularization.update = 3;
+    switch (index) {
+    case 1:
+        v.name = "post-norm, relu, all dropouts, label smoothing";
+        v.hparams.activation = LNG_ACTIVATION_RELU;
+        v.regularization.dropout = 0.2;
+        v.regularization.attention_dropout = 0.2;
+        v.regularization.ffn_dropout = 0.2;
+        v.regularization.source_word_dropout = 0.2;
+        v.regularization.target_word_dropout = 0.2;
+        v.regularization.label_smoothing = 0.1;
+        break;
+    case 2:
+        v.name = "pre-norm, gelu, untied, separate vocabularies, dropout, recomputation";
+        v.hparams.pre_norm = true;
+        v.hparams.activation = LNG_ACTIVATION_GELU;
+        v.hparams.tie = LNG_TIE_NONE;
+        v.hparams.source_vocab = 9;
+        v.hparams.positions = LNG_POSITIONS_A;
+        v.regularization.dropout = 0.1;
+        v.regularization.ffn_dropout = 0.3;
+        v.recompute = true;
+        break;
+    case 3:
+        v.name = "pre-norm RMS, learned positions, target tied, no bias, fairseq smoothing";
+        v.hparams.pre_norm = true;
+        v.hparams.norm = LNG_NORM_RMS;
+        v.hparams.positions = LNG_POSITIONS_LEARNED;
+        v.hparams.tie = LNG_TIE_TARGET;
+        v.hparams.output_bias = false;
+        v.hparams.decoder_start = 0;
+        v.regularization.label_smoothing = 0.2;
+        v.regularization.smoothing_kind = LNG_SMOOTHING_OTHERS;
+        break;
+    case 4:
+        v.name = "post-norm, additive attention, recomputation";
+        v.hparams.attention_score = LNG_ATTENTION_ADDITIVE;
+        v.hparams.attention_scaled = false;
+        v.regularization.attention_dropout = 0.1;
+        v.recompute = true;
+        break;
+    default:
+        break;
+    }
+    return v;
+}
+
+struct problem {
+    struct lng_device *device;
+    struct lng_model model;
+    struct lng_workspace *workspace;
+    struct lng_sequences source, target;
+    struct variant variant;
+};
+
+static const int32_t source_ids[] = {2, 3, 4, 5, 0, 6, 0, 7, 8, 2, 0};
+static const int32_t source_offsets[] = {0, 5, 7, 11};
+static const int32_t target_ids[] = {3, 9, 0, 5, 4, 10, 11, 0, 0};
+static const int32_t target_offsets[] = {0, 3, 8, 9};
+
+static void open_problem(struct problem *p, int index)
+{
+    static const uint32_t sentence_ids[SENTENCES] = {40, 5, 1234567};
+    memset(p, 0, sizeof *p);
+    p->variant = make_variant(index);
+    p->source = (struct lng_sequences){source_ids, source_offsets, sentence_ids, SENTENCES};
+    p->target = (struct lng_sequences){target_ids, target_offsets, sentence_ids, SENTENCES};
+    cr_assert(lng_device_open("ref64", NULL, &p->device) == LNG_OK, "%s", lng_error_message());
+    cr_assert(lng_model_init(&p->model, p->device, &p->variant.hparams, LNG_DTYPE_F32, true) ==
+                  LNG_OK,
+              "%s", lng_error_message());
+    cr_assert(lng_model_randomize(&p->model, 11, false) == LNG_OK, "%s", lng_error_message());
+    struct lng_batch_limits limits = {.source_rows = 11,
+                                      .target_rows = 9,
+                                      .sentences = SENTENCES,
+                                      .backward = true,
+                                      .recompute = p->variant.recompute};
+    cr_assert(lng_workspace_open(&p->model, &limits, &p->workspace) == LNG_OK, "%s",
+              lng_error_message());
+}
+
+static void close_problem(struct problem *p)
+{
+    lng_workspace_close(p->workspace);
+    lng_model_release(&p->model);
+    lng_device_close(p->device);
+}
+
+static double loss_at(struct problem *p, const double *values)
+{
+    struct lng_loss_sums sums;
+    cr_assert(lng_device_write(p->device, p->model.values, values,
+                               (size_t)p->model.params.total * sizeof *values) == LNG_OK);
+    cr_assert(lng_model_refresh(&p->model) == LNG_OK);
+    cr_assert(lng_model_zero_gradients(&p->model) == LNG_OK);
+    cr_assert(lng_model_train(&p->model, p->workspace, &p->source, &p->target,
+                              &p->variant.regularization, &sums) == LNG_OK,
+              "%s", lng_error_message());
+    cr_assert(sums.tokens == 9);
+    return sums.loss;
+}
+
+/* The pad row is held at zero on purpose, so its true gradient is not what training uses. */
+static bool held(const struct problem *p, const struct lng_param *param, int64_t element)
+{
+    int32_t pad = p->model.hparams.pad;
+    if (pad < 0)
+        return false;
+    if (param->id == LNG_PARAM_OUTPUT_BIAS)
+        return element == pad;
+    if (param->id == LNG_PARAM_SHARED || param->id == LNG_PARAM_TARGET_EMBED ||
+        param->id == LNG_PARAM_OUTPUT)
+        return element / param->cols == pad;
+    return false;
+}
+
+static void check_variant(int index)
+{
+    struct problem p;
+    open_problem(&p, index);
+    size_t total = (size_t)p.model.params.total;
+    double *values = calloc(total, sizeof *values), *gradients = calloc(total, sizeof *gradients);
+    cr_assert(values && gradients);
+    cr_assert(lng_device_read(p.device, values, p.model.values, total * sizeof *values) == LNG_OK);
+    /* Vectors start at 0 and 1: move them, so that their gradients are tested at a general point. */
+    srand(5);
+    for (size_t i = 0; i < p.model.params.count; i++) {
+        const struct lng_param *param = &p.model.params.list[i];
+        for (int64_t e = 0; param->rows == 1 && e < param->cols; e++)
+            if (!held(&p, param, e))
+                values[param->offset + e] += 0.2 * (rand() / (double)RAND_MAX - 0.5);
+    }
+    (void)loss_at(&p, values);
+    cr_assert(lng_device_read(p.device, gradients, p.model.gradients, total * sizeof *gradients) ==
+              LNG_OK);
+    double error = 0, size = 0;
+    int nonzero = 0, checked = 0;
+    for (size_t i = 0; i < p.model.params.count; i++) {
+        const struct lng_param *param = &p.model.params.list[i];
+        for (int s = 0; s < SAMPLES_PER_TENSOR; s++) {
+            int64_t element = rand() % (param->rows * param->cols);
+            if (held(&p, param, element))
+                continue;
+            const double h = 3e-6;
+            double *value = &values[param->offset + element], kept = *value;
+            *value = kept + h;
+            double above = loss_at(&p, values);
+            *value = kept - h;
+            double below = loss_at(&p, values);
+            *value = kept;
+            double numeric = (above - below) / (2 * h),
+                   analytic = gradients[param->offset + element];
+            cr_assert(fabs(numeric - analytic) <= 1e-6 * (1 + fabs(analytic)),
+                      "%s: %s[%lld]: backward %.12g, difference quotient %.12g", p.variant.name,
+                      param->name, (long long)element, analytic, numeric);
+            error += (numeric - analytic) * (numeric - analytic);
+            size += analytic * analytic;
+            nonzero += analytic != 0;
+            checked++;
+        }
+    }
+    cr_assert(nonzero * 2 > checked, "%s: only %d of %d gradients are not zero", p.variant.name,
+              nonzero, checked);
+    cr_assert(sqrt(error / size) < 1e-6, "%s: relative error %.3g", p.variant.name,
+              sqrt(error / size));
+    fprintf(stderr, "gradient of %s: %d entries, relative error %.2g\n", p.variant.name, checked,
+            sqrt(error / size));
+    free(values);
+    free(gradients);
+    close_problem(&p);
+}
+
+Test(grad_model, post_norm)
+{
+    check_variant(0);
+}
+Test(grad_model, post_norm_relu_dropout)
+{
+    check_variant(1);
+}
+Test(grad_model, pre_norm_untied_recompute)
+{
+    check_variant(2);
+}
+Test(grad_model, rms_learned_positions)
+{
+    check_variant(3);
+}
+Test(grad_model, additive_recompute)
+{
+    check_variant(4);
+}
+
+/* Recomputation changes memory, never a bit of the result. */
+Test(grad_model, recomputation_is_exact)
+{
+    struct problem plain, again;
+    open_problem(&plain, 1);
+    open_problem(&again, 1);
+    lng_workspace_close(again.workspace);
+    struct lng_batch_limits limits = {.source_rows = 11,
+                                      .target_rows = 9,
+                                      .sentences = SENTENCES,
+                                      .backward = true,
+                                      .recompute = true};
+    cr_assert(lng_workspace_plan(&again.model, &limits) > 0);
+    cr_assert(lng_workspace_open(&again.model, &limits, &again.workspace) == LNG_OK);
+    size_t total = (size_t)plain.model.params.total;
+    double *values = calloc(total, sizeof *values);
+    double *first = calloc(total, sizeof *first), *second = calloc(total, sizeof *second);
+    cr_assert(lng_device_read(plain.device, values, plain.model.values, total * sizeof *values) ==
+              LNG_OK);
+    double loss = loss_at(&plain, values);
+    cr_assert(loss_at(&again, values) == loss);
+    cr_assert(lng_device_read(plain.device, first, plain.model.gradients, total * sizeof *first) ==
+              LNG_OK);
+    cr_assert(lng_device_read(again.device, second, again.model.gradients,
+                              total * sizeof *second) == LNG_OK);
+    cr_assert(memcmp(first, second, total * sizeof *first) == 0);
+    free(values);
+    free(first);
+    free(second);
+    close_problem(&plain);
+    close_problem(&again);
+}
