@@ -10,6 +10,7 @@ B       ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
 BINDIR  ?= $(PREFIX)/bin
+INCLUDEDIR ?= $(PREFIX)/include
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
@@ -24,13 +25,15 @@ comma   := ,
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)';)
 
-WARN    := -Wall -Wextra -Wshadow -Wpointer-arith -Wvla -Wformat=2 -Wundef $(if $(filter 1,$(WERROR)),-Werror)
+IS_CLANG := $(findstring clang,$(shell $(CC) --version 2>/dev/null))
+# Cutting at the end of a buffer is what snprintf is used for here.
+WARN    := $(if $(IS_CLANG),,-Wno-format-truncation) -Wall -Wextra -Wshadow -Wpointer-arith -Wvla -Wformat=2 -Wundef $(if $(filter 1,$(WERROR)),-Werror)
 WARN_C  := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
 # Implicit narrowing is an error where untrusted sizes are handled; kernels convert reals all the time.
 WARN_HOST := -Wconversion -Wno-sign-conversion -Wno-float-conversion
 HARDEN  := -fstack-protector-strong -fcf-protection $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-COMMON  := -I. -I$B -D_GNU_SOURCE -DLNG_VERSION='"$(VERSION)"' -fPIC -fvisibility=hidden -MMD -MP \
+COMMON  := -I. -I$B -D_GNU_SOURCE -DLNG_VERSION='"$(VERSION)"' -fPIC -fno-semantic-interposition -MMD -MP \
            $(HARDEN) $(SANFLAGS) -ffile-prefix-map=$(CURDIR)=.
 # -std=c11 keeps floating-point contraction off: the same source gives the same bits everywhere.
 ALL_C   := -std=c11 $(COMMON) $(WARN_C)
@@ -44,6 +47,16 @@ HOST_SRC := $(sort $(filter-out host/cli/main.c,$(wildcard host/*/*.c)) $(wildca
 CXX_SRC  := $(sort $(wildcard tokenizer/*.cc))
 PROTO_SRC := $(sort $(wildcard tokenizer/*.proto))
 KERN_SRC := $(sort $(wildcard kernels/*.c))
+CUDA_SRC := $(sort $(wildcard kernels/cuda/*.cu))
+NVCC     ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) nvcc)
+# auto: with CUDA when there are sources for it and a compiler.
+WITH_CUDA := $(if $(filter auto,$(CUDA)),$(if $(CUDA_SRC),$(if $(shell command -v $(NVCC)),1,0),0),$(CUDA))
+ifeq ($(filter 0 1,$(WITH_CUDA)),)
+$(error CUDA=$(CUDA): expected 0, 1 or auto)
+endif
+ifeq ($(WITH_CUDA)$(CUDA_SRC),1)
+$(error CUDA=1: there are no CUDA sources in this tree, use CUDA=0 or auto)
+endif
 REF_SRC  := $(sort $(wildcard kernels/ref/*.c))
 CPU_SRC  := $(sort $(wildcard kernels/cpu/*.c))
 # Vector code, compiled once for each instruction set and chosen at run time.
@@ -59,21 +72,31 @@ OBJ := $(HOST_SRC:%.c=$B/%.o) $(CXX_SRC:%.cc=$B/%.cc.o) $(PROTO_SRC:%.proto=$B/%
 SUPPORT_OBJ := $(patsubst %.c,$B/%.o,$(sort $(wildcard tests/support/*.c)))
 TEST_SRC := $(sort $(wildcard tests/unit/*.c tests/ops/*.c tests/grad/*.c tests/parity/*.c tests/e2e/*.c))
 TESTS   := $(TEST_SRC:%.c=$B/%)
+THREAD_TESTS := $(patsubst %.c,$B/%,$(sort $(wildcard tests/threads/*.c)))
+SHARED  := liblingster.so.$(VERSION)
+SONAME  := liblingster.so.$(SOVERSION)
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test test-asan test-ubsan test-threads check check-floors check-size check-format format install uninstall help \
-        clean demo fuzz FORCE
+.PHONY: all help tests test test-asan test-ubsan test-threads run-logged run-threads check check-floors check-size check-format \
+        format install uninstall demo clean FORCE
 
 all: $B/lingster $B/liblingster.a ## build the program and the library
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n",$$1,$$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n",$$1,$$2}' $(firstword $(MAKEFILE_LIST))
+	@echo '  variables: B=folder V=1 CC= CFLAGS= SAN=address,undefined|thread CUDA=0|1|auto WERROR=0 DESTDIR= PREFIX='
+
+# Once a build folder: what is missing is installed for test and demo, and only named otherwise.
+$B/.packages: scripts/setup.sh
+	@mkdir -p $B
+	@scripts/setup.sh $(if $(filter test% check demo,$(MAKECMDGOALS)),,--check)
+	@touch $@
 
 # A change of flags rebuilds.
 FLAGS_TEXT := $(CC) $(CXX) $(ALL_C) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(LIBS)
-$B/.flags: FORCE
+$B/.flags: FORCE | $B/.packages
 	@mkdir -p $B; echo '$(subst ','\'',$(FLAGS_TEXT))' | cmp -s - $@ || echo '$(subst ','\'',$(FLAGS_TEXT))' > $@
 
 KERNEL_O := -O3 -fopenmp -fno-math-errno
@@ -117,13 +140,72 @@ $B/liblingster.a: $(OBJ)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^
 $B/lingster: $B/host/cli/main.o $B/liblingster.a
 	$(call say,LD,$@)$(CC) -pie $(LDALL) $(LDFLAGS) -o $@ $^ $(LIBS)
+$B/$(SHARED): $(OBJ) scripts/exports.map
+	$(call say,LD,$@)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script,scripts/exports.map \
+	    -Wl,--no-undefined $(LDALL) $(LDFLAGS) -o $@ $(OBJ) $(LIBS)
+$B/lingster.pc: Makefile
+	@mkdir -p $B
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: lingster' \
+	    'Description: neural machine translation' 'Version: $(VERSION)' \
+	    'Cflags: -I$${includedir}/lingster' 'Libs: -L$${libdir} -llingster' 'Libs.private: $(LIBS)' > $@
+$B/tests/threads/%: $B/tests/threads/%.o $B/liblingster.a
+	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs cmocka) $(LIBS)
 $B/tests/%: $B/tests/%.o $(SUPPORT_OBJ) $B/liblingster.a
 	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs criterion) $(LIBS)
 
-tests: $(TESTS)
+tests: $(TESTS) ## build the tests without running them
 test: $(TESTS) $B/lingster ## run every test; ends with 'N passed, N failed, N skipped'
 	$Qtests/run $(TESTS)
-clean: ## remove the build folder
-	rm -rf $B
+test-asan: ## every test under AddressSanitizer, leaks and undefined behaviour included
+	$Q$(MAKE) SAN=address,undefined B=$B-asan run-logged
+test-ubsan: ## every test under UndefinedBehaviorSanitizer
+	$Q$(MAKE) SAN=undefined B=$B-ubsan run-logged
+test-threads: ## what many threads share, under ThreadSanitizer
+	$Q$(MAKE) SAN=thread B=$B-tsan run-threads
+
+# Criterion calls a test passed whose process reported a leak at its end: reports go to files, and none may be left.
+REPORTS = $(abspath $B)/report
+run-logged: $(TESTS) $B/lingster
+	$Qrm -f $(REPORTS).*; rc=0; \
+	ASAN_OPTIONS=log_path=$(REPORTS):detect_leaks=1:allocator_may_return_null=1 \
+	LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/tests/support/leaks.supp \
+	UBSAN_OPTIONS=log_path=$(REPORTS):print_stacktrace=1 LNG_TEST_TIMEOUT=600 LNG_TEST_WALL=1800 tests/run $(TESTS) || rc=1; \
+	for report in $(REPORTS).*; do [ ! -e "$$report" ] || { cat "$$report"; rc=1; }; done; exit $$rc
+run-threads: $(THREAD_TESTS)
+	$Qrc=0; for test in $(THREAD_TESTS); do TSAN_OPTIONS=exitcode=66 timeout -k 10 600 $$test || rc=1; done; exit $$rc
+
+check: check-floors check-size check-format test ## all that must hold before a commit
+check-floors: ## includes point down the floors, and what belongs in one place stays there
+	$Qscripts/check-floors.sh
+check-size: ## files, functions and folders keep their limits
+	$Qscripts/check-size.sh
+FORMATTED = $(shell git ls-files '*.c' '*.h' '*.cc' '*.cu' '*.cuh')
+check-format: ## clang-format would change nothing
+	$Qclang-format --dry-run --Werror $(FORMATTED)
+format: ## run clang-format on every source
+	$Qclang-format -i $(FORMATTED)
+
+demo: $B/lingster ## translate a few sentences with a model trained on the spot
+	$QLINGSTER=$(abspath $B/lingster) scripts/demo.sh
+
+# Headers keep their paths below include/lingster, so that they include each other as they do here.
+PUBLIC := $(sort $(wildcard host/base/*.h host/base/*.def host/config/*.h host/config/*.def host/model/*.h host/model/*.def \
+          host/data/*.h host/store/*.h host/infer/*.h host/train/*.h host/eval/*.h tokenizer/*.h kernels/ops.h kernels/ops.def \
+          kernels/device.h))
+install: $B/lingster $B/liblingster.a $B/$(SHARED) $B/lingster.pc ## install below DESTDIR and PREFIX (/usr/local)
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(INSTALL) -m 755 $B/lingster $(DESTDIR)$(BINDIR)/lingster
+	$(INSTALL) -m 644 $B/liblingster.a $(DESTDIR)$(LIBDIR)/liblingster.a
+	$(INSTALL) -m 755 $B/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SHARED)
+	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/liblingster.so
+	$(INSTALL) -m 644 $B/lingster.pc $(DESTDIR)$(LIBDIR)/pkgconfig/lingster.pc
+	for header in $(PUBLIC); do $(INSTALL) -D -m 644 $$header $(DESTDIR)$(INCLUDEDIR)/lingster/$$header || exit 1; done
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(BINDIR)/lingster $(DESTDIR)$(LIBDIR)/liblingster.a $(DESTDIR)$(LIBDIR)/$(SHARED) \
+	    $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/liblingster.so $(DESTDIR)$(LIBDIR)/pkgconfig/lingster.pc
+	rm -rf $(DESTDIR)$(INCLUDEDIR)/lingster
+clean: ## remove the build folders
+	rm -rf $B $B-asan $B-ubsan $B-tsan
 
 -include $(shell find $B -name '*.d' -type f 2>/dev/null)
