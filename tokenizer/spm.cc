@@ -317,7 +317,7 @@ const char RESERVED[] = "\xE2\x96\x85";
 class Corpus : public sentencepiece::SentenceIterator
 {
   public:
-    Corpus(lng_spm_next_line next, void *context, int max_line_bytes,
+    Corpus(lng_next_line next, void *context, int max_line_bytes,
            struct lng_spm_train_report *report)
         : next_(next), context_(context), max_line_bytes_(static_cast<size_t>(max_line_bytes)),
           report_(report)
@@ -376,7 +376,7 @@ class Corpus : public sentencepiece::SentenceIterator
         return reason == nullptr;
     }
 
-    lng_spm_next_line next_;
+    lng_next_line next_;
     void *context_;
     size_t max_line_bytes_;
     struct lng_spm_train_report *report_;
@@ -424,7 +424,7 @@ enum lng_status explain(const util::Status &status, const struct lng_spm_train_o
                     "SentencePiece could not train: %.500s", message);
 }
 
-enum lng_status train(const struct lng_spm_train_options *options, lng_spm_next_line next,
+enum lng_status train(const struct lng_spm_train_options *options, lng_next_line next,
                       void *context, struct lng_buffer *model, struct lng_spm_train_report *report)
 {
     static std::mutex one_at_a_time; // the library's random seed and log level are global
@@ -455,7 +455,7 @@ enum lng_status train(const struct lng_spm_train_options *options, lng_spm_next_
 
 } // namespace
 
-enum lng_status lng_spm_train(const struct lng_spm_train_options *options, lng_spm_next_line next,
+enum lng_status lng_spm_train(const struct lng_spm_train_options *options, lng_next_line next,
                               void *context, struct lng_buffer *model,
                               struct lng_spm_train_report *report)
 {

@@ -13,6 +13,7 @@
 #include "host/base/status.h"
 #include "host/base/text.h"
 #include "tokenizer/ids.h"
+#include "tokenizer/next_line.h"
 #include "tokenizer/spm_check.h"
 #include "tokenizer/spm_options.h"
 
@@ -91,11 +92,6 @@ LNG_MUST_CHECK enum lng_status lng_spm_decode_pieces(const struct lng_spm *spm,
 
 /* ---- training ---- */
 
-/* Hands out the corpus line by line: sets *text and *length (valid until the next call) and *got = true,
- * or *got = false at the end. A failure ends training. Called from the thread that trains. */
-typedef enum lng_status (*lng_spm_next_line)(void *context, const char **text, size_t *length,
-                                             bool *got);
-
 struct lng_spm_train_report {
     uint64_t lines; /* handed out */
     uint64_t used;  /* given to the trainer */
@@ -109,10 +105,10 @@ struct lng_spm_train_report {
 };
 
 /* Trains a model, entirely in memory, one at a time in the process. *model is appended the model file's bytes,
- * already checked. *report (may be NULL) is set in any case. A vocabulary size that the corpus cannot
+ * already checked. `next` is called from the calling thread only. *report (may be NULL) is set in any case. A vocabulary size that the corpus cannot
  * give is LNG_ERR_RANGE with the largest (or smallest) that it can in the message and in the report. */
 LNG_MUST_CHECK enum lng_status lng_spm_train(const struct lng_spm_train_options *options,
-                                             lng_spm_next_line next, void *context,
+                                             lng_next_line next, void *context,
                                              struct lng_buffer *model,
                                              struct lng_spm_train_report *report);
 
