@@ -66,7 +66,9 @@ enum lng_status lng_command_print_help(const struct lng_command *command, bool b
     if (table == NULL || name == NULL || doc == NULL)
         goto fail;
     LNG_TRY_OR_FAIL(fill_table(command, table));
-    struct argp argp = {.options = table->options, .args_doc = command->arguments, .doc = doc};
+    struct argp argp = {.options = table->options,
+                        .args_doc = *command->arguments ? command->arguments : NULL,
+                        .doc = doc};
     argp_help(&argp, stream,
               brief ? ARGP_HELP_USAGE
                     : ARGP_HELP_STD_HELP & ~(ARGP_HELP_EXIT_OK | ARGP_HELP_BUG_ADDR),
