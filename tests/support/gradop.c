@@ -119,5 +119,4 @@ void gradop_check(struct gradop *op)
                                       .parts = parts,
                                       .part_count = (size_t)op->input_count,
                                       .seed = op->rig.seed});
-    rig_close(&op->rig);
 }

@@ -35,7 +35,7 @@ void gradop_open(struct gradop *op, uint64_t seed);
 struct lng_view gradop_input(struct gradop *op, const char *name, int64_t rows, int64_t cols,
                              double magnitude, bool added, struct lng_view *gradient);
 struct lng_view gradop_output(struct gradop *op, int64_t rows, int64_t cols, struct lng_view *d_y);
-/* Compares, fails the test past 1e-6, closes. */
+/* Compares and fails the test past 1e-6. The caller closes the rig. */
 void gradop_check(struct gradop *op);
 
 #endif
