@@ -1,0 +1,82 @@
+/* Batched search: many sentences, one model, one device.
+ *
+ * The rows of a step are the live hypotheses of all sentences in the batch. A sentence that is done leaves
+ * at once, and waiting ones are encoded in groups and take the free places, so each row has a time of its
+ * own. What a sentence becomes does not depend on its company. Nothing is allocated between steps. */
+#ifndef LNG_HOST_INFER_DECODE_H
+#define LNG_HOST_INFER_DECODE_H
+
+#include "host/infer/beam.h"
+#include "host/model/model.h"
+
+struct lng_search_options {
+    struct lng_beam_options beam; /* eos is taken from the model */
+    bool allow_unk;               /* else <unk> is never proposed; <pad> never is */
+    const int32_t *banned;        /* further target tokens never proposed; copied */
+    size_t banned_count;
+    int64_t batch_tokens;    /* source tokens in flight at most; one sentence always may be */
+    int64_t batch_sentences; /* sentences in flight at most; 0 = no limit */
+    int64_t max_rows;        /* hypotheses in a step at most; 0 = a good number for the device */
+    size_t cache_bytes; /* device memory for keys and values of hypotheses at most; 0 = 1 GiB */
+    bool alignment;     /* keep what each token attended to, see lng_hypothesis */
+    int32_t alignment_layer; /* decoder layer, from 0; -1 = the last */
+    int32_t alignment_head; /* head of it; -1 = the mean of all. Marian: head 0 of the last layer */
+};
+/* Beam defaults, 4096 tokens, no other limits, no alignment. */
+struct lng_search_options lng_search_options_default(void);
+
+/* One sentence; borrowed while the search runs. */
+struct lng_search_input {
+    const int32_t *source; /* as the model expects it: source EOS included where it has one */
+    int32_t source_length; /* >= 1 */
+    const int32_t *prefix; /* target tokens that every hypothesis starts with, no EOS */
+    int32_t prefix_length;
+};
+
+struct lng_hypothesis {
+    const int32_t *tokens; /* [length]; the last is EOS unless cut at the maximum length */
+    const float *logprobs; /* [length] of each token */
+    const float
+        *weights; /* NULL, or [length, source_length]: attention to the source, rows sum to 1 */
+    int32_t length;
+    double total, score; /* sum of logprobs, and as ranked */
+    enum lng_beam_end end;
+};
+
+/* Valid inside the callback only. */
+struct lng_search_result {
+    int64_t index;                           /* of the input */
+    const struct lng_hypothesis *hypotheses; /* best first */
+    int32_t count;                           /* 1 .. n_best */
+    bool exact_stop;
+};
+/* Called once for each sentence, in the order in which they get done. Another status than LNG_OK ends the
+ * search and is handed on. */
+typedef enum lng_status (*lng_search_done)(void *context, const struct lng_search_result *result);
+
+struct lng_search_stats {
+    int64_t steps, rows;     /* decoder steps, and hypotheses in them */
+    int64_t groups, encoded; /* groups of sentences encoded, and source tokens in them */
+    size_t device_bytes;     /* now held, beside the model */
+    size_t cache_bytes;      /* of them keys and values */
+    int64_t sentences_at_once;
+};
+
+struct lng_search;
+/* Checks the options; memory is taken when the first sentences come. The model must outlive the search. */
+LNG_MUST_CHECK enum lng_status lng_search_open(struct lng_model *model,
+                                               const struct lng_search_options *options,
+                                               struct lng_search **search);
+/* NULL is fine. */
+void lng_search_close(struct lng_search *search);
+
+/* Translates all inputs. Memory is planned for the longest of them, and kept for later calls.
+ * LNG_ERR_RANGE for an empty source or ids outside the vocabulary; LNG_ERR_MEMORY, before anything is
+ * allocated, when the beam of one sentence exceeds cache_bytes. */
+LNG_MUST_CHECK enum lng_status lng_search_run(struct lng_search *search,
+                                              const struct lng_search_input *inputs, int64_t count,
+                                              lng_search_done done, void *context);
+
+struct lng_search_stats lng_search_get_stats(const struct lng_search *search);
+
+#endif

@@ -1,0 +1,80 @@
+/* Inside host/infer: the state of a batched search. */
+#ifndef LNG_HOST_INFER_DECODE_STATE_H
+#define LNG_HOST_INFER_DECODE_STATE_H
+
+#include "host/infer/decode.h"
+#include "host/infer/kv_cache.h"
+
+/* Room for one sentence in flight. */
+struct lng_seat {
+    struct lng_beam beam;
+    int64_t input; /* index in inputs */
+    int64_t base;  /* first cache slot */
+    int64_t source_first;
+    int32_t source_length;
+    int side; /* of the lineage */
+    int32_t *
+        node_slot; /* [beam nodes] slot that a node's continuation was predicted in; alignment only */
+};
+
+/* What memory was planned for. */
+struct lng_search_plan {
+    int64_t time;        /* target positions of the longest sentence */
+    int64_t source;      /* tokens of the longest source */
+    int64_t seats;       /* sentences at once */
+    int64_t rows;        /* seats * beam */
+    int64_t positions;   /* of the self cache */
+    int64_t source_rows; /* of the cross cache */
+    int64_t step_words;  /* int32 words that a step uploads at most */
+};
+
+struct lng_search {
+    struct lng_model *model;
+    struct lng_search_options options;
+    int32_t *banned; /* device */
+    int64_t banned_count;
+    struct lng_search_plan plan;
+    struct lng_search_stats stats;
+
+    struct lng_workspace *workspace;
+    size_t workspace_bytes;
+    struct lng_step_scratch *scratch;
+    struct lng_kv_cache cache;
+    void *device_memory; /* the five below, carved */
+    size_t device_memory_bytes;
+    struct lng_view logits;                  /* [rows, V] */
+    struct lng_candidate *device_candidates; /* [seats, 2 beam] */
+    int32_t *device_step;                    /* [step_words] */
+    float *device_weights;                   /* [rows, source]; alignment only */
+
+    struct lng_seat *seats;   /* [plan.seats] */
+    int32_t *active, *vacant; /* seat numbers: in use, in the order of their rows; and free */
+    int64_t active_count,
+        open_seats; /* open_seats: as many as the present shape of the cache allows */
+    int64_t vacant_count;
+    int32_t *step;                     /* staging, [step_words] */
+    int32_t *ids, *offsets;            /* staging of a group to encode */
+    struct lng_candidate *candidates;  /* [seats, 2 beam] */
+    float *weights;                    /* [rows, source] of a step */
+    float *kept_weights;               /* [positions, source]: of every step, by (time, slot) */
+    struct lng_hypothesis *hypotheses; /* [n_best], and what they point to: */
+    int32_t *tokens, *nodes;           /* [n_best, time]; [time] */
+    float *logprobs, *alignment;       /* [n_best, time]; [n_best, time, source] */
+
+    /* the present run */
+    const struct lng_search_input *inputs; /* borrowed */
+    int64_t *order;                        /* longest first */
+    int64_t count, next;                   /* inputs; how many of order were admitted */
+};
+
+/* Target length limit of an input. */
+int32_t lng_search_time(const struct lng_search *search, const struct lng_search_input *input);
+
+/* int32 words that a step of so many rows uploads. */
+int64_t lng_search_step_words(int64_t rows, int64_t seats, int64_t time);
+
+/* One step of all active sentences; those that are done are handed to the callback and leave. */
+LNG_MUST_CHECK enum lng_status lng_search_step(struct lng_search *search, lng_search_done done,
+                                               void *context);
+
+#endif
