@@ -1,7 +1,8 @@
 #!/bin/sh
-# usage: scripts/setup.sh [--check]
+# usage: scripts/setup.sh [--check|--clang]
 # Looks for what the build needs, says what is missing and what it is for, and installs it (Debian 12,
-# apt-get). With --check it only says. Fast when all is there; standard input is not read.
+# apt-get). With --check it only says; with --clang that compiler is needed too. Fast when all is there;
+# standard input is not read.
 set -u
 
 # package, header or command that proves it is there, what it is for
@@ -25,6 +26,9 @@ libicu-dev                header:unicode/uchar.h                 Unicode propert
 libcriterion-dev          header:criterion/criterion.h           tests
 libcmocka-dev             header:cmocka.h                        tests with threads
 '
+
+[ "${1-}" != --clang ] || needs="$needs
+clang                     command:clang                          compiles a second time, with other warnings"
 
 have_header() {
     for folder in /usr/include /usr/local/include /usr/include/*-linux-gnu; do

@@ -164,6 +164,11 @@ void lng_free(void *memory)
     free(header->block);
 }
 
+void lng_free_foreign(void *memory)
+{
+    free(memory);
+}
+
 enum lng_status lng_grow(void *array_pointer, size_t *capacity, size_t needed, size_t element_size)
 {
     if (needed <= *capacity)

@@ -24,6 +24,9 @@ char *lng_format(const char *format, ...) __attribute__((format(printf, 1, 2), w
 /* NULL is fine. */
 void lng_free(void *memory);
 
+/* For what a library took from malloc and leaves to its caller (json_dumps, scandir, realpath). */
+void lng_free_foreign(void *memory);
+
 /* Makes room for `needed` elements in a growing array, doubling. Fails with LNG_ERR_MEMORY. */
 LNG_MUST_CHECK enum lng_status lng_grow(void *array_pointer, size_t *capacity, size_t needed,
                                         size_t element_size);
