@@ -18,7 +18,7 @@ while (my $file = <STDIN>) {
            $top !~ m{^(kernels|host|tokenizer|tests|configs|scripts|Makefile|README\.md|LICENSE|CONTRIBUTING\.md|CHANGELOG\.md|DECISIONS\.md)$};
     my ($name) = $file =~ m{([^/]+)$};
     # Data may hold model folders, and those have files of fixed names.
-    if ($file !~ m{^(tests/data|configs)/} && $name !~ /^(README\.md|\.gitignore)$/) {
+    if ($file !~ m{^(tests/data/|configs/|\.)} && $name !~ /^(README\.md|\.gitignore)$/) {
         finding("$file: there is already a $folder_of{$name}") if exists $folder_of{$name};
         $folder_of{$name} = $file;
     }

@@ -77,7 +77,7 @@ static char *cached_path(const char *path, const struct stat *info, const char *
         .seconds = (uint64_t)info->st_mtim.tv_sec,
         .nanoseconds = (uint64_t)info->st_mtim.tv_nsec,
     };
-    free(whole);
+    lng_free_foreign(whole);
     return lng_format("%s/%s-%016llx.txt", directory, lng_path_name(path),
                       (unsigned long long)lng_checksum(&identity, sizeof identity));
 }

@@ -56,7 +56,7 @@ enum lng_status lng_metrics_log_write(struct lng_metrics_log *log, const char *e
     json_decref(line);
     LNG_FAIL_IF(text == NULL, LNG_ERR_MEMORY, "%s: no memory for a line", log->path);
     bool written = fprintf(log->file, "%s\n", text) > 0 && fflush(log->file) == 0;
-    free(text);
+    lng_free_foreign(text);
     LNG_FAIL_IF(!written, LNG_ERR_IO, "%s: cannot write: %s", log->path, strerror(errno));
     return LNG_OK;
 }
