@@ -1,0 +1,42 @@
+/* The inside of struct lng_tokenizer, shared by the files that open, use and save it. */
+#ifndef LNG_TOKENIZER_TOKENIZER_PARTS_H
+#define LNG_TOKENIZER_TOKENIZER_PARTS_H
+
+#include "tokenizer/spm.h"
+#include "tokenizer/tokenizer.h"
+
+struct lng_tokenizer_side {
+    struct lng_spm *spm; /* NULL for symbols; the two sides may share one */
+    struct lng_vocab *vocab;
+    int32_t *id_of_piece; /* SentencePiece id -> vocabulary id, -1 = not there */
+    int32_t eos, unk, pad;
+};
+
+struct lng_tokenizer {
+    struct lng_tokenizer_side sides[2];
+    bool shared_spm, shared_vocab;
+    int32_t *never;
+    size_t never_count;
+    int32_t *languages;
+    size_t language_count;
+    uint64_t digest;
+    char *eos, *unk, *pad;
+};
+
+/* Where the pieces of one text go. */
+struct lng_encoding {
+    const struct lng_tokenizer_side *side;
+    size_t shift;        /* of the part that SentencePiece sees, in the whole text */
+    struct lng_ids *ids; /* one of the two */
+    struct lng_token_spans *spans;
+};
+
+/* A piece of SentencePiece; `context` is a struct lng_encoding. */
+enum lng_status lng_encoding_push_piece(void *context, const struct lng_spm_token *piece);
+/* Takes the language entries off the start of the text; *used bytes are done. */
+LNG_MUST_CHECK enum lng_status lng_encoding_push_languages(const struct lng_tokenizer *tokenizer,
+                                                           struct lng_encoding *to,
+                                                           const char *text, size_t length,
+                                                           size_t *used);
+
+#endif
