@@ -87,6 +87,7 @@ static enum lng_status learn_pieces(const struct lng_options *options, struct co
     train.normalization =
         lng_choice_word(LNG_CHOICES_normalization, (int)options->vocab_normalization);
     train.input_sentence_size = (uint64_t)options->input_sentence_size;
+    train.hard_vocab_limit = options->hard_vocab_limit;
     train.seed = (uint32_t)options->seed;
     train.max_line_bytes = options->max_sentence_length;
     train.num_threads = options->vocab_threads;
@@ -95,15 +96,19 @@ static enum lng_status learn_pieces(const struct lng_options *options, struct co
     struct lng_buffer model = {0};
     struct lng_spm_train_report report = {0};
     enum lng_status status = lng_spm_train(&train, next_line, corpus, &model, &report);
-    lng_progress_finish(&corpus->progress);
-    if (report.lines > 0)
+    if (report.lines > 0) {
+        lng_progress_finish(&corpus->progress);
         report_left_out(&report);
+    }
+    struct lng_spm_info info = {0};
+    if (status == LNG_OK)
+        status = lng_spm_check(model.data, model.length, &info);
     if (status == LNG_OK)
         status = lng_file_write(options->output, model.data, model.length);
     if (status == LNG_OK)
-        lng_info("wrote %s: %d entries (%s) from %" PRIu64 " lines", options->output,
-                 options->vocab_size,
-                 lng_choice_word(LNG_CHOICES_vocab_model, (int)options->vocab_model), report.used);
+        lng_info("wrote %s: %" PRId32 " entries (%s) from %" PRIu64 " lines", options->output,
+                 info.pieces, lng_choice_word(LNG_CHOICES_vocab_model, (int)options->vocab_model),
+                 report.used);
     lng_buffer_release(&model);
     return status;
 }

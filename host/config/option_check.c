@@ -81,6 +81,15 @@ static enum lng_status check_schedule(const struct lng_options *options)
     return LNG_OK;
 }
 
+static enum lng_status check_run(const struct lng_options *options)
+{
+    LNG_FAIL_IF(options->average_last > options->keep_last, LNG_ERR_USAGE,
+                "average-last (%d, from %s) needs keep-last (%d, from %s) to be at least as many",
+                options->average_last, where(options, LNG_OPTION_average_last), options->keep_last,
+                where(options, LNG_OPTION_keep_last));
+    return LNG_OK;
+}
+
 static enum lng_status finish_train(struct lng_options *options)
 {
     bool pre = options->norm_position == LNG_OPT_NORM_POSITION_PRE;
@@ -91,7 +100,8 @@ static enum lng_status finish_train(struct lng_options *options)
     LNG_TRY(check_shape(options));
     LNG_TRY(check_vocabularies(options));
     LNG_TRY(check_corpus(options));
-    return check_schedule(options);
+    LNG_TRY(check_schedule(options));
+    return check_run(options);
 }
 
 static enum lng_status check_search(const struct lng_options *options)
