@@ -1,0 +1,31 @@
+/* A model in host memory, whatever file it came from: shape, parameters, and what was said beside them. */
+#ifndef LNG_HOST_STORE_MODEL_DATA_H
+#define LNG_HOST_STORE_MODEL_DATA_H
+
+#include "host/base/text.h"
+#include "host/model/params.h"
+
+/* What generation_config.json may say. */
+struct lng_generation {
+    int32_t beams, max_length; /* 0 = not said */
+    double length_penalty;     /* NaN = not said */
+    int32_t forced_bos;        /* first output token of models for many languages; -1 = none */
+};
+
+struct lng_model_data {
+    struct lng_hparams hparams;
+    struct lng_params params;
+    float *values; /* [params.total], owned */
+    struct lng_generation generation;
+    char *directory;  /* where the tokenizer's files lie; NULL when that is not known. Owned */
+    char *provenance; /* JSON text of an object, or NULL. Owned */
+    struct lng_buffer warnings; /* one a line; data NULL when there are none */
+};
+
+/* Layout and zeroed values for these hparams. Release with lng_model_data_release. */
+LNG_MUST_CHECK enum lng_status lng_model_data_init(struct lng_model_data *data,
+                                                   const struct lng_hparams *hparams);
+/* Fine on a zeroed or released one. */
+void lng_model_data_release(struct lng_model_data *data);
+
+#endif
