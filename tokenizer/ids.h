@@ -1,4 +1,4 @@
-/* A growing list of token ids. {0} is an empty one. */
+/* Sides of a pair, and a growing list of token ids ({0} is an empty one). */
 #ifndef LNG_TOKENIZER_IDS_H
 #define LNG_TOKENIZER_IDS_H
 
@@ -6,6 +6,12 @@
 #include <stdint.h>
 
 #include "host/base/mem.h"
+
+/* Which side of a sentence pair. */
+enum lng_side {
+    LNG_SIDE_SOURCE = 0,
+    LNG_SIDE_TARGET = 1,
+};
 
 struct lng_ids {
     int32_t *data;

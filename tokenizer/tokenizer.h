@@ -25,11 +25,6 @@
 
 struct lng_tokenizer;
 
-enum lng_side {
-    LNG_SIDE_SOURCE = 0,
-    LNG_SIDE_TARGET = 1,
-};
-
 enum lng_tokenizer_kind {
     LNG_TOKENIZER_SPM,
     LNG_TOKENIZER_SYMBOLS,

@@ -16,8 +16,6 @@
 #include "host/data/shuffle.h"
 #include "tokenizer/ids.h"
 
-enum lng_side { LNG_SIDE_SOURCE = 0, LNG_SIDE_TARGET = 1 };
-
 /* Text to ids. encode appends to `ids` and adds no EOS; it is called from several threads at once. epoch and
  * sentence_id are the key of any random choice (subword sampling), so that it can be repeated. */
 struct lng_encoder {

@@ -53,7 +53,7 @@ static enum lng_status attend(const struct lng_pass *pass, int64_t layer,
                               const struct attention_call *call,
                               const struct lng_attention_state *state)
 {
-    const struct lng_side *side = lng_pass_side(pass);
+    const struct lng_packed_side *side = lng_pass_side(pass);
     const struct lng_hparams *h = &pass->model->hparams;
     const struct lng_tensor *score = lng_model_tensor(pass->model, call->score, (int)layer);
     return lng_attention_fwd(pass->model->device,
@@ -82,7 +82,7 @@ static enum lng_status attend_backward(const struct lng_pass *pass, int64_t laye
                                        const struct attention_call *gradient,
                                        const struct lng_attention_state *state)
 {
-    const struct lng_side *side = lng_pass_side(pass);
+    const struct lng_packed_side *side = lng_pass_side(pass);
     const struct lng_hparams *h = &pass->model->hparams;
     const struct lng_tensor *score = lng_model_tensor(pass->model, call->score, (int)layer);
     return lng_attention_bwd(pass->model->device,

@@ -22,7 +22,7 @@ struct lng_dropout lng_pass_dropout(const struct lng_pass *pass, double probabil
 {
     if (pass->regularization == NULL || probability <= 0)
         return (struct lng_dropout){0};
-    const struct lng_side *side = lng_pass_side(pass);
+    const struct lng_packed_side *side = lng_pass_side(pass);
     return (struct lng_dropout){
         .probability = probability,
         .rng = lng_pass_site(pass, layer, place),

@@ -31,7 +31,7 @@ struct lng_stream {
     struct lng_view input, residual;
 };
 
-static inline const struct lng_side *lng_pass_side(const struct lng_pass *pass)
+static inline const struct lng_packed_side *lng_pass_side(const struct lng_pass *pass)
 {
     return pass->decoder ? &pass->workspace->target : &pass->workspace->source;
 }

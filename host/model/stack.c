@@ -43,7 +43,7 @@ static struct lng_dropout word_dropout(const struct lng_pass *pass)
 
 static enum lng_status embed(const struct lng_pass *pass)
 {
-    const struct lng_side *side = lng_pass_side(pass);
+    const struct lng_packed_side *side = lng_pass_side(pass);
     const struct lng_tensor *learned = learned_positions(pass);
     return lng_embed_fwd(pass->model->device,
                          &(struct lng_embed_fwd_args){
@@ -60,7 +60,7 @@ static enum lng_status embed(const struct lng_pass *pass)
 
 static enum lng_status embed_backward(const struct lng_pass *pass, struct lng_view d_y)
 {
-    const struct lng_side *side = lng_pass_side(pass);
+    const struct lng_packed_side *side = lng_pass_side(pass);
     const struct lng_tensor *learned = learned_positions(pass);
     return lng_embed_bwd(pass->model->device,
                          &(struct lng_embed_bwd_args){

@@ -21,7 +21,7 @@ static struct lng_view take(struct layout *layout, int64_t rows, int64_t cols)
                          rows, cols);
 }
 
-static void lay_side(struct layout *layout, struct lng_side *side, int64_t rows)
+static void lay_side(struct layout *layout, struct lng_packed_side *side, int64_t rows)
 {
     struct lng_arena *arena = layout->arena;
     size_t n = (size_t)rows, b = (size_t)layout->sentences;
@@ -288,7 +288,7 @@ static void stage_rows(const struct lng_workspace *ws, const struct lng_sequence
 }
 
 enum lng_status lng_workspace_upload(struct lng_workspace *ws, const struct lng_sequences *s,
-                                     struct lng_side *side, bool shift)
+                                     struct lng_packed_side *side, bool shift)
 {
     struct lng_device *device = ws->model->device;
     const struct lng_hparams *h = &ws->model->hparams;

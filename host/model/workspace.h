@@ -7,7 +7,7 @@
 #include "host/model/model.h"
 
 /* One packed side of a batch in device memory. */
-struct lng_side {
+struct lng_packed_side {
     int32_t *ids;           /* [rows] input ids (the decoder's are shifted) */
     int32_t *positions;     /* [rows] row of the position table */
     uint32_t *row_sentence; /* [rows] sentence id */
@@ -52,7 +52,7 @@ struct lng_workspace {
     void *memory;
     void *staging; /* host copy of the integer arrays of a side */
     size_t staging_bytes;
-    struct lng_side source, target;
+    struct lng_packed_side source, target;
     int32_t *targets; /* [target rows] expected ids */
     struct lng_stack_state encoder, decoder;
     struct lng_view sublayer; /* [max N, D] output of a sub-layer before its norm step */
@@ -74,6 +74,6 @@ LNG_MUST_CHECK enum lng_status lng_workspace_layout(struct lng_workspace *worksp
  * last), the ids themselves going to workspace->targets. */
 LNG_MUST_CHECK enum lng_status lng_workspace_upload(struct lng_workspace *workspace,
                                                     const struct lng_sequences *sequences,
-                                                    struct lng_side *side, bool shift);
+                                                    struct lng_packed_side *side, bool shift);
 
 #endif
