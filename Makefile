@@ -143,7 +143,7 @@ $B/lingster: $B/host/cli/main.o $B/liblingster.a
 $B/$(SHARED): $(OBJ) scripts/exports.map
 	$(call say,LD,$@)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script,scripts/exports.map \
 	    -Wl,--no-undefined $(LDALL) $(LDFLAGS) -o $@ $(OBJ) $(LIBS)
-$B/lingster.pc: Makefile
+$B/lingster.pc: FORCE
 	@mkdir -p $B
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: lingster' \
 	    'Description: neural machine translation' 'Version: $(VERSION)' \
@@ -200,7 +200,7 @@ install: $B/lingster $B/liblingster.a $B/$(SHARED) $B/lingster.pc ## install bel
 	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/liblingster.so
 	$(INSTALL) -m 644 $B/lingster.pc $(DESTDIR)$(LIBDIR)/pkgconfig/lingster.pc
-	for header in $(PUBLIC); do $(INSTALL) -D -m 644 $$header $(DESTDIR)$(INCLUDEDIR)/lingster/$$header || exit 1; done
+	$Qfor header in $(PUBLIC); do $(INSTALL) -D -m 644 $$header $(DESTDIR)$(INCLUDEDIR)/lingster/$$header || exit 1; done
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/lingster $(DESTDIR)$(LIBDIR)/liblingster.a $(DESTDIR)$(LIBDIR)/$(SHARED) \
 	    $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/liblingster.so $(DESTDIR)$(LIBDIR)/pkgconfig/lingster.pc
