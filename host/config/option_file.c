@@ -147,7 +147,7 @@ enum lng_status lng_options_read_preset(struct lng_options *options, const char 
 
 /* ---- where presets are ---- */
 
-/* directory/between/prefix + name + ".yml", when there is such a file. */
+/* *found = directory/between/prefix + name + ".yml", where it is still NULL and there is such a file. */
 static enum lng_status try_path(const char *directory, const char *between, const char *name,
                                 char **found)
 {
@@ -193,7 +193,8 @@ enum lng_status lng_preset_find(const char *name, const char *directory, char **
     LNG_TRY(try_path(directory, "", name, &found));
     LNG_TRY(try_path(directory, "configs/", name, &found));
     LNG_TRY(try_path(getenv("LINGSTER_PRESETS"), "", name, &found));
-    LNG_TRY(try_program(name, &found));
+    if (found == NULL)
+        LNG_TRY(try_program(name, &found));
     LNG_FAIL_IF(
         found == NULL, LNG_ERR_USAGE,
         "no preset '%.60s': looked for %.60s.yml and transformer-%.60s.yml beside the file, in "

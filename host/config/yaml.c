@@ -9,6 +9,8 @@
 struct reader {
     struct lng_yaml *yaml;
     const char *name;
+    const char *text;
+    size_t length;
     yaml_parser_t parser;
     size_t items;
 };
@@ -27,6 +29,18 @@ static int column_of(yaml_mark_t mark)
     (lng_fail((code), __VA_ARGS__),      \
      lng_fail_context((code), "%s:%d:%d", (reader)->name, line_of(mark), column_of(mark)))
 
+/* Where byte `offset` is: of bad UTF-8 libyaml tells no more. */
+static yaml_mark_t mark_of_byte(const struct reader *reader, size_t offset)
+{
+    yaml_mark_t mark = {0};
+    for (; mark.index < offset && mark.index < reader->length; mark.index++) {
+        bool newline = reader->text[mark.index] == '\n';
+        mark.line += newline;
+        mark.column = newline ? 0 : mark.column + 1;
+    }
+    return mark;
+}
+
 static enum lng_status next_event(struct reader *reader, yaml_event_t *event)
 {
     if (yaml_parser_parse(&reader->parser, event))
@@ -35,10 +49,9 @@ static enum lng_status next_event(struct reader *reader, yaml_event_t *event)
     LNG_FAIL_IF(parser->error == YAML_MEMORY_ERROR, LNG_ERR_MEMORY, "%s: out of memory",
                 reader->name);
     const char *problem = parser->problem ? parser->problem : "not YAML";
-    /* A reader error (bad UTF-8) knows its byte only. */
     if (parser->error == YAML_READER_ERROR)
-        return lng_fail(LNG_ERR_FORMAT, "%s: byte %zu: %s", reader->name, parser->problem_offset,
-                        problem);
+        return FAIL_AT(reader, mark_of_byte(reader, parser->problem_offset), LNG_ERR_FORMAT, "%s",
+                       problem);
     return FAIL_AT(reader, parser->problem_mark, LNG_ERR_FORMAT, "%s%s%s", problem,
                    parser->context ? " " : "", parser->context ? parser->context : "");
 }
@@ -206,7 +219,7 @@ enum lng_status lng_yaml_read(struct lng_yaml *yaml, const char *name, const voi
                 "%s: expected at most %d bytes of YAML, found %zu", name, LNG_YAML_MAX_BYTES,
                 length);
     struct lng_yaml result = {0};
-    struct reader reader = {.yaml = &result, .name = name};
+    struct reader reader = {.yaml = &result, .name = name, .text = text, .length = length};
     LNG_FAIL_IF(!yaml_parser_initialize(&reader.parser), LNG_ERR_MEMORY, "%s: out of memory", name);
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&reader.parser, text, length);
