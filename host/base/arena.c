@@ -12,7 +12,8 @@ void lng_arena_init(struct lng_arena *arena, void *base, size_t capacity)
 
 void *lng_arena_take(struct lng_arena *arena, size_t count, size_t size)
 {
-    size_t start = (arena->used + LNG_ARENA_ALIGNMENT - 1) / LNG_ARENA_ALIGNMENT * LNG_ARENA_ALIGNMENT;
+    size_t start =
+        (arena->used + LNG_ARENA_ALIGNMENT - 1) / LNG_ARENA_ALIGNMENT * LNG_ARENA_ALIGNMENT;
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || start < arena->used ||
         bytes > SIZE_MAX / 2 || start > SIZE_MAX / 2 - bytes) {

@@ -20,9 +20,8 @@ struct lng_philox {
     uint32_t word[4];
 };
 
-LNG_HOST_DEVICE static inline struct lng_philox lng_philox4x32(uint32_t c0, uint32_t c1, uint32_t c2,
-                                                               uint32_t c3, uint32_t key0,
-                                                               uint32_t key1)
+LNG_HOST_DEVICE static inline struct lng_philox
+lng_philox4x32(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t key0, uint32_t key1)
 {
     for (int round = 0; round < 10; round++) {
         uint64_t product0 = (uint64_t)0xD2511F53u * c0;
@@ -47,8 +46,8 @@ struct lng_rng_site {
     uint32_t site; /* < 65536 */
 };
 
-LNG_HOST_DEVICE static inline struct lng_philox lng_rng_block(struct lng_rng_site rng, uint32_t c0,
-                                                              uint32_t c1, uint32_t c2, uint32_t high)
+LNG_HOST_DEVICE static inline struct lng_philox
+lng_rng_block(struct lng_rng_site rng, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t high)
 {
     return lng_philox4x32(c0, c1, c2, rng.site | high << 16, (uint32_t)rng.seed,
                           (uint32_t)(rng.seed >> 32) ^ (rng.update * 0x9E3779B9u));

@@ -28,36 +28,36 @@ const char *lng_error_message(void);
 /* "out of memory", "malformed file", ... : the kind alone. Static. */
 const char *lng_status_text(enum lng_status status);
 
-#define LNG_TRY(expression)                                                                        \
-    do {                                                                                           \
-        enum lng_status lng_try_status_ = (expression);                                            \
-        if (lng_try_status_ != LNG_OK)                                                             \
-            return lng_try_status_;                                                                \
+#define LNG_TRY(expression)                             \
+    do {                                                \
+        enum lng_status lng_try_status_ = (expression); \
+        if (lng_try_status_ != LNG_OK)                  \
+            return lng_try_status_;                     \
     } while (0)
 
 /* For functions that release resources: needs `enum lng_status status` and a label `fail`. */
-#define LNG_TRY_OR_FAIL(expression)                                                                \
-    do {                                                                                           \
-        status = (expression);                                                                     \
-        if (status != LNG_OK)                                                                      \
-            goto fail;                                                                             \
+#define LNG_TRY_OR_FAIL(expression) \
+    do {                            \
+        status = (expression);      \
+        if (status != LNG_OK)       \
+            goto fail;              \
     } while (0)
 
-#define LNG_FAIL_IF(condition, code, ...)                                                          \
-    do {                                                                                           \
-        if (condition) {                                                                           \
-            (void)lng_fail((code), __VA_ARGS__);                                                   \
-            return (code); /* not lng_fail's: the compiler sees that it is no LNG_OK */            \
-        }                                                                                          \
+#define LNG_FAIL_IF(condition, code, ...)                                               \
+    do {                                                                                \
+        if (condition) {                                                                \
+            (void)lng_fail((code), __VA_ARGS__);                                        \
+            return (code); /* not lng_fail's: the compiler sees that it is no LNG_OK */ \
+        }                                                                               \
     } while (0)
 
-#define LNG_GOTO_FAIL_IF(condition, code, ...)                                                     \
-    do {                                                                                           \
-        if (condition) {                                                                           \
-            (void)lng_fail((code), __VA_ARGS__);                                                   \
-            status = (code);                                                                       \
-            goto fail;                                                                             \
-        }                                                                                          \
+#define LNG_GOTO_FAIL_IF(condition, code, ...)   \
+    do {                                         \
+        if (condition) {                         \
+            (void)lng_fail((code), __VA_ARGS__); \
+            status = (code);                     \
+            goto fail;                           \
+        }                                        \
     } while (0)
 
 #endif
