@@ -251,7 +251,7 @@ Test(cli, vocab_learns_pieces)
     const char *corpus = scratch_write("text", text, length + 5);
     const char *output = scratch_path("v.spm");
     const char *arguments[] = {"vocab", "--input",  corpus, "--vocab-size",
-                               "60",    "--output", output, NULL};
+                               "26",    "--output", output, NULL};
     struct program p;
     program_run_arguments(&p, arguments, NULL, 0, NULL);
     cr_assert(p.status == 0, "%s", p.err);
