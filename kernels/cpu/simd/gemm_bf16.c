@@ -9,7 +9,7 @@ static inline __attribute__((always_inline)) BF16_CODE void tile(int mr, const s
 {
     vf sum[MR][2];
     const uint32_t *a = job->a, *b = job->b;
-    const int64_t a_row = job->a_row, a_k = job->a_k, depth = job->depth;
+    const int64_t a_row = job->a_row, a_k = job->a_k, b_k = job->b_k, depth = job->depth;
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)
         sum[i][0] = sum[i][1] = v_zero();
@@ -22,7 +22,7 @@ static inline __attribute__((always_inline)) BF16_CODE void tile(int mr, const s
             sum[i][1] = _mm512_dpbf16_ps(sum[i][1], x, b1);
         }
         a += a_k;
-        b += NR;
+        b += b_k;
     }
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)

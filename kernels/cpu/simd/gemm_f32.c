@@ -6,7 +6,7 @@ VEC_INLINE void tile(int mr, const struct tile_job *job)
 {
     vf sum[MR][2];
     const float *a = job->a, *b = job->b;
-    const int64_t a_row = job->a_row, a_k = job->a_k, depth = job->depth;
+    const int64_t a_row = job->a_row, a_k = job->a_k, b_k = job->b_k, depth = job->depth;
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)
         sum[i][0] = sum[i][1] = v_zero();
@@ -19,7 +19,7 @@ VEC_INLINE void tile(int mr, const struct tile_job *job)
             sum[i][1] = v_fma(x, b1, sum[i][1]);
         }
         a += a_k;
-        b += NR;
+        b += b_k;
     }
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)

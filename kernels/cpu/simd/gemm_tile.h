@@ -8,12 +8,13 @@
 /* 2 MR sums, 2 of B and 1 of A fill 32 registers on AVX-512 (27 used), 16 elsewhere. */
 #if defined(__AVX512F__)
 enum { MR = 12 };
-#define TILES(T)                                                                                 \
-    T(tile_1, 1)                                                                                 \
-    T(tile_2, 2)                                                                                 \
-    T(tile_3, 3)                                                                                 \
-    T(tile_4, 4) T(tile_5, 5) T(tile_6, 6) T(tile_7, 7) T(tile_8, 8) T(tile_9, 9) T(tile_10, 10) \
-        T(tile_11, 11) T(tile_12, 12)
+#define TILES(T) \
+    T(tile_1, 1) \
+    T(tile_2, 2) \
+    T(tile_3, 3) \
+    T(tile_4, 4) \
+    T(tile_5, 5) \
+    T(tile_6, 6) T(tile_7, 7) T(tile_8, 8) T(tile_9, 9) T(tile_10, 10) T(tile_11, 11) T(tile_12, 12)
 #define TILE_NAMES                                                                               \
     0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, \
         tile_12
@@ -27,7 +28,7 @@ enum { NR = 2 * VW };
 /* One tile: rows of A (4-byte elements) times one panel of B, over `depth` of k. */
 struct tile_job {
     const void *a, *b;
-    int64_t a_row, a_k, c_row, depth, cols;
+    int64_t a_row, a_k, b_k, c_row, depth, cols;
     float *c;
     const float *bias;
     bool add, relu;
@@ -68,7 +69,7 @@ VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles
     for (int64_t first = 0; first < panels; first += group) {
         int64_t last = first + group < panels ? first + group : panels;
         for (int64_t k = 0; k == 0 || k < g->k; k += KC) {
-            struct tile_job job = {.a_k = g->a_k, .c_row = g->c_row};
+            struct tile_job job = {.a_k = g->a_k, .b_k = g->b_k ? g->b_k : NR, .c_row = g->c_row};
             job.depth = g->k - k < KC ? g->k - k : KC;
             job.add = g->add || k > 0;
             job.relu = g->relu && k + KC >= g->k;
@@ -85,7 +86,7 @@ VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles
                     job.a_row = KC + 16;
                 }
                 for (int64_t p = first; p < last; p++) {
-                    job.b = (const float *)g->b + p * g->b_panel + k * NR;
+                    job.b = (const float *)g->b + p * g->b_panel + k * job.b_k;
                     job.c = g->c + i * g->c_row + p * NR;
                     job.cols = g->n - p * NR < NR ? g->n - p * NR : NR;
                     job.bias = g->bias && k + KC >= g->k ? g->bias + p * NR : 0;

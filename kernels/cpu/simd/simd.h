@@ -8,7 +8,7 @@
 #include "kernels/ops.h"
 
 /* C [m, n] (+)= A B. B lies in panels of LNG_SIMD nr columns: element (k, j) of panel p at
- * b[p * b_panel + k * nr + j], columns past n are zero. bf16: elements are pairs along k, so k counts
+ * b[p * b_panel + k * b_k + j], columns past n are zero. bf16: elements are pairs along k, so k counts
  * pairs and A and B are uint32 (low half = even k). Each c is one chain of sums over k, whatever m, n
  * and its place: the same bits for a row alone and among others. */
 struct lng_gemm {
@@ -17,12 +17,30 @@ struct lng_gemm {
     int64_t a_tile;     /* from one group of mr rows to the next; 0 = mr * a_row */
     const void *b;
     int64_t b_panel;
+    int64_t
+        b_k; /* from one step of k to the next; 0 = nr. A plain matrix whose width is a multiple of
+                    nr needs no packing: b_k is its stride, b_panel is nr */
     float *c;
     int64_t c_row;
     int64_t m, n, k;
     const float *bias; /* [n] or NULL, added at the end */
     bool add;          /* to what c holds */
     bool relu;
+};
+
+/* Some queries of one head against all keys of its sentence. scores [queries, keys], rows `stride`
+ * apart (a multiple of nr): forward, q . k becomes the probabilities after dropout. Backward, q . k
+ * becomes the probabilities after dropout and d_p, the product of d_o and v, becomes the gradient of
+ * q . k. Places past what a query may see become 0. */
+struct lng_softmax_block {
+    float *scores, *d_p;
+    int64_t stride, queries, keys, first_query;
+    bool causal;
+    double scale, dropout;
+    float *lse; /* [queries] written, or NULL; backward: read */
+    struct lng_rng_site rng;
+    uint32_t sentence, head;
+    uint16_t *halves; /* scratch [queries * (keys + 8) + 256] when dropping */
 };
 
 struct lng_simd {

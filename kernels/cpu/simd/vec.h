@@ -241,12 +241,12 @@ VEC_INLINE vi vi_add(vi a, vi b)
     return VEC_OP(add_epi32)(a, b);
 }
 
-/* e^x within 2 ulp; 0 below -87.3, never infinite for x <= 0. Cephes' reduction and polynomial. */
+/* e^x within 2 ulp; 0 below -87.3; NaN stays NaN. Cephes' reduction and polynomial. */
 VEC_INLINE vf v_exp(vf x)
 {
     const float lowest = -87.33654f;
-    x = v_min(x, v_set(88.3762626647949f));
-    vf clamped = v_max(x, v_set(lowest));
+    x = v_min(v_set(88.3762626647949f), x);
+    vf clamped = v_max(v_set(lowest), x);
     vi n = v_to_int(v_mul(clamped, v_set(1.44269504088896341f)));
     vf f = v_to_float(n);
     vf r = v_fnma(f, v_set(0.693359375f), clamped);
