@@ -1,4 +1,5 @@
-/* The commands. Each gets complete, checked options and leaves printing of errors and exiting to main. */
+/* The commands. Each gets complete, checked options and leaves printing of errors and exiting to
+ * main. */
 #ifndef LNG_HOST_CLI_CMD_H
 #define LNG_HOST_CLI_CMD_H
 

@@ -1,5 +1,5 @@
-/* The program: finds the command, reads its options, runs it. The only place that prints errors and exits.
- * Exit status: 0 done, 1 failed, 2 wrong usage. */
+/* The program: finds the command, reads its options, runs it. The only place that prints errors and
+ * exits. Exit status: 0 done, 1 failed, 2 wrong usage. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -24,8 +24,8 @@ static const struct entry {
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
-/* A file opened later must not get the number of a standard stream that the caller closed, and using that
- * stream must still fail: so it is opened the wrong way round. */
+/* A file opened later must not get the number of a standard stream that the caller closed, and
+ * using that stream must still fail: so it is opened the wrong way round. */
 static void guard_standard_streams(void)
 {
     for (int fd = 0; fd <= 2; fd++)

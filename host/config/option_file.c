@@ -147,7 +147,8 @@ enum lng_status lng_options_read_preset(struct lng_options *options, const char 
 
 /* ---- where presets are ---- */
 
-/* *found = directory/between/prefix + name + ".yml", where it is still NULL and there is such a file. */
+/* *found = directory/between/prefix + name + ".yml", where it is still NULL and there is such a
+ * file. */
 static enum lng_status try_path(const char *directory, const char *between, const char *name,
                                 char **found)
 {

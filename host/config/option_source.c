@@ -251,7 +251,8 @@ static enum lng_status assign_paths(struct lng_options *options, enum lng_option
     return LNG_OK;
 }
 
-/* Whether any command has an option of this name: then it is not a mistake, only not for this one. */
+/* Whether any command has an option of this name: then it is not a mistake, only not for this one.
+ */
 static bool known_to_any(const char *name)
 {
     for (int id = 0; id < LNG_OPTION_COUNT; id++)

@@ -40,9 +40,9 @@ enum lng_option_id lng_option_find(const struct lng_command *command, const char
 enum lng_status lng_option_unknown(const struct lng_command *command, const char *prefix,
                                    const char *name);
 
-/* Sets an option from texts: one value, or the items of a list. Words of a WORDS option are split at
- * commas only where `split`; `append` adds to a list. The message of a failure says what was expected and
- * found, without the option's name. Texts are copied. */
+/* Sets an option from texts: one value, or the items of a list. Words of a WORDS option are split
+ * at commas only where `split`; `append` adds to a list. The message of a failure says what was
+ * expected and found, without the option's name. Texts are copied. */
 LNG_MUST_CHECK enum lng_status lng_option_assign(struct lng_options *options, enum lng_option_id id,
                                                  const char *const *texts, size_t count, bool split,
                                                  bool append);
@@ -61,8 +61,8 @@ void *lng_options_keep(struct lng_options *options, size_t count, size_t size);
 LNG_MUST_CHECK enum lng_status lng_options_read_preset(struct lng_options *options,
                                                        const char *name);
 
-/* Path of the file of a preset: `name`, looked for in `directory` (NULL = none), in its folder configs,
- * in $LINGSTER_PRESETS, and where the program is installed. lng_free it. */
+/* Path of the file of a preset: `name`, looked for in `directory` (NULL = none), in its folder
+ * configs, in $LINGSTER_PRESETS, and where the program is installed. lng_free it. */
 LNG_MUST_CHECK enum lng_status lng_preset_find(const char *name, const char *directory,
                                                char **path);
 

@@ -1,8 +1,9 @@
 /* Options of all commands: one table (options.def), one typed struct.
  *
- * Where a value comes from, weakest first: the default, a preset, configuration files in the order given,
- * the environment (LINGSTER_BEAM_SIZE for --beam-size), the command line. An unknown name or an unusable
- * value is LNG_ERR_USAGE, with the place and the nearest valid name in the message; nothing is ignored. */
+ * Where a value comes from, weakest first: the default, a preset, configuration files in the order
+ * given, the environment (LINGSTER_BEAM_SIZE for --beam-size), the command line. An unknown name or
+ * an unusable value is LNG_ERR_USAGE, with the place and the nearest valid name in the message;
+ * nothing is ignored. */
 #ifndef LNG_HOST_CONFIG_OPTIONS_H
 #define LNG_HOST_CONFIG_OPTIONS_H
 
@@ -40,8 +41,8 @@ enum lng_choices {
     LNG_CHOICES_COUNT
 };
 
-/* The word of a value ("relu" of LNG_CHOICES_activation, LNG_OPT_ACTIVATION_RELU); NULL when there is none
- * such. Static. */
+/* The word of a value ("relu" of LNG_CHOICES_activation, LNG_OPT_ACTIVATION_RELU); NULL when there
+ * is none such. Static. */
 const char *lng_choice_word(enum lng_choices list, int value);
 /* The value of a word, -1 when it is not in the list. For WORDS options with choices. */
 int lng_choice_value(enum lng_choices list, const char *word);
@@ -77,8 +78,8 @@ struct lng_quantity {
  *   WORDS     list          commas between words; each one of the choices, where there are any
  *   CHOICE    enum lng_opt_<choices>
  *   QUANTITY  struct lng_quantity
- * A YAML file gives lists as lists, or as one scalar written as on the command line. A stronger source
- * replaces a list whole. */
+ * A YAML file gives lists as lists, or as one scalar written as on the command line. A stronger
+ * source replaces a list whole. */
 enum lng_option_type {
     LNG_OPTION_TYPE_BOOL,
     LNG_OPTION_TYPE_INT,
@@ -182,9 +183,9 @@ LNG_MUST_CHECK enum lng_status lng_options_init(struct lng_options *options,
 /* Fine on a zeroed struct. */
 void lng_options_release(struct lng_options *options);
 
-/* Reads everything: argv[1..] (argv[0] is ignored), the files it names, `environment` (as environ; NULL =
- * none), then lng_options_finish unless the action is only to print something. Release in any case.
- * Not thread-safe (getopt). */
+/* Reads everything: argv[1..] (argv[0] is ignored), the files it names, `environment` (as environ;
+ * NULL = none), then lng_options_finish unless the action is only to print something. Release in
+ * any case. Not thread-safe (getopt). */
 LNG_MUST_CHECK enum lng_status lng_options_parse(struct lng_options *options, int argc,
                                                  char *const *argv, char *const *environment);
 
@@ -197,8 +198,9 @@ LNG_MUST_CHECK enum lng_status lng_options_read_file(struct lng_options *options
 LNG_MUST_CHECK enum lng_status lng_options_read_text(struct lng_options *options, const char *name,
                                                      const char *text, size_t length);
 
-/* Fills in what follows from other options (dec-ffn-dim, positions, output-bias, embedding-dropout, see
- * their help) and checks options against each other and, when `complete`, that none required is missing. */
+/* Fills in what follows from other options (dec-ffn-dim, positions, output-bias, embedding-dropout,
+ * see their help) and checks options against each other and, when `complete`, that none required is
+ * missing. */
 LNG_MUST_CHECK enum lng_status lng_options_finish(struct lng_options *options, bool complete);
 
 /* Whether anything but the default set it. LNG_OPTION_IS_SET(options, valid_source) */

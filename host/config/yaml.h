@@ -1,6 +1,6 @@
-/* Flat YAML: a mapping of keys to scalars or lists of scalars, read by libyaml's event parser. Everything
- * else (nested mappings, aliases, anchors, tags, more than one document) is refused with its place.
- * Scalars stay texts: what they mean is the caller's business. Safe on any input. */
+/* Flat YAML: a mapping of keys to scalars or lists of scalars, read by libyaml's event parser.
+ * Everything else (nested mappings, aliases, anchors, tags, more than one document) is refused with
+ * its place. Scalars stay texts: what they mean is the caller's business. Safe on any input. */
 #ifndef LNG_HOST_CONFIG_YAML_H
 #define LNG_HOST_CONFIG_YAML_H
 

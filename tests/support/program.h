@@ -13,8 +13,9 @@ struct program {
 };
 
 /* Runs it to its end. words: its arguments, separated by single spaces (so no argument holds one).
- * input, of input_length bytes, is its standard input; NULL = empty. environment: extra variables, ended by
- * NULL, or NULL; LINGSTER_... variables of the caller are not handed on. Asserts when it cannot be run. */
+ * input, of input_length bytes, is its standard input; NULL = empty. environment: extra variables,
+ * ended by NULL, or NULL; LINGSTER_... variables of the caller are not handed on. Asserts when it
+ * cannot be run. */
 void program_run(struct program *program, const char *words, const char *input, size_t input_length,
                  const char *const *environment);
 /* The same with arguments as they are, ended by NULL. */
@@ -22,7 +23,8 @@ void program_run_arguments(struct program *program, const char *const *arguments
                            size_t input_length, const char *const *environment);
 void program_release(struct program *program);
 
-/* For tests that need other descriptors: starts it with the given ones (-1 = closed), returns its pid. */
+/* For tests that need other descriptors: starts it with the given ones (-1 = closed), returns its
+ * pid. */
 int program_start(const char *const *arguments, const char *const *environment, int in, int out,
                   int err);
 /* Waits for it; status as above. */
