@@ -69,20 +69,36 @@ absl::string_view view_of(const char *text, size_t length)
     return length > 0 ? absl::string_view(text, length) : absl::string_view("", 0);
 }
 
+// Bytes to encode at once: all, or up to the last space, or whole characters, within LNG_SPM_CHUNK_BYTES. The
+// library takes quadratic time over a run of unknown characters.
+size_t chunk_length(const char *text, size_t length)
+{
+    if (length <= LNG_SPM_CHUNK_BYTES)
+        return length;
+    const void *space = memrchr(text, ' ', LNG_SPM_CHUNK_BYTES);
+    if (space != nullptr && space != text)
+        return static_cast<size_t>(static_cast<const char *>(space) - text);
+    size_t end = LNG_SPM_CHUNK_BYTES;
+    for (int back = 0; back < 3 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80; back++)
+        end--;
+    return end;
+}
+
 bool has_id(const struct lng_spm *spm, int32_t id)
 {
     return id >= 0 && id < spm->info.pieces;
 }
 
-enum lng_status visit_pieces(const sentencepiece::ImmutableSentencePieceText &encoded,
+// A later part's first piece stands for the space before it too, as it would in the whole text.
+enum lng_status visit_pieces(const sentencepiece::ImmutableSentencePieceText &encoded, size_t shift,
                              lng_spm_visit visit, void *context)
 {
     for (size_t i = 0; i < encoded.pieces_size(); i++) {
         const auto piece = encoded.pieces(static_cast<int>(i));
         const std::string &name = piece.piece();
         const struct lng_spm_token visited = {static_cast<int32_t>(piece.id()),
-                                              piece.begin(),
-                                              piece.end(),
+                                              i > 0 || shift == 0 ? shift + piece.begin() : shift,
+                                              shift + piece.end(),
                                               {name.data(), name.size()}};
         LNG_TRY(visit(context, &visited));
     }
@@ -193,10 +209,15 @@ enum lng_status lng_spm_encode_pieces(const struct lng_spm *spm, const char *tex
 {
     return guarded("encoding a text", [&] {
         LNG_TRY(check_text(length));
-        sentencepiece::ImmutableSentencePieceText encoded;
-        LNG_TRY(from_library(spm->processor.Encode(view_of(text, length), encoded.mutable_proto()),
-                             LNG_ERR_INTERNAL, "encoding a text"));
-        return visit_pieces(encoded, visit, context);
+        for (size_t begin = 0, end; begin < length; begin = end) {
+            end = begin + chunk_length(text + begin, length - begin);
+            sentencepiece::ImmutableSentencePieceText encoded;
+            LNG_TRY(from_library(
+                spm->processor.Encode(view_of(text + begin, end - begin), encoded.mutable_proto()),
+                LNG_ERR_INTERNAL, "encoding a text"));
+            LNG_TRY(visit_pieces(encoded, begin, visit, context));
+        }
+        return LNG_OK;
     });
 }
 
@@ -227,6 +248,9 @@ enum lng_status lng_spm_nbest_open(const struct lng_spm *spm, const char *text, 
             spm->info.model_type == LNG_SPM_BPE    ? "BPE"
             : spm->info.model_type == LNG_SPM_WORD ? "a word model"
                                                    : "a character model");
+        LNG_FAIL_IF(length > LNG_SPM_CHUNK_BYTES, LNG_ERR_RANGE,
+                    "a text of %zu bytes is too long for n-best segmentation (at most %d)", length,
+                    LNG_SPM_CHUNK_BYTES);
         LNG_FAIL_IF(n < 1 || n > LNG_SPM_MAX_NBEST, LNG_ERR_RANGE,
                     "%d best segmentations asked for, expected 1 to %d", n, LNG_SPM_MAX_NBEST);
         auto fresh = std::make_unique<struct lng_spm_nbest>();
@@ -267,7 +291,7 @@ enum lng_status lng_spm_nbest_pieces(const struct lng_spm_nbest *nbest, size_t i
     return guarded("reading a segmentation", [&] {
         LNG_FAIL_IF(index >= nbest->candidates.nbests_size(), LNG_ERR_RANGE,
                     "segmentation %zu of %zu asked for", index, nbest->candidates.nbests_size());
-        return visit_pieces(nbest->candidates.nbests(static_cast<int>(index)), visit, context);
+        return visit_pieces(nbest->candidates.nbests(static_cast<int>(index)), 0, visit, context);
     });
 }
 

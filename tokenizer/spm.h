@@ -19,6 +19,8 @@
 
 enum {
     LNG_SPM_MAX_TEXT_BYTES = 64 << 20, /* longer texts are refused: LNG_ERR_RANGE */
+    LNG_SPM_CHUNK_BYTES =
+        16 << 10, /* longer texts are encoded in parts, cut at spaces if there are any */
     LNG_SPM_MAX_NBEST = 512,
 };
 
@@ -70,7 +72,7 @@ LNG_MUST_CHECK enum lng_status lng_spm_encode_pieces(const struct lng_spm *spm, 
                                                      void *context);
 
 /* The n best ways to cut a text, best first. Unigram models only (else LNG_ERR_UNSUPPORTED); n from 1 to
- * LNG_SPM_MAX_NBEST. There may be fewer than n, but there is always one. */
+ * LNG_SPM_MAX_NBEST, texts to LNG_SPM_CHUNK_BYTES. There may be fewer than n, but there is always one. */
 struct lng_spm_nbest;
 LNG_MUST_CHECK enum lng_status lng_spm_nbest_open(const struct lng_spm *spm, const char *text,
                                                   size_t length, int n,
