@@ -1,0 +1,100 @@
+/* Lines in, lines out: reads a window of lines, tokenizes, searches, detokenizes, writes in order.
+ *
+ * One line of input gives exactly one line of output (or one object, or its n-best list), in order:
+ *   empty or blank       an empty line; the model is not asked
+ *   bad UTF-8            each bad sequence is read as U+FFFD
+ *   NUL                  read as a space
+ *   CR LF                the CR is no part of the text; plain output ends in CR LF again
+ *   no newline at the end   the last line counts, and its output gets a newline
+ *   too long             cut into segments (tokenizer/segment.h), whose translations are joined by spaces
+ *   byte order mark      at the start of the input: dropped
+ * Translations hold no newline. Memory is bounded by the window, not by the input. */
+#ifndef LNG_HOST_INFER_TRANSLATE_H
+#define LNG_HOST_INFER_TRANSLATE_H
+
+#include <signal.h>
+
+#include "host/base/file.h"
+#include "host/infer/decode.h"
+#include "tokenizer/tokenizer.h"
+
+enum lng_translate_format {
+    /* The text; with alignment " ||| " and the alignment after it. */
+    LNG_TRANSLATE_PLAIN,
+    /* "N ||| text ||| Score= T ||| R", one line a hypothesis, best first; N counts lines from 0, T is the
+     * sum of log-probabilities, R the ranking score. A blank line has one empty hypothesis of score 0. */
+    LNG_TRANSLATE_NBEST,
+    /* A JSON object a line:
+     *   line, source, translation
+     *   hypotheses  [{text, score, normalized_score}], best first; empty for a blank line
+     *   segments    [{source, source_tokens, exact_stop, hypotheses}]; usually one. Here hypotheses are
+     *               {text, tokens, token_scores, score, normalized_score, end, alignment}
+     * tokens and source_tokens include the end of sentence; end is eos, max-length or no-continuation. */
+    LNG_TRANSLATE_JSON,
+};
+
+/* soft: for each target token, EOS included, the weights of the source tokens: "w,w,w w,w,w", JSON [[w, ...],
+ * ...]. hard: "s-t s-t", for each target token but EOS the source token with the largest weight, EOS left
+ * out; JSON [[s, t], ...]. Counted from 0. In plain text, soft rows of a line in several segments follow
+ * one another, each as wide as its own segment; hard indices count through the line. */
+enum lng_translate_alignment {
+    LNG_TRANSLATE_ALIGNMENT_NONE,
+    LNG_TRANSLATE_ALIGNMENT_SOFT,
+    LNG_TRANSLATE_ALIGNMENT_HARD,
+};
+
+struct lng_translate_options {
+    struct lng_search_options search; /* search.alignment is set from alignment below */
+    enum lng_translate_format format;
+    enum lng_translate_alignment alignment;
+    int64_t window;      /* lines read ahead, >= 1 */
+    int32_t max_segment; /* source tokens, EOS not counted, above which a line is cut */
+    int32_t forced_bos; /* target token that begins every translation and is not shown; -1 = none */
+    const char
+        *locale; /* of the source, for sentence ends: "de"; NULL = none in particular. Borrowed */
+    const volatile sig_atomic_t
+        *interrupted; /* nonzero: stop after the window at hand; may be NULL */
+    void (*progress)(void *context, uint64_t lines); /* after each window; may be NULL */
+    void *progress_context;
+};
+/* Search defaults, plain, windows of 10000 lines, segments of 256 tokens. */
+struct lng_translate_options lng_translate_options_default(void);
+
+struct lng_translate_stats {
+    uint64_t lines, blank, cut;            /* cut: lines translated in several segments */
+    uint64_t repaired;                     /* lines with bad UTF-8 */
+    uint64_t source_tokens, target_tokens; /* EOS included; target: of the best hypotheses */
+    uint64_t inexact;  /* segments whose best hypothesis is not certain (exact_stop) */
+    uint64_t at_limit; /* segments whose best hypothesis ended at the maximum length */
+    struct lng_search_stats search;
+};
+
+struct lng_translator;
+/* The model and the tokenizer must outlive it, and fit each other: LNG_ERR_MISMATCH. */
+LNG_MUST_CHECK enum lng_status lng_translator_open(struct lng_model *model,
+                                                   const struct lng_tokenizer *tokenizer,
+                                                   const struct lng_translate_options *options,
+                                                   struct lng_translator **translator);
+/* NULL is fine. */
+void lng_translator_close(struct lng_translator *translator);
+
+/* Takes output in pieces of whole lines. What is not LNG_OK ends the work and is handed on. */
+typedef enum lng_status (*lng_translate_write)(void *context, const char *data, size_t size);
+
+/* Translates all lines of `input`. prefixes (may be NULL): line n is how the translation of line n must
+ * begin; empty = no demand. LNG_ERR_MISMATCH when there are more or fewer prefixes than lines;
+ * LNG_ERR_INTERRUPTED after `interrupted`, everything read before being written. */
+LNG_MUST_CHECK enum lng_status lng_translator_run(struct lng_translator *translator,
+                                                  struct lng_lines *input,
+                                                  struct lng_lines *prefixes,
+                                                  lng_translate_write write, void *context);
+
+/* Translates lines in memory, each as above. text is appended the translations, a newline after each. */
+LNG_MUST_CHECK enum lng_status lng_translator_texts(struct lng_translator *translator,
+                                                    const struct lng_slice *lines, size_t count,
+                                                    struct lng_buffer *text);
+
+/* Of all that was translated so far. */
+struct lng_translate_stats lng_translator_get_stats(const struct lng_translator *translator);
+
+#endif

@@ -1,0 +1,220 @@
+#include "host/infer/translate_window.h"
+
+#include <string.h>
+
+#include "host/base/mem.h"
+#include "host/infer/line_text.h"
+
+void lng_window_clear(struct lng_window *window)
+{
+    lng_buffer_clear(&window->texts);
+    lng_ids_clear(&window->ids);
+    lng_ids_clear(&window->tokens);
+    window->weight_count = 0;
+    window->line_count = 0;
+    window->segment_count = 0;
+    window->hypothesis_count = 0;
+}
+
+void lng_window_release(struct lng_window *window)
+{
+    lng_buffer_release(&window->texts);
+    lng_ids_release(&window->ids);
+    lng_ids_release(&window->tokens);
+    lng_free(window->logprobs);
+    lng_free(window->weights);
+    lng_free(window->lines);
+    lng_free(window->segments);
+    lng_free(window->hypotheses);
+    lng_free(window->inputs);
+    lng_segments_release(&window->cuts);
+    *window = (struct lng_window){0};
+}
+
+static bool is_language(const struct lng_translator *translator, int32_t id)
+{
+    size_t low = 0, high = translator->language_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (translator->languages[middle] < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < translator->language_count && translator->languages[low] == id;
+}
+
+/* Adds a segment of the last line. `languages`: ids to put before those of its text. */
+static enum lng_status add_segment(struct lng_translator *translator, struct lng_range text,
+                                   struct lng_range languages)
+{
+    struct lng_window *w = &translator->window;
+    int32_t eos = translator->model->hparams.source_eos;
+    struct lng_window_segment segment = {
+        .text = text, .ids.begin = w->ids.count, .languages = languages.count};
+    for (size_t i = 0; i < languages.count; i++)
+        LNG_TRY(lng_ids_push(&w->ids, w->ids.data[languages.begin + i]));
+    LNG_TRY(lng_tokenizer_encode(translator->tokenizer, LNG_SIDE_SOURCE, w->texts.data + text.begin,
+                                 text.count, &w->ids));
+    if (w->ids.count == segment.ids.begin + languages.count) { /* nothing but space */
+        w->ids.count = segment.ids.begin;
+        return LNG_OK;
+    }
+    if (eos >= 0)
+        LNG_TRY(lng_ids_push(&w->ids, eos));
+    segment.ids.count = w->ids.count - segment.ids.begin;
+    LNG_TRY(
+        lng_grow(&w->segments, &w->segment_capacity, w->segment_count + 1, sizeof *w->segments));
+    w->segments[w->segment_count++] = segment;
+    w->lines[w->line_count - 1].segments.count++;
+    translator->stats.source_tokens += segment.ids.count;
+    return LNG_OK;
+}
+
+/* Takes the segment that the line became back, and puts several shorter ones in its place. */
+static enum lng_status cut_line(struct lng_translator *translator, struct lng_range text)
+{
+    struct lng_window *w = &translator->window;
+    struct lng_window_segment *whole = &w->segments[--w->segment_count];
+    translator->stats.source_tokens -= whole->ids.count;
+    w->lines[w->line_count - 1].segments.count = 0;
+    struct lng_range languages = {whole->ids.begin, 0}, none = {whole->ids.begin, 0};
+    while (languages.count < whole->ids.count &&
+           is_language(translator, w->ids.data[languages.begin + languages.count]))
+        languages.count++;
+    w->cuts.count = 0;
+    LNG_TRY(lng_segment_split(w->texts.data + text.begin, text.count,
+                              (size_t)translator->options.max_segment, lng_tokenizer_measure_source,
+                              (void *)(uintptr_t)translator->tokenizer, translator->options.locale,
+                              &w->cuts));
+    for (size_t i = 0; i < w->cuts.count; i++) {
+        struct lng_range part = {text.begin + w->cuts.data[i].begin,
+                                 w->cuts.data[i].end - w->cuts.data[i].begin};
+        LNG_TRY(add_segment(translator, part, i == 0 ? none : languages));
+    }
+    translator->stats.cut++;
+    return LNG_OK;
+}
+
+static enum lng_status add_prefix(struct lng_translator *translator, struct lng_slice prefix,
+                                  struct lng_range *range)
+{
+    struct lng_window *w = &translator->window;
+    size_t begin = w->ids.count;
+    if (translator->options.forced_bos >= 0)
+        LNG_TRY(lng_ids_push(&w->ids, translator->options.forced_bos));
+    if (prefix.length > 0)
+        LNG_TRY(lng_tokenizer_encode(translator->tokenizer, LNG_SIDE_TARGET, prefix.data,
+                                     prefix.length, &w->ids));
+    *range = (struct lng_range){begin, w->ids.count - begin};
+    return LNG_OK;
+}
+
+enum lng_status lng_window_add(struct lng_translator *translator, struct lng_slice line,
+                               struct lng_slice prefix)
+{
+    struct lng_window *w = &translator->window;
+    size_t given = line.length;
+    line = lng_line_without_return(line);
+    LNG_TRY(lng_grow(&w->lines, &w->line_capacity, w->line_count + 1, sizeof *w->lines));
+    struct lng_window_line *added = &w->lines[w->line_count++];
+    *added = (struct lng_window_line){.segments.begin = w->segment_count,
+                                      .carriage_return = line.length < given};
+    bool repaired;
+    size_t begin = w->texts.length;
+    LNG_TRY(lng_line_append_clean(&w->texts, line, &repaired));
+    added->text = (struct lng_range){begin, w->texts.length - begin};
+    translator->stats.repaired += repaired;
+    struct lng_range none = {0, 0};
+    LNG_TRY(add_segment(translator, added->text, none));
+    size_t limit = (size_t)translator->options.max_segment;
+    size_t eos = translator->model->hparams.source_eos >= 0;
+    if (added->segments.count > 0 && w->segments[added->segments.begin].ids.count > limit + eos)
+        LNG_TRY(cut_line(translator, added->text));
+    translator->stats.lines++;
+    translator->stats.blank += added->segments.count == 0;
+    return add_prefix(translator, prefix, &added->prefix);
+}
+
+static enum lng_status keep_hypothesis(struct lng_translator *translator,
+                                       const struct lng_hypothesis *from, size_t source_length)
+{
+    struct lng_window *w = &translator->window;
+    size_t length = (size_t)from->length, begin = w->tokens.count;
+    LNG_TRY(lng_grow(&w->tokens.data, &w->tokens.capacity, begin + length, sizeof *w->tokens.data));
+    LNG_TRY(lng_grow(&w->logprobs, &w->logprob_capacity, begin + length, sizeof *w->logprobs));
+    LNG_TRY(lng_grow(&w->hypotheses, &w->hypothesis_capacity, w->hypothesis_count + 1,
+                     sizeof *w->hypotheses));
+    memcpy(w->tokens.data + begin, from->tokens, length * sizeof *from->tokens);
+    memcpy(w->logprobs + begin, from->logprobs, length * sizeof *from->logprobs);
+    w->tokens.count += length;
+    struct lng_window_hypothesis *kept = &w->hypotheses[w->hypothesis_count++];
+    *kept = (struct lng_window_hypothesis){.tokens = {begin, length},
+                                           .weights = w->weight_count,
+                                           .total = from->total,
+                                           .score = from->score,
+                                           .end = from->end};
+    if (from->weights == NULL)
+        return LNG_OK;
+    size_t count = length * source_length;
+    LNG_TRY(
+        lng_grow(&w->weights, &w->weight_capacity, w->weight_count + count, sizeof *w->weights));
+    memcpy(w->weights + w->weight_count, from->weights, count * sizeof *from->weights);
+    w->weight_count += count;
+    return LNG_OK;
+}
+
+static enum lng_status keep_result(void *context, const struct lng_search_result *result)
+{
+    struct lng_translator *translator = context;
+    struct lng_window *w = &translator->window;
+    struct lng_window_segment *segment = &w->segments[result->index];
+    segment->exact_stop = result->exact_stop;
+    segment->hypotheses.begin = w->hypothesis_count;
+    for (int32_t i = 0; i < result->count; i++)
+        LNG_TRY(keep_hypothesis(translator, &result->hypotheses[i], segment->ids.count));
+    segment->hypotheses.count = (size_t)result->count;
+    translator->stats.inexact += !result->exact_stop;
+    if (result->count > 0) {
+        const struct lng_hypothesis *best = &result->hypotheses[0];
+        translator->stats.target_tokens += (uint64_t)best->length;
+        translator->stats.at_limit += best->end == LNG_BEAM_END_MAX_LENGTH;
+    }
+    return LNG_OK;
+}
+
+enum lng_status lng_window_search(struct lng_translator *translator)
+{
+    struct lng_window *w = &translator->window;
+    LNG_TRY(lng_grow(&w->inputs, &w->input_capacity, w->segment_count, sizeof *w->inputs));
+    for (size_t l = 0; l < w->line_count; l++) {
+        const struct lng_window_line *line = &w->lines[l];
+        for (size_t i = 0; i < line->segments.count; i++) {
+            const struct lng_window_segment *segment = &w->segments[line->segments.begin + i];
+            /* later segments begin with the language alone */
+            size_t prefix = i == 0                                ? line->prefix.count
+                            : translator->options.forced_bos >= 0 ? 1
+                                                                  : 0;
+            w->inputs[line->segments.begin + i] = (struct lng_search_input){
+                .source = w->ids.data + segment->ids.begin,
+                .source_length = (int32_t)segment->ids.count,
+                .prefix = prefix > 0 ? w->ids.data + line->prefix.begin : NULL,
+                .prefix_length = (int32_t)prefix,
+            };
+        }
+    }
+    return lng_search_run(translator->search, w->inputs, (int64_t)w->segment_count, keep_result,
+                          translator);
+}
+
+enum lng_status lng_window_decode(const struct lng_translator *translator,
+                                  const struct lng_window_hypothesis *hypothesis,
+                                  struct lng_buffer *text)
+{
+    const int32_t *tokens = translator->window.tokens.data + hypothesis->tokens.begin;
+    size_t count = hypothesis->tokens.count;
+    int32_t forced = translator->options.forced_bos;
+    size_t skip = forced >= 0 && count > 0 && tokens[0] == forced;
+    return lng_tokenizer_decode(translator->tokenizer, LNG_SIDE_TARGET, tokens + skip, count - skip,
+                                text);
+}

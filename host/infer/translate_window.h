@@ -1,0 +1,81 @@
+/* Inside host/infer: a window of lines, from text to hypotheses. */
+#ifndef LNG_HOST_INFER_TRANSLATE_WINDOW_H
+#define LNG_HOST_INFER_TRANSLATE_WINDOW_H
+
+#include "host/infer/translate.h"
+#include "tokenizer/segment.h"
+
+/* A piece of one of the window's arrays. */
+struct lng_range {
+    size_t begin, count;
+};
+
+struct lng_window_line {
+    struct lng_range text;     /* of texts: repaired, without line end */
+    struct lng_range segments; /* none for a blank line */
+    struct lng_range prefix;   /* of ids */
+    bool carriage_return;
+};
+
+struct lng_window_segment {
+    struct lng_range text;       /* of texts */
+    struct lng_range ids;        /* of ids, source EOS included */
+    struct lng_range hypotheses; /* best first */
+    size_t languages; /* ids at the start that were repeated from the line's first segment */
+    bool exact_stop;
+};
+
+struct lng_window_hypothesis {
+    struct lng_range tokens; /* of tokens and logprobs, EOS included */
+    size_t weights;          /* first of [tokens.count, source ids] */
+    double total, score;
+    enum lng_beam_end end;
+};
+
+/* Arrays that only ever grow; clearing a window keeps them. */
+struct lng_window {
+    struct lng_buffer texts;
+    struct lng_ids ids, tokens;
+    float *logprobs, *weights;
+    size_t logprob_capacity, weight_count, weight_capacity;
+    struct lng_window_line *lines;
+    size_t line_count, line_capacity;
+    struct lng_window_segment *segments;
+    size_t segment_count, segment_capacity;
+    struct lng_window_hypothesis *hypotheses;
+    size_t hypothesis_count, hypothesis_capacity;
+    struct lng_search_input *inputs; /* one a segment */
+    size_t input_capacity;
+    struct lng_segments cuts;
+};
+
+struct lng_translator {
+    struct lng_model *model;
+    const struct lng_tokenizer *tokenizer;
+    struct lng_translate_options options;
+    struct lng_search *search;
+    int32_t *languages; /* source ids of >>xx<<, rising */
+    size_t language_count;
+    struct lng_window window;
+    struct lng_buffer out, scratch;
+    struct lng_translate_stats stats;
+};
+
+void lng_window_clear(struct lng_window *window);
+void lng_window_release(struct lng_window *window);
+
+/* Adds a line (without newline; a CR at its end is taken off) and what its translation must begin with. */
+LNG_MUST_CHECK enum lng_status lng_window_add(struct lng_translator *translator,
+                                              struct lng_slice line, struct lng_slice prefix);
+/* Searches all segments. */
+LNG_MUST_CHECK enum lng_status lng_window_search(struct lng_translator *translator);
+
+/* Appends the window's output to translator->out. first_line: number of its first line, from 0. */
+LNG_MUST_CHECK enum lng_status lng_window_format(struct lng_translator *translator,
+                                                 uint64_t first_line);
+/* Text of a hypothesis, forced_bos left out. */
+LNG_MUST_CHECK enum lng_status lng_window_decode(const struct lng_translator *translator,
+                                                 const struct lng_window_hypothesis *hypothesis,
+                                                 struct lng_buffer *text);
+
+#endif
