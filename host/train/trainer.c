@@ -30,8 +30,7 @@ struct lng_regularization lng_regularization_of(const struct lng_options *option
 {
     return (struct lng_regularization){
         .dropout = options->dropout,
-        .embedding_dropout =
-            LNG_OPTION_IS_SET(options, embedding_dropout) ? options->embedding_dropout : -1,
+        .embedding_dropout = options->embedding_dropout,
         .attention_dropout = options->attention_dropout,
         .ffn_dropout = options->ffn_dropout,
         .source_word_dropout = options->source_word_dropout,

@@ -1,0 +1,37 @@
+/* What `lingster train` builds from its options before training starts. */
+#ifndef LNG_HOST_CLI_TRAIN_SETUP_H
+#define LNG_HOST_CLI_TRAIN_SETUP_H
+
+#include "host/config/options.h"
+#include "host/data/corpus.h"
+#include "host/data/batch.h"
+#include "host/model/hparams.h"
+#include "tokenizer/tokenizer.h"
+
+/* The vocabularies of --vocab, or --source-vocab and --target-vocab. */
+LNG_MUST_CHECK enum lng_status lng_setup_tokenizer(const struct lng_options *options,
+                                                   struct lng_tokenizer **tokenizer);
+
+/* The architecture that options and vocabularies ask for. */
+LNG_MUST_CHECK enum lng_status lng_setup_hparams(const struct lng_options *options,
+                                                 const struct lng_tokenizer *tokenizer,
+                                                 struct lng_hparams *hparams);
+
+/* Opens --train-source/--train-target and --train-tsv; RUN_DIR/dropped.tsv lists pairs left out. */
+LNG_MUST_CHECK enum lng_status lng_setup_corpus(const struct lng_options *options,
+                                                const char *run_dir, struct lng_corpus **corpus);
+
+/* Text to ids for training (subword sampling where asked for) and for validation (never). The context
+ * must outlive the encoder. */
+struct lng_encoder_context {
+    const struct lng_tokenizer *tokenizer;
+    double alpha; /* 0 = the best segmentation */
+    int nbest;
+    uint64_t seed;
+};
+LNG_MUST_CHECK enum lng_status lng_setup_encoder(const struct lng_options *options,
+                                                 const struct lng_tokenizer *tokenizer,
+                                                 bool training, struct lng_encoder_context *context,
+                                                 struct lng_encoder *encoder);
+
+#endif
