@@ -1,9 +1,6 @@
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host/base/file.h"
@@ -11,6 +8,7 @@
 #include "host/model/positions.h"
 #include "host/store/hf.h"
 #include "host/store/hparams_json.h"
+#include "host/store/listing.h"
 #include "host/store/numbers.h"
 #include "host/store/safetensors.h"
 
@@ -279,30 +277,16 @@ static enum lng_status add_checksum(const char *directory, const char *name, jso
     return status;
 }
 
-/* Every regular file of the folder but config.json, in the order of their names. */
+/* Every file of the folder but config.json. */
 static enum lng_status fill_files(const char *directory, json_t *files)
 {
-    struct dirent **entries = NULL;
+    struct lng_listing listing;
+    LNG_TRY(lng_listing_make(&listing, directory));
     enum lng_status status = LNG_OK;
-    int count = scandir(directory, &entries, NULL, alphasort);
-    LNG_FAIL_IF(count < 0, LNG_ERR_IO, "%s: cannot be listed: %s", directory, strerror(errno));
-    for (int i = 0; i < count; i++) {
-        const char *name = entries[i]->d_name;
-        char *path = lng_path_join(directory, name);
-        struct lng_file_info info;
-        if (!path)
-            status = LNG_ERR_MEMORY;
-        /* what begins with a dot or is being written is none of the model's */
-        if (status == LNG_OK && name[0] != '.' && strcmp(name, "config.json") != 0 &&
-            !strstr(name, ".tmp-") && lng_utf8_valid(name, strlen(name))) {
-            status = lng_file_get_info(path, &info);
-            if (status == LNG_OK && info.regular)
-                status = add_checksum(directory, name, files);
-        }
-        lng_free(path);
-        free(entries[i]);
-    }
-    free(entries);
+    for (size_t i = 0; i < listing.count && status == LNG_OK; i++)
+        if (strcmp(listing.names[i], "config.json") != 0)
+            status = add_checksum(directory, listing.names[i], files);
+    lng_listing_release(&listing);
     return status;
 }
 

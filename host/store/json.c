@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host/base/file.h"
@@ -40,27 +39,37 @@ fail:
     return status;
 }
 
-static char *print(const json_t *root, size_t digits)
+static int append(const char *data, size_t size, void *buffer)
 {
-    return json_dumps(root, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
+    return lng_buffer_append(buffer, data, size) == LNG_OK ? 0 : -1;
+}
+
+static enum lng_status print(const json_t *root, size_t flags, struct lng_buffer *text)
+{
+    LNG_FAIL_IF(json_dump_callback(root, append, text, flags | JSON_ENCODE_ANY) != 0,
+                LNG_ERR_MEMORY, "out of memory while writing JSON");
+    return LNG_OK;
+}
+
+enum lng_status lng_json_print_compact(const json_t *root, struct lng_buffer *text)
+{
+    return print(root, JSON_COMPACT | JSON_REAL_PRECISION(17), text);
 }
 
 enum lng_status lng_json_print(const json_t *root, struct lng_buffer *text)
 {
     /* 17 digits are always enough, but turn 0.1 into 0.10000000000000001. */
-    char *short_text = print(root, 15);
-    json_t *again =
-        short_text ? json_loads(short_text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
-    char *chosen = short_text;
-    if (!again || !json_equal(again, root)) {
-        free(short_text);
-        chosen = print(root, 17);
-    }
+    size_t before = text->length;
+    LNG_TRY(print(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15), text));
+    json_t *again = json_loadb(text->data + before, text->length - before,
+                               JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    bool same = again && json_equal(again, root);
     json_decref(again);
-    LNG_FAIL_IF(!chosen, LNG_ERR_MEMORY, "out of memory while writing JSON");
-    enum lng_status status = lng_buffer_append_format(text, "%s\n", chosen);
-    free(chosen);
-    return status;
+    if (!same) {
+        text->length = before;
+        LNG_TRY(print(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17), text));
+    }
+    return lng_buffer_append_byte(text, '\n');
 }
 
 enum lng_status lng_json_write(const char *path, const json_t *root)

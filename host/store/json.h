@@ -20,6 +20,8 @@ LNG_MUST_CHECK enum lng_status lng_json_read_object(const char *path, size_t lim
 /* Indented, keys in their order, numbers with as few digits as bring back the same value; a newline at
  * the end. */
 LNG_MUST_CHECK enum lng_status lng_json_print(const json_t *root, struct lng_buffer *text);
+/* On one line, without spaces or newline. */
+LNG_MUST_CHECK enum lng_status lng_json_print_compact(const json_t *root, struct lng_buffer *text);
 /* The same into a file, atomically. */
 LNG_MUST_CHECK enum lng_status lng_json_write(const char *path, const json_t *root);
 

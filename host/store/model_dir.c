@@ -1,8 +1,5 @@
 #include "host/store/model_dir.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host/base/file.h"
@@ -10,6 +7,7 @@
 #include "host/store/checkpoint.h"
 #include "host/store/hf.h"
 #include "host/store/hparams_json.h"
+#include "host/store/listing.h"
 #include "host/store/run_dir.h"
 
 /* ---- loading ---- */
@@ -226,22 +224,18 @@ static bool is_tokenizer_file(const char *name)
     for (size_t i = 0; i < sizeof models / sizeof models[0]; i++)
         if (strcmp(name, models[i]) == 0)
             return false;
-    return name[0] != '.' && !strstr(name, ".tmp-") &&
-           (length < 12 || strcmp(name + length - 12, ".safetensors") != 0);
+    return length < 12 || strcmp(name + length - 12, ".safetensors") != 0;
 }
 
 static enum lng_status copy_file(const char *from, const char *to, const char *name)
 {
     enum { LIMIT = 1 << 30 };
     struct lng_buffer content = {0};
-    struct lng_file_info info;
     char *source = lng_path_join(from, name), *target = lng_path_join(to, name);
-    enum lng_status status = source && target ? lng_file_get_info(source, &info) : LNG_ERR_MEMORY;
-    if (status == LNG_OK && info.regular) {
-        status = lng_file_read(source, LIMIT, &content);
-        if (status == LNG_OK)
-            status = lng_file_write(target, content.data ? content.data : "", content.length);
-    }
+    enum lng_status status =
+        source && target ? lng_file_read(source, LIMIT, &content) : LNG_ERR_MEMORY;
+    if (status == LNG_OK)
+        status = lng_file_write(target, content.data ? content.data : "", content.length);
     lng_buffer_release(&content);
     lng_free(source);
     lng_free(target);
@@ -250,15 +244,12 @@ static enum lng_status copy_file(const char *from, const char *to, const char *n
 
 enum lng_status lng_model_copy_tokenizer(const char *from, const char *to)
 {
-    struct dirent **entries = NULL;
+    struct lng_listing listing;
+    LNG_TRY(lng_listing_make(&listing, from));
     enum lng_status status = LNG_OK;
-    int count = scandir(from, &entries, NULL, alphasort);
-    LNG_FAIL_IF(count < 0, LNG_ERR_IO, "%s: cannot be listed: %s", from, strerror(errno));
-    for (int i = 0; i < count; i++) {
-        if (status == LNG_OK && is_tokenizer_file(entries[i]->d_name))
-            status = copy_file(from, to, entries[i]->d_name);
-        free(entries[i]);
-    }
-    free(entries);
+    for (size_t i = 0; i < listing.count && status == LNG_OK; i++)
+        if (is_tokenizer_file(listing.names[i]))
+            status = copy_file(from, to, listing.names[i]);
+    lng_listing_release(&listing);
     return status;
 }

@@ -1,4 +1,3 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include "host/base/mem.h"
@@ -83,13 +82,10 @@ static enum lng_status put_header(struct lng_safetensors_writer *writer)
     struct lng_buffer text = {0};
     unsigned char length[8] = {0};
     json_t *root = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
-    char *header = NULL;
     LNG_GOTO_FAIL_IF(!root, LNG_ERR_MEMORY, "%s: out of memory", writer->path);
     for (size_t i = 0; i < writer->count; i++)
         LNG_TRY_OR_FAIL(add_entry(root, &writer->list[i]));
-    header = json_dumps(root, JSON_COMPACT);
-    LNG_GOTO_FAIL_IF(!header, LNG_ERR_MEMORY, "%s: out of memory", writer->path);
-    LNG_TRY_OR_FAIL(lng_buffer_append_text(&text, header));
+    LNG_TRY_OR_FAIL(lng_json_print_compact(root, &text));
     while (text.length % 8 != 0)
         LNG_TRY_OR_FAIL(lng_buffer_append_byte(&text, ' '));
     lng_store_u64(length, text.length);
@@ -97,7 +93,6 @@ static enum lng_status put_header(struct lng_safetensors_writer *writer)
     status = put(writer, text.data, text.length);
     writer->header_done = true;
 fail:
-    free(header);
     json_decref(root);
     lng_buffer_release(&text);
     return status;
