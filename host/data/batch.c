@@ -35,8 +35,8 @@ enum lng_status lng_batch_options_check(const struct lng_batch_options *options)
 
 /* ---- encoded pairs ---- */
 
-/* Encodes one side at the end of `ids`; *length counts all its tokens, of which at most max_length are kept
- * when cropping. */
+/* Encodes one side at the end of `ids`; *length counts all its tokens, of which at most
+ * max_length are kept when cropping. */
 static enum lng_status add_side(struct lng_ids *ids, const struct lng_encoder *encoder,
                                 const struct lng_batch_options *options, enum lng_side side,
                                 struct lng_slice text, uint64_t epoch, uint32_t sentence_id,

@@ -1,9 +1,9 @@
 /* Pairs of sentences as token ids, cut into batches by a token budget.
  *
- * Batches are packed, never padded: the ids of all sentences end to end, and offsets that say where each
- * starts (the layout of struct lng_sequences). Pairs are batched with others of like length, since a
- * batch's attention costs what its longest sentences cost: a window of pairs is sorted, cut, and its
- * batches are put in a random order. */
+ * Batches are packed, never padded: the ids of all sentences end to end, and offsets that say
+ * where each starts (the layout of struct lng_sequences). Pairs are batched with others of like
+ * length, since a batch's attention costs what its longest sentences cost: a window of pairs is
+ * sorted, cut, and its batches are put in a random order. */
 #ifndef LNG_HOST_DATA_BATCH_H
 #define LNG_HOST_DATA_BATCH_H
 
@@ -16,8 +16,9 @@
 #include "host/data/shuffle.h"
 #include "tokenizer/ids.h"
 
-/* Text to ids. encode appends to `ids` and adds no EOS; it is called from several threads at once. epoch and
- * sentence_id are the key of any random choice (subword sampling), so that it can be repeated. */
+/* Text to ids. encode appends to `ids` and adds no EOS; it is called from several threads at
+ * once. epoch and sentence_id are the key of any random choice (subword sampling), so that it
+ * can be repeated. */
 struct lng_encoder {
     enum lng_status (*encode)(void *context, enum lng_side side, const char *text, size_t length,
                               uint64_t epoch, uint32_t sentence_id, struct lng_ids *ids);
@@ -103,8 +104,9 @@ struct lng_batch_window {
     size_t batch_count;
 };
 
-/* Sorts the pairs of all parts by target, then source length (equal ones stay in order), cuts them into
- * batches and shuffles those by `key`. Every batch keeps to the limits. The window is released first. */
+/* Sorts the pairs of all parts by target, then source length (equal ones stay in order), cuts
+ * them into batches and shuffles those by `key`. Every batch keeps to the limits. The window is
+ * released first. */
 LNG_MUST_CHECK enum lng_status lng_batch_window_build(struct lng_batch_window *window,
                                                       const struct lng_encoded *parts,
                                                       size_t part_count,

@@ -172,7 +172,8 @@ static enum lng_status scan_all(struct lng_corpus *corpus, const struct lng_corp
     return status;
 }
 
-/* Opens the report, scans, and puts the report in its place also when nothing was kept: it says why. */
+/* Opens the report, scans, and puts the report in its place also when nothing was kept: it says
+ * why. */
 static enum lng_status scan_with_report(struct lng_corpus *corpus,
                                         const struct lng_corpus_options *options)
 {

@@ -1,9 +1,11 @@
-/* One or several parallel corpora as one numbered list of sentence pairs, read from disk when asked for.
+/* One or several parallel corpora as one numbered list of sentence pairs, read from disk when
+ * asked for.
  *
- * Opening reads every file once, front to back: it counts the lines of both sides, leaves out pairs that
- * cannot be trained on, and keeps 20 bytes for each of the others. Texts stay on disk (gzip and zstd files
- * are unpacked first: host/data/unpack.h). A carriage return before the newline and a byte order mark at
- * the start of a file are not part of the text. A last line needs no newline. */
+ * Opening reads every file once, front to back: it counts the lines of both sides, leaves out
+ * pairs that cannot be trained on, and keeps 20 bytes for each of the others. Texts stay on disk
+ * (gzip and zstd files are unpacked first: host/data/unpack.h). A carriage return before the
+ * newline and a byte order mark at the start of a file are not part of the text. A last line
+ * needs no newline. */
 #ifndef LNG_HOST_DATA_CORPUS_H
 #define LNG_HOST_DATA_CORPUS_H
 
@@ -39,8 +41,8 @@ enum {
     LNG_CORPUS_MAX_LINE_BYTES = (1 << 24) - 1,
 };
 
-/* Two files of equally many lines, or (target NULL) one file of tab-separated lines: source, target, and
- * columns that are not looked at. */
+/* Two files of equally many lines, or (target NULL) one file of tab-separated lines: source,
+ * target, and columns that are not looked at. */
 struct lng_corpus_files {
     const char *source, *target;
 };
@@ -64,10 +66,10 @@ struct lng_corpus_counts {
 
 struct lng_corpus;
 
-/* The strings are copied. Names both counts and files when they differ (LNG_ERR_MISMATCH). LNG_ERR_FORMAT
- * when no pair is kept. LNG_ERR_RANGE past 2^32 - 1 lines, 1 TiB a file, or for options that make no sense.
- * The report is whole before this returns, and lng_info has said for each entry what lng_corpus_describe
- * says. */
+/* The strings are copied. Names both counts and files when they differ (LNG_ERR_MISMATCH).
+ * LNG_ERR_FORMAT when no pair is kept. LNG_ERR_RANGE past 2^32 - 1 lines, 1 TiB a file, or for
+ * options that make no sense. The report is whole before this returns, and lng_info has said for
+ * each entry what lng_corpus_describe says. */
 LNG_MUST_CHECK enum lng_status lng_corpus_open(const struct lng_corpus_options *options,
                                                struct lng_corpus **corpus);
 /* NULL is fine. */
@@ -81,14 +83,14 @@ size_t lng_corpus_file_count(const struct lng_corpus *corpus);
 /* Of entry `file`, or of all together when it is >= the number of entries. */
 struct lng_corpus_counts lng_corpus_get_counts(const struct lng_corpus *corpus, size_t file);
 
-/* Appends a line of text for each entry of the corpus, ending in a newline: lines, pairs kept, and how many
- * were left out for each reason. */
+/* Appends a line of text for each entry of the corpus, ending in a newline: lines, pairs kept,
+ * and how many were left out for each reason. */
 LNG_MUST_CHECK enum lng_status lng_corpus_describe(const struct lng_corpus *corpus,
                                                    struct lng_buffer *text);
 
-/* Reads pair `pair` < count into the buffers (cleared first). *sentence_id is its line number, from 0,
- * counted through all entries: it does not depend on what else was left out. Any number of threads.
- * LNG_ERR_MISMATCH when the file was changed since it was opened. */
+/* Reads pair `pair` < count into the buffers (cleared first). *sentence_id is its line number,
+ * from 0, counted through all entries: it does not depend on what else was left out. Any number
+ * of threads. LNG_ERR_MISMATCH when the file was changed since it was opened. */
 LNG_MUST_CHECK enum lng_status lng_corpus_read(const struct lng_corpus *corpus, uint64_t pair,
                                                struct lng_buffer *source, struct lng_buffer *target,
                                                uint32_t *sentence_id);

@@ -12,9 +12,10 @@ struct lng_evaluation_set {
     size_t count;
 };
 
-/* Plain, gzip or zstd; a carriage return at the end of a line and a byte order mark at the start are not part of the text.
- * files->target NULL: tab-separated; a line without a tab is LNG_ERR_FORMAT. Unequal counts are
- * LNG_ERR_MISMATCH with both; no line at all is LNG_ERR_FORMAT. */
+/* Plain, gzip or zstd; a carriage return at the end of a line and a byte order mark at the start
+ * are not part of the text. files->target NULL: tab-separated; a line without a tab is
+ * LNG_ERR_FORMAT. Unequal counts are LNG_ERR_MISMATCH with both; no line at all is
+ * LNG_ERR_FORMAT. */
 LNG_MUST_CHECK enum lng_status lng_evaluation_set_open(struct lng_evaluation_set *set,
                                                        const struct lng_corpus_files *files);
 /* Fine on a zeroed struct. */
@@ -24,9 +25,9 @@ void lng_evaluation_set_close(struct lng_evaluation_set *set);
 struct lng_slice lng_evaluation_set_line(const struct lng_evaluation_set *set, enum lng_side side,
                                          size_t i);
 
-/* Encodes all pairs into batches of consecutive pairs, in order: sentence_ids are line numbers from 0. Sides
- * longer than max_length are cropped, empty ones kept, whatever the options say; *cropped (may be NULL)
- * is how many pairs were. Epoch 0 is what the encoder is told. */
+/* Encodes all pairs into batches of consecutive pairs, in order: sentence_ids are line numbers
+ * from 0. Sides longer than max_length are cropped, empty ones kept, whatever the options say;
+ * *cropped (may be NULL) is how many pairs were. Epoch 0 is what the encoder is told. */
 LNG_MUST_CHECK enum lng_status lng_evaluation_set_encode(const struct lng_evaluation_set *set,
                                                          const struct lng_encoder *encoder,
                                                          const struct lng_batch_options *options,

@@ -1,5 +1,5 @@
-/* Lines of an open plain file, front to back, as fast as it can be read, with their places and a digest
- * of all bytes. Lines too long for the buffer are passed over, not kept. */
+/* Lines of an open plain file, front to back, as fast as it can be read, with their places and a
+ * digest of all bytes. Lines too long for the buffer are passed over, not kept. */
 #ifndef LNG_HOST_DATA_LINE_SCAN_H
 #define LNG_HOST_DATA_LINE_SCAN_H
 

@@ -9,7 +9,8 @@
 
 enum { LNG_DATA_POSITION_BYTES = 72 };
 
-/* The batch that comes next. All zero is no position: lng_prefetch_open then begins at the start. */
+/* The batch that comes next. All zero is no position: lng_prefetch_open then begins at the
+ * start. */
 struct lng_data_position {
     uint64_t epoch, window, batch; /* batch of the window, window of the epoch; from 0 */
     uint64_t batch_index;          /* batches handed out since the start of training */

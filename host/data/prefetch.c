@@ -40,8 +40,8 @@ struct lng_prefetch {
     struct lng_worker *workers;
     int worker_count;
 
-    /* Shared with the workers, under `lock`; a window's fill belongs to who claimed its part, and to
-     * the consumer while the slot is ready. */
+    /* Shared with the workers, under `lock`; a window's fill belongs to who claimed its part,
+     * and to the consumer while the slot is ready. */
     pthread_mutex_t lock;
     pthread_cond_t work, ready;
     bool lock_made, work_made, ready_made;
@@ -98,7 +98,8 @@ static void begin_window(struct lng_prefetch *prefetch)
     }
 }
 
-/* The next part that nobody works on, of the earliest window; begins a window when there is room. */
+/* The next part that nobody works on, of the earliest window; begins a window when there is
+ * room. */
 static bool claim(struct lng_prefetch *prefetch, struct slot **claimed, size_t *part)
 {
     for (;;) {
@@ -117,8 +118,9 @@ static bool claim(struct lng_prefetch *prefetch, struct slot **claimed, size_t *
     }
 }
 
-/* Books a part; whoever does the last one makes the batches. A failed window waits for the parts that
- * were claimed before: all earlier ones are among them, so the first failure is always the same. */
+/* Books a part; whoever does the last one makes the batches. A failed window waits for the parts
+ * that were claimed before: all earlier ones are among them, so the first failure is always the
+ * same. */
 static void complete(struct lng_prefetch *prefetch, struct slot *slot, size_t part,
                      enum lng_status status)
 {

@@ -15,7 +15,8 @@ static struct lng_philox draw(struct lng_shuffle_key key, uint32_t counter, uint
                           (uint32_t)(key.seed >> 32) ^ KEY_TAG);
 }
 
-/* Uniform in [0, bound), bound <= 2^32, without bias: draws past the last whole multiple are repeated. */
+/* Uniform in [0, bound), bound <= 2^32, without bias: draws past the last whole multiple are
+ * repeated. */
 static uint64_t draw_below(struct lng_shuffle_key key, uint32_t counter, uint64_t bound)
 {
     uint64_t value, rest;
@@ -58,8 +59,8 @@ enum lng_status lng_shuffle_init(struct lng_shuffle *shuffle, struct lng_shuffle
     return LNG_OK;
 }
 
-/* One permutation of [0, 2^(left_bits + right_bits)): each round changes one half by what is not undone
- * by knowing the other, so that it can be turned back. */
+/* One permutation of [0, 2^(left_bits + right_bits)): each round changes one half by what is not
+ * undone by knowing the other, so that it can be turned back. */
 static uint64_t permute(const struct lng_shuffle *shuffle, uint64_t number)
 {
     uint32_t left_mask = (uint32_t)(((uint64_t)1 << shuffle->left_bits) - 1);

@@ -1,9 +1,10 @@
 /* A uniformly shuffled order of [0, count), different each epoch, with random access.
  *
- * Up to LNG_SHUFFLE_TABLE numbers the order is a Fisher-Yates table. Past that it takes no memory: a
- * Feistel network over the smallest power of two >= count, Philox being its round function, walked until
- * the number lies below count (Black and Rogaway 2002, "Ciphers with arbitrary finite domains").
- * A function of the key alone: the same on every machine and from any starting point. */
+ * Up to LNG_SHUFFLE_TABLE numbers the order is a Fisher-Yates table. Past that it takes no
+ * memory: a Feistel network over the smallest power of two >= count, Philox being its round
+ * function, walked until the number lies below count (Black and Rogaway 2002, "Ciphers with
+ * arbitrary finite domains"). A function of the key alone: the same on every machine and from
+ * any starting point. */
 #ifndef LNG_HOST_DATA_SHUFFLE_H
 #define LNG_HOST_DATA_SHUFFLE_H
 

@@ -1,5 +1,5 @@
-/* A window of pairs on its way from the corpus to batches. The work comes in parts that may be done by
- * different threads in any order; what comes out does not depend on who did what. */
+/* A window of pairs on its way from the corpus to batches. The work comes in parts that may be
+ * done by different threads in any order; what comes out does not depend on who did what. */
 #ifndef LNG_HOST_DATA_WINDOW_FILL_H
 #define LNG_HOST_DATA_WINDOW_FILL_H
 
@@ -40,7 +40,8 @@ struct lng_fill_texts {
 LNG_MUST_CHECK enum lng_status lng_window_fill_begin(struct lng_window_fill *fill,
                                                      const struct lng_window_plan *plan,
                                                      uint64_t epoch, uint64_t window);
-/* Reads and encodes part `part` < part_count. Gives up with LNG_ERR_INTERRUPTED when *stop is set. */
+/* Reads and encodes part `part` < part_count. Gives up with LNG_ERR_INTERRUPTED when *stop is
+ * set. */
 LNG_MUST_CHECK enum lng_status lng_window_fill_part(struct lng_window_fill *fill,
                                                     const struct lng_window_plan *plan, size_t part,
                                                     struct lng_fill_texts *texts,

@@ -7,8 +7,9 @@
 
 enum { WORD_EOS = 0, WORD_UNKNOWN = 1, WORD_FIRST = 16 };
 
-/* "unk" is WORD_UNKNOWN, "FAIL" fails, "~" is no token; a number n is WORD_FIRST + n; any other word is
- * decided by its bytes. With `sampling` (context not NULL) the epoch and the sentence count too. */
+/* "unk" is WORD_UNKNOWN, "FAIL" fails, "~" is no token; a number n is WORD_FIRST + n; any other
+ * word is decided by its bytes. With `sampling` (context not NULL) the epoch and the sentence
+ * count too. */
 static inline enum lng_status word_encode(void *sampling, enum lng_side side, const char *text,
                                           size_t length, uint64_t epoch, uint32_t sentence_id,
                                           struct lng_ids *ids)

@@ -485,7 +485,8 @@ Test(prefetch, windows_without_batches_are_passed_over)
     lng_corpus_close(corpus);
 }
 
-/* Closed without reading, in the middle, and after the end: no thread hangs and nothing is leaked. */
+/* Closed without reading, in the middle, and after the end: no thread hangs and nothing is
+ * leaked. */
 Test(prefetch, closed_at_any_time)
 {
     struct lng_corpus *corpus = make_corpus();
@@ -533,8 +534,8 @@ Test(prefetch, out_of_memory)
     lng_corpus_close(corpus);
 }
 
-/* Two windows, however long the corpus is: 64 pairs of at most 2 * 25 tokens are 13 kB of ids in a part, as
- * much packed, twice; and slack. */
+/* Two windows, however long the corpus is: 64 pairs of at most 2 * 25 tokens are 13 kB of ids in
+ * a part, as much packed, twice; and slack. */
 Test(prefetch, memory_is_that_of_two_windows)
 {
     struct lng_corpus *corpus = make_corpus();

@@ -41,7 +41,8 @@ Test(shuffle, takes_no_memory_past_the_table)
     cr_assert(lng_mem_get_stats().blocks_live == 0);
 }
 
-/* The order is a promise to checkpoints: a change of these numbers breaks the resumption of runs. */
+/* The order is a promise to checkpoints: a change of these numbers breaks the resumption of
+ * runs. */
 Test(shuffle, known_values)
 {
     struct lng_shuffle small = make(42, 3, 1, 10), large = make(42, 3, 1, 1000000);
