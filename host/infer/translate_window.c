@@ -126,7 +126,8 @@ enum lng_status lng_window_add(struct lng_translator *translator, struct lng_sli
     added->text = (struct lng_range){begin, w->texts.length - begin};
     translator->stats.repaired += repaired;
     struct lng_range none = {0, 0};
-    LNG_TRY(add_segment(translator, added->text, none));
+    if (added->text.count > 0 && !lng_line_is_blank(w->texts.data + begin, added->text.count))
+        LNG_TRY(add_segment(translator, added->text, none));
     size_t limit = (size_t)translator->options.max_segment;
     size_t eos = translator->model->hparams.source_eos >= 0;
     if (added->segments.count > 0 && w->segments[added->segments.begin].ids.count > limit + eos)
