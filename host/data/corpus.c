@@ -8,7 +8,6 @@
 
 #include "host/base/bytes.h"
 #include "host/base/file.h"
-#include "host/base/log.h"
 #include "host/base/mem.h"
 #include "host/data/corpus_scan.h"
 #include "host/data/pair_index.h"
@@ -95,16 +94,6 @@ static enum lng_status part_describe(const struct part *part, struct lng_buffer 
     return LNG_OK;
 }
 
-static enum lng_status part_log(const struct part *part)
-{
-    struct lng_buffer text = {0};
-    enum lng_status status = part_describe(part, &text);
-    if (status == LNG_OK)
-        lng_info("%s", text.data);
-    lng_buffer_release(&text);
-    return status;
-}
-
 static enum lng_status check_options(const struct lng_corpus_options *options)
 {
     LNG_FAIL_IF(options->file_count == 0, LNG_ERR_USAGE,
@@ -155,7 +144,6 @@ static enum lng_status scan_all(struct lng_corpus *corpus, const struct lng_corp
         part->first_line = line;
         part->first_pair = corpus->index.count;
         LNG_TRY(scan_part(corpus, part, options, report, digest));
-        LNG_TRY(part_log(part));
         line += part->counts.lines;
     }
     double rules[] = {(double)options->max_line_bytes, options->max_length_ratio};

@@ -68,8 +68,7 @@ struct lng_corpus;
 
 /* The strings are copied. Names both counts and files when they differ (LNG_ERR_MISMATCH).
  * LNG_ERR_FORMAT when no pair is kept. LNG_ERR_RANGE past 2^32 - 1 lines, 1 TiB a file, or for
- * options that make no sense. The report is whole before this returns, and lng_info has said for
- * each entry what lng_corpus_describe says. */
+ * options that make no sense. The report is whole before this returns. */
 LNG_MUST_CHECK enum lng_status lng_corpus_open(const struct lng_corpus_options *options,
                                                struct lng_corpus **corpus);
 /* NULL is fine. */

@@ -10,7 +10,6 @@
 #include <zstd.h>
 
 #include "host/base/file.h"
-#include "host/base/log.h"
 #include "host/base/mem.h"
 #include "tests/support/check.h"
 #include "tests/support/scratch.h"
@@ -18,7 +17,6 @@
 static void setup(void)
 {
     scratch_make();
-    lng_log_set_level(LNG_LOG_ERROR);
 }
 
 TestSuite(corpus, .init = setup, .fini = scratch_remove);
