@@ -5,8 +5,9 @@
 /* Rows a block: a multiple of every mr. Depth of a bf16 piece, in pairs, and how far its rows lie
  * apart in scratch. Below SMALL_FLOPS a second thread is not worth waking. */
 enum { BLOCK = 48, PIECE = 512, PIECE_STRIDE = PIECE + 16, SMALL_FLOPS = 400 * 1000 };
-/* Rows summed at once into d_weight: 240 steps of k, twice the rows as bf16 pairs. */
-enum { CHUNK_STEPS = 5 * BLOCK };
+/* Rows summed at once into d_weight: 240 steps of k, twice the rows as bf16 pairs. A task makes at most
+ * OUTS rows of it, whose steps lie PITCH apart in scratch (no power of two: cache sets). */
+enum { CHUNK_STEPS = 5 * BLOCK, OUTS = 96, PITCH = OUTS + 16 };
 enum { PACKED_BYTES = 16 << 20 };
 
 /* C (+)= A B for rows of x, in bf16 by pieces of k through scratch, or in f32 straight. */
@@ -80,6 +81,9 @@ enum lng_status lng_cpu_linear_fwd(struct lng_device *device,
     struct lng_cpu *cpu = lng_cpu_of(device);
     if (args->weight->compute == LNG_DTYPE_I8)
         return lng_backend_ref.ops.linear_fwd(device, args);
+    LNG_FAIL_IF(args->x.dtype != LNG_DTYPE_F32, LNG_ERR_UNSUPPORTED,
+                "linear_fwd: x: expected f32 (the cpu stores activations in f32), found %s",
+                lng_dtype_name(args->x.dtype));
     if (args->y.rows == 0)
         return LNG_OK;
     LNG_TRY(lng_cpu_reserve(cpu, BLOCK * PIECE_STRIDE * sizeof(uint32_t), 0));
@@ -165,7 +169,7 @@ static void weight_task(void *context, int64_t task, int thread)
     const struct lng_linear_bwd_args *args = job->args;
     const struct lng_simd *simd = job->simd;
     int64_t first = task * job->outs, count = lng_cpu_min(job->outs, args->d_y.cols - first);
-    void *tiles = job->cpu->private[thread];
+    void *left = job->cpu->private[thread];
     const float *packed = job->packed;
     for (int64_t at = 0; at < job->rows; at += job->chunk) {
         int64_t rows = lng_cpu_min(job->rows - at, job->chunk);
@@ -173,10 +177,9 @@ static void weight_task(void *context, int64_t task, int thread)
         const float *d_y =
             (const float *)args->d_y.data + (job->first + at) * args->d_y.stride + first;
         struct lng_gemm g = {
-            .a = tiles,
+            .a = left,
             .a_row = 1,
-            .a_k = simd->mr,
-            .a_tile = steps * simd->mr,
+            .a_k = PITCH,
             .b = packed,
             .b_panel = job->depth * simd->nr,
             .c = (float *)args->d_weight.data + first * args->d_weight.stride,
@@ -187,10 +190,10 @@ static void weight_task(void *context, int64_t task, int thread)
             .add = true,
         };
         if (job->bf16) {
-            simd->pack_left_transposed_bf16(d_y, args->d_y.stride, rows, count, tiles);
+            simd->pack_left_bf16(d_y, args->d_y.stride, rows, count, left, PITCH);
             simd->gemm_bf16(&g);
         } else {
-            simd->pack_left_transposed_f32(d_y, args->d_y.stride, rows, count, tiles);
+            simd->pack_left_f32(d_y, args->d_y.stride, rows, count, left, PITCH);
             simd->gemm_f32(&g);
         }
         packed += job->panels * job->depth * simd->nr;
@@ -215,6 +218,9 @@ enum lng_status lng_cpu_linear_bwd(struct lng_device *device,
     const struct lng_simd *simd = cpu->simd;
     if (args->weight->compute == LNG_DTYPE_I8)
         return lng_backend_ref.ops.linear_bwd(device, args);
+    LNG_FAIL_IF(args->d_y.dtype != LNG_DTYPE_F32, LNG_ERR_UNSUPPORTED,
+                "linear_bwd: d_y: expected f32 (the cpu stores activations in f32), found %s",
+                lng_dtype_name(args->d_y.dtype));
     const int64_t rows = args->d_y.rows, out = args->d_y.cols, in = args->weight->master.cols;
     if (rows == 0)
         return LNG_OK;
@@ -224,14 +230,14 @@ enum lng_status lng_cpu_linear_bwd(struct lng_device *device,
     job.chunk = job.bf16 ? 2 * CHUNK_STEPS : CHUNK_STEPS;
     job.panels = lng_cpu_ceil(in, simd->nr);
     job.outs = lng_cpu_ceil(lng_cpu_ceil(out, 4 * cpu->threads), simd->mr) * simd->mr;
-    job.outs = lng_cpu_min(job.outs, 10 * 12);
+    job.outs = lng_cpu_min(job.outs, OUTS);
     size_t chunk_bytes = (size_t)(job.panels * job.depth * simd->nr) * sizeof(float);
     int64_t chunks = (int64_t)(PACKED_BYTES / chunk_bytes);
     chunks = lng_cpu_min(chunks < 1 ? 1 : chunks, lng_cpu_ceil(rows, job.chunk));
     size_t packed_bytes = args->d_weight.data ? chunk_bytes * (size_t)chunks : 0;
     size_t bias_bytes =
         args->d_bias.data ? (size_t)(lng_cpu_ceil(rows, BLOCK) * out) * sizeof(float) : 0;
-    size_t private_floats = (size_t)(10 * 12 * CHUNK_STEPS);
+    const size_t private_floats = (size_t)PITCH * CHUNK_STEPS;
     LNG_TRY(lng_cpu_reserve(cpu, private_floats * sizeof(float), packed_bytes + bias_bytes));
     job.packed = cpu->shared;
     job.bias_parts = (float *)((char *)cpu->shared + packed_bytes);

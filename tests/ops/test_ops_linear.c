@@ -152,3 +152,30 @@ Test(ops_linear, refuses_weights_it_cannot_prepare)
     cr_assert_null(weight);
     rig_close(&rig);
 }
+
+/* ref and a future GPU take bf16 activations; the cpu, which never makes any, says so. */
+Test(ops_linear, bf16_activations)
+{
+    const double two[] = {2}, three[] = {3};
+    for (int cpu = 0; cpu < 2; cpu++) {
+        struct rig rig;
+        rig_open(&rig, cpu ? "cpu" : "ref", 7);
+        struct lng_weight *weight;
+        struct lng_view master = rig_values(&rig, LNG_DTYPE_F32, 1, 1, two);
+        RIG_OK(lng_weight_prepare(rig.device, master, LNG_DTYPE_F32, LNG_WEIGHT_BACKWARD, &weight));
+        struct lng_view x = rig_values(&rig, LNG_DTYPE_BF16, 1, 1, three);
+        struct lng_view y = rig_output(&rig, LNG_DTYPE_BF16, 1, 1);
+        enum lng_status forward = lng_linear_fwd(
+            rig.device, &(struct lng_linear_fwd_args){.x = x, .weight = weight, .y = y});
+        enum lng_status backward = lng_linear_bwd(
+            rig.device, &(struct lng_linear_bwd_args){.weight = weight, .d_y = x, .d_x = y});
+        if (cpu) {
+            cr_assert(forward == LNG_ERR_UNSUPPORTED && backward == LNG_ERR_UNSUPPORTED);
+        } else {
+            cr_assert(forward == LNG_OK && backward == LNG_OK);
+            cr_assert(rig_get(&rig, y)[0] == 6);
+        }
+        lng_weight_release(rig.device, weight);
+        rig_close(&rig);
+    }
+}
