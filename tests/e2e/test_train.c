@@ -1,0 +1,278 @@
+/* Training through the program: it learns, it resumes bit for bit, it survives being killed. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/base/mem.h"
+#include "host/store/checkpoint.h"
+#include "host/store/model_dir.h"
+#include "host/store/run_dir.h"
+#include "tests/support/check.h"
+#include "tests/support/program.h"
+#include "tests/support/scratch.h"
+
+enum { PAIRS = 120 };
+
+/* A corpus in which the target is the source backwards, in other words. */
+static void write_corpus(void)
+{
+    char *source = calloc(PAIRS, 64), *target = calloc(PAIRS, 64);
+    cr_assert(source && target);
+    srand(3);
+    for (int i = 0; i < PAIRS; i++) {
+        int length = 1 + rand() % 6, word[6];
+        for (int k = 0; k < length; k++)
+            word[k] = rand() % 9;
+        for (int k = 0; k < length; k++) {
+            sprintf(source + strlen(source), "s%d ", word[k]);
+            sprintf(target + strlen(target), "t%d ", word[length - 1 - k]);
+        }
+        strcat(source, "\n");
+        strcat(target, "\n");
+    }
+    scratch_write("train.s", source, strlen(source));
+    scratch_write("train.t", target, strlen(target));
+    free(source);
+    free(target);
+}
+
+static const char config[] =
+    "tokenizer: symbols\ntied: target\nenc-depth: 2\ndec-depth: 2\ndim: 16\n"
+    "heads: 2\nffn-dim: 32\ndropout: 0.1\nattention-dropout: 0.1\nlr: 0.01\n"
+    "warmup: 20u\nmax-length: 16\nbatch-tokens: 128\nlog-every: 10u\nsave-every: 10u\n"
+    "valid-every: 20u\nema: 0.01\nthreads: 1\n";
+
+static void run(const char *words, int want, struct program *program)
+{
+    program_run(program, words, NULL, 0, NULL);
+    cr_assert(program->status == want, "lingster %s: status %d, %s", words, program->status,
+              program->err);
+}
+
+static void setup(void)
+{
+    scratch_make();
+    write_corpus();
+    scratch_write("run.yml", config, sizeof config - 1);
+    struct program program;
+    for (int i = 0; i < 2; i++) {
+        char words[2048];
+        snprintf(words, sizeof words,
+                 "vocab --model-type symbols --vocab-size 50 --input %s --output %s",
+                 scratch_path(i ? "train.t" : "train.s"), scratch_path(i ? "t.json" : "s.json"));
+        run(words, 0, &program);
+        program_release(&program);
+    }
+}
+
+/* The train command for a run directory of the scratch folder; static storage. */
+static const char *train_words(const char *name, const char *more)
+{
+    static char words[8192];
+    snprintf(words, sizeof words,
+             "train %s --source-vocab %s --target-vocab %s --train-source %s --train-target %s "
+             "--output %s %s",
+             scratch_path("run.yml"), scratch_path("s.json"), scratch_path("t.json"),
+             scratch_path("train.s"), scratch_path("train.t"), scratch_path(name), more);
+    return words;
+}
+
+/* Everything of two checkpoints that decides the future must have equal bits. */
+static void check_same_state(const char *a_run, const char *b_run, uint64_t update)
+{
+    static const char *const names[] = {LNG_SECTION_PARAMETERS, LNG_SECTION_ADAM_M,
+                                        LNG_SECTION_ADAM_V, LNG_SECTION_EMA};
+    char *paths[2] = {lng_checkpoint_path(scratch_path(a_run), update),
+                      lng_checkpoint_path(scratch_path(b_run), update)};
+    struct lng_checkpoint files[2];
+    for (int i = 0; i < 2; i++)
+        check_ok(lng_checkpoint_open(&files[i], paths[i]));
+    for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
+        const struct lng_checkpoint_section *a = lng_checkpoint_find(&files[0], names[n]),
+                                            *b = lng_checkpoint_find(&files[1], names[n]);
+        cr_assert(a && b && a->length == b->length && a->length > 1000);
+        cr_assert(a->checksum == b->checksum, "%s differs after update %llu", names[n],
+                  (unsigned long long)update);
+    }
+    for (int i = 0; i < 2; i++) {
+        lng_checkpoint_close(&files[i]);
+        lng_free(paths[i]);
+    }
+}
+
+Test(train, n_plus_n_updates_equal_2n, .timeout = 120)
+{
+    setup();
+    struct program program;
+    run(train_words("whole", "--max-updates 40"), 0, &program);
+    program_release(&program);
+    run(train_words("parts", "--max-updates 20"), 0, &program);
+    program_release(&program);
+    run(train_words("parts", "--max-updates 40"), 0, &program);
+    cr_assert(strstr(program.err, "going on after update 20") != NULL, "%s", program.err);
+    program_release(&program);
+    check_same_state("whole", "parts", 40);
+    /* Threads do not change a bit either. */
+    run(train_words("threads", "--max-updates 40 --threads 3 --loader-threads 2"), 0, &program);
+    program_release(&program);
+    check_same_state("whole", "threads", 40);
+    /* Neither does recomputing activations. */
+    run(train_words("recompute", "--max-updates 40 --recompute"), 0, &program);
+    program_release(&program);
+    check_same_state("whole", "recompute", 40);
+    scratch_remove();
+}
+
+/* Starts a run, kills it at a moment of its own choosing, and goes on, until update 40 is reached. */
+Test(train, killed_runs_go_on_exactly, .timeout = 120)
+{
+    setup();
+    struct program program;
+    run(train_words("whole", "--max-updates 40 --save-every 2u"), 0, &program);
+    program_release(&program);
+    for (int attempt = 0; attempt < 8; attempt++) {
+        const char *words = train_words("killed", "--max-updates 40 --save-every 2u");
+        char copy[8192], *arguments[64];
+        int count = 0;
+        snprintf(copy, sizeof copy, "%s", words);
+        for (char *word = strtok(copy, " "); word && count < 63; word = strtok(NULL, " "))
+            arguments[count++] = word;
+        arguments[count] = NULL;
+        FILE *null = fopen("/dev/null", "r+");
+        int pid = program_start((const char *const *)arguments, NULL, fileno(null), fileno(null),
+                                fileno(null));
+        usleep((useconds_t)(20000 + 15000 * attempt));
+        kill(pid, SIGKILL);
+        program_wait(pid);
+        fclose(null);
+    }
+    run(train_words("killed", "--max-updates 40 --save-every 2u"), 0, &program);
+    program_release(&program);
+    check_same_state("whole", "killed", 40);
+    scratch_remove();
+}
+
+Test(train, sigterm_saves_and_ends_well, .timeout = 60)
+{
+    setup();
+    const char *words =
+        train_words("stopped", "--max-updates 100000 --save-every 50000u --log-every 5u");
+    char copy[8192], *arguments[64];
+    int count = 0;
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *word = strtok(copy, " "); word && count < 63; word = strtok(NULL, " "))
+        arguments[count++] = word;
+    arguments[count] = NULL;
+    FILE *null = fopen("/dev/null", "r+");
+    int pid = program_start((const char *const *)arguments, NULL, fileno(null), fileno(null),
+                            fileno(null));
+    char metrics[4096];
+    snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", scratch_path("stopped"));
+    /* Wait for the first report: then it is in the loop. */
+    for (int tries = 0; tries < 500; tries++) {
+        struct lng_buffer text = {0};
+        bool there =
+            lng_file_read(metrics, 1 << 20, &text) == LNG_OK && strstr(text.data, "\"train\"");
+        lng_buffer_release(&text);
+        if (there)
+            break;
+        usleep(20000);
+    }
+    kill(pid, SIGTERM);
+    cr_assert(program_wait(pid) == 0);
+    fclose(null);
+    uint64_t *updates;
+    size_t saved;
+    check_ok(lng_checkpoint_list(scratch_path("stopped"), &updates, &saved));
+    cr_assert(saved == 1 && updates[0] > 0 && updates[0] < 50000);
+    lng_free(updates);
+    scratch_remove();
+}
+
+/* The number after "key": in the last line of metrics.jsonl that holds `event`. */
+static double last_metric(const char *run_name, const char *event, const char *key)
+{
+    char path[4096], quoted[64];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", scratch_path(run_name));
+    struct lng_buffer text = {0};
+    check_ok(lng_file_read(path, 1 << 20, &text));
+    double value = NAN;
+    struct lng_slice rest = {text.data, text.length}, line;
+    while (lng_text_split(&rest, '\n', &line)) {
+        char copy[4096];
+        snprintf(copy, sizeof copy, "%.*s", (int)line.length, line.data);
+        snprintf(quoted, sizeof quoted, "\"%s\"", event);
+        if (strstr(copy, quoted) == NULL)
+            continue;
+        snprintf(quoted, sizeof quoted, "\"%s\":", key);
+        const char *at = strstr(copy, quoted);
+        cr_assert(at != NULL, "no %s in %s", key, copy);
+        value = strtod(at + strlen(quoted), NULL);
+    }
+    lng_buffer_release(&text);
+    return value;
+}
+
+Test(train, learns_to_reverse_and_exports_a_model, .timeout = 120)
+{
+    setup();
+    char more[4096];
+    snprintf(
+        more, sizeof more,
+        "--max-updates 600 --dropout 0 --attention-dropout 0 --label-smoothing 0 --valid-source %s "
+        "--valid-target %s --valid-every 200u --early-stopping-metrics sentence-accuracy,loss "
+        "--seed 5",
+        scratch_path("train.s"), scratch_path("train.t"));
+    struct program program;
+    run(train_words("learn", more), 0, &program);
+    program_release(&program);
+    cr_assert(last_metric("learn", "valid", "loss") < 0.05, "loss %g",
+              last_metric("learn", "valid", "loss"));
+    cr_assert(last_metric("learn", "train", "loss") < 0.1);
+    struct lng_model_data data;
+    check_ok(lng_model_data_open(scratch_path("learn"), &data));
+    cr_assert(data.hparams.dim == 16 && data.values[0] != 0);
+    lng_model_data_release(&data);
+    cr_assert(lng_file_exists(scratch_path("learn/model/config.json")));
+    cr_assert(lng_file_exists(scratch_path("learn/best-loss.ckpt")));
+    scratch_remove();
+}
+
+Test(train, refuses_what_cannot_work, .timeout = 60)
+{
+    setup();
+    struct program program;
+    scratch_write("short.t", "t1\n", 3);
+    char words[8192];
+    snprintf(words, sizeof words,
+             "train %s --source-vocab %s --target-vocab %s --train-source %s --train-target %s "
+             "--output %s",
+             scratch_path("run.yml"), scratch_path("s.json"), scratch_path("t.json"),
+             scratch_path("train.s"), scratch_path("short.t"), scratch_path("bad"));
+    run(words, 1, &program);
+    cr_assert(strstr(program.err, "120") && strstr(program.err, "short.t"), "%s", program.err);
+    program_release(&program);
+    run(train_words("one", "--max-updates 3"), 0, &program);
+    program_release(&program);
+    /* Another architecture, and another vocabulary, in the same run directory. */
+    run(train_words("one", "--max-updates 6 --dim 32"), 1, &program);
+    cr_assert(strstr(program.err, "dim") || strstr(program.err, "d_model"), "%s", program.err);
+    program_release(&program);
+    scratch_write("t.json", "{\"</s>\":0,\"<unk>\":1,\"t9\":2,\"<pad>\":3}", 37);
+    run(train_words("one", "--max-updates 6"), 1, &program);
+    program_release(&program);
+    scratch_write("empty", "", 0);
+    snprintf(words, sizeof words,
+             "train %s --source-vocab %s --target-vocab %s --train-source %s --train-target %s "
+             "--output %s",
+             scratch_path("run.yml"), scratch_path("s.json"), scratch_path("s.json"),
+             scratch_path("empty"), scratch_path("empty"), scratch_path("none"));
+    run(words, 1, &program);
+    cr_assert(strstr(program.err, "empty") != NULL, "%s", program.err);
+    program_release(&program);
+    scratch_remove();
+}
