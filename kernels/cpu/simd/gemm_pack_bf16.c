@@ -1,5 +1,5 @@
 /* Puts matrices into the order in which the bf16 product reads them: pairs along k, the low half the
- * even one, an odd k filled up with zero. Rounded to nearest even. */
+ * even one, an odd k filled up with zero. Rounded to nearest even. Columns past n are not written. */
 #include "kernels/cpu/simd/gemm_tile.h"
 #include "kernels/cpu/simd/vec_transpose.h"
 
@@ -10,6 +10,8 @@
 /* Lane l: the pair (x[2 l], x[2 l + 1]) of `count` floats. */
 BF16_INLINE vf pair_along(const float *x, int64_t count)
 {
+    if (count >= 2 * VW)
+        return (vf)_mm512_cvtne2ps_pbh(v_load(x + VW), v_load(x));
     vf low = v_load_n(x, count), high = count > VW ? v_load_n(x + VW, count - VW) : v_zero();
     return (vf)_mm512_cvtne2ps_pbh(high, low);
 }
@@ -17,9 +19,30 @@ BF16_INLINE vf pair_along(const float *x, int64_t count)
 /* Lane l: the pair (even[l], odd[l]). */
 BF16_INLINE vf pair_across(vf even, vf odd)
 {
-    __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(even));
-    __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(odd));
-    return VEC_CASTF(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    const __m512i order =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    __m512bh both = _mm512_cvtne2ps_pbh(odd, even);
+    return VEC_CASTF(_mm512_permutexvar_epi16(order, (__m512i)both));
+}
+
+/* The rows even and even + stride (absent: zeros) as pairs, `count` of them, to `to` and, a panel of NR
+ * columns each, b_panel further on. */
+BF16_INLINE void pair_rows(const float *even, int64_t stride, bool odd, int64_t count, float *to,
+                           int64_t b_panel)
+{
+    int64_t j = 0;
+    for (; odd && j + NR <= count; j += NR, to += b_panel) {
+        v_store(to, pair_across(v_load(even + j), v_load(even + stride + j)));
+        v_store(to + VW, pair_across(v_load(even + j + VW), v_load(even + stride + j + VW)));
+    }
+    for (; j < count; j += NR, to += b_panel)
+        for (int64_t half = 0; half < NR && j + half < count; half += VW) {
+            int64_t n = count - j - half;
+            const float *from = even + j + half;
+            v_store(to + half,
+                    pair_across(v_load_n(from, n), odd ? v_load_n(from + stride, n) : v_zero()));
+        }
 }
 
 /* x [m, k] row by row as pairs. */
@@ -36,18 +59,8 @@ BF16_CODE void LNG_SIMD(rows_bf16)(const float *x, int64_t stride, int64_t m, in
 BF16_CODE void LNG_SIMD(pack_right_bf16)(const float *x, int64_t stride, int64_t k, int64_t n,
                                          uint32_t *panels, int64_t b_panel)
 {
-    float *to = (float *)panels;
-    for (int64_t j = 0; j < n; j += NR, to += b_panel) {
-        for (int64_t i = 0; i < k; i += 2) {
-            for (int64_t half = 0; half < 2; half++) {
-                int64_t at = j + half * VW, cols = n > at ? n - at : 0;
-                const float *from = x + i * stride + (cols > 0 ? at : 0);
-                vf even = v_load_n(from, cols);
-                vf odd = i + 1 < k ? v_load_n(from + stride, cols) : v_zero();
-                v_store(to + i / 2 * NR + half * VW, pair_across(even, odd));
-            }
-        }
-    }
+    for (int64_t i = 0; i < k; i += 2)
+        pair_rows(x + i * stride, stride, i + 1 < k, n, (float *)panels + i / 2 * NR, b_panel);
 }
 
 /* B = transpose of x [n, k]. */
@@ -55,7 +68,7 @@ BF16_CODE void LNG_SIMD(pack_right_transposed_bf16)(const float *x, int64_t stri
                                                     int64_t n, uint32_t *panels, int64_t b_panel)
 {
     const int64_t pairs = (k + 1) / 2;
-    for (int64_t j = 0; j < n || j % NR != 0; j += VW) {
+    for (int64_t j = 0; j < n; j += VW) {
         float *to = (float *)panels + j / NR * b_panel + j % NR;
         for (int64_t i = 0; i < pairs; i += VW) {
             vf r[VW];
@@ -71,20 +84,12 @@ BF16_CODE void LNG_SIMD(pack_right_transposed_bf16)(const float *x, int64_t stri
     }
 }
 
-/* A = transpose of x [k, m] into tiles of MR rows. */
-BF16_CODE void LNG_SIMD(pack_left_transposed_bf16)(const float *x, int64_t stride, int64_t k,
-                                                   int64_t m, uint32_t *tiles)
+/* A = transpose of x [k, m]: pairs of rows, `pitch` apart. */
+BF16_CODE void LNG_SIMD(pack_left_bf16)(const float *x, int64_t stride, int64_t k, int64_t m,
+                                        uint32_t *rows, int64_t pitch)
 {
-    const int64_t pairs = (k + 1) / 2;
-    float *to = (float *)tiles;
-    for (int64_t i = 0; i < m; i += MR, to += pairs * MR) {
-        int64_t rows = m - i < MR ? m - i : MR;
-        for (int64_t kk = 0; kk < k; kk += 2) {
-            const float *from = x + kk * stride + i;
-            vf odd = kk + 1 < k ? v_load_n(from + stride, rows) : v_zero();
-            v_store_n(to + kk / 2 * MR, pair_across(v_load_n(from, rows), odd), MR);
-        }
-    }
+    for (int64_t i = 0; i < k; i += 2)
+        pair_rows(x + i * stride, stride, i + 1 < k, m, (float *)rows + i / 2 * pitch, NR);
 }
 
 #else
@@ -102,9 +107,5 @@ void LNG_SIMD(rows_bf16)(const float *x, int64_t stride, int64_t m, int64_t k, u
     }
 UNUSED_PACK(pack_right_bf16)
 UNUSED_PACK(pack_right_transposed_bf16)
-void LNG_SIMD(pack_left_transposed_bf16)(const float *x, int64_t stride, int64_t k, int64_t m,
-                                         uint32_t *tiles)
-{
-    (void)x, (void)stride, (void)k, (void)m, (void)tiles;
-}
+UNUSED_PACK(pack_left_bf16)
 #endif

@@ -64,7 +64,6 @@ VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles
     float copy[MR * (KC + 16)];
     const int64_t panels = (g->n + NR - 1) / NR;
     const int64_t depth = g->k < KC ? (g->k > 0 ? g->k : 1) : KC;
-    const int64_t a_tile = g->a_tile ? g->a_tile : MR * g->a_row;
     const int64_t group = GROUP_BYTES / (depth * NR * 4);
     for (int64_t first = 0; first < panels; first += group) {
         int64_t last = first + group < panels ? first + group : panels;
@@ -75,7 +74,7 @@ VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles
             job.relu = g->relu && k + KC >= g->k;
             for (int64_t i = 0; i < g->m; i += MR) {
                 int64_t rows = g->m - i < MR ? g->m - i : MR;
-                job.a = (const float *)g->a + i / MR * a_tile + k * g->a_k;
+                job.a = (const float *)g->a + i * g->a_row + k * g->a_k;
                 job.a_row = g->a_row;
                 if (g->k > KC && g->a_k == 1) {
                     /* rows a power of two apart would fight over the same few cache lines */

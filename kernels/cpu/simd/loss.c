@@ -7,29 +7,38 @@
 /* Four registers a step: independent chains, and still one fixed order. */
 enum { STEP = 4 * VW };
 
-VEC_INLINE float row_maximum(const float *x, int64_t n)
+VEC_INLINE vf join_max(const vf a[4])
 {
-    vf best[4] = {v_set(-INFINITY), v_set(-INFINITY), v_set(-INFINITY), v_set(-INFINITY)};
-    int64_t j = 0;
-    for (; j + STEP <= n; j += STEP)
-        for (int c = 0; c < 4; c++)
-            best[c] = v_max(v_load(x + j + c * VW), best[c]);
-    for (; j < n; j += VW)
-        best[0] = v_max(v_keep_n(v_load_n(x + j, n - j), n - j, best[0]), best[0]);
-    return v_maximum(v_max(v_max(best[0], best[1]), v_max(best[2], best[3])));
+    return v_max(v_max(a[0], a[1]), v_max(a[2], a[3]));
+}
+VEC_INLINE vf join_sum(const vf a[4])
+{
+    return v_add(v_add(a[0], a[1]), v_add(a[2], a[3]));
 }
 
-/* Sum of x, for smoothing. */
-VEC_INLINE float row_sum(const float *x, int64_t n)
+/* The maximum, and where wanted the sum (for smoothing). */
+VEC_INLINE float row_maximum(const float *x, int64_t n, float *total)
 {
-    vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    const vf lowest = v_set(-INFINITY);
+    vf best[4] = {lowest, lowest, lowest, lowest},
+       sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
     int64_t j = 0;
     for (; j + STEP <= n; j += STEP)
-        for (int c = 0; c < 4; c++)
-            sum[c] = v_add(sum[c], v_load(x + j + c * VW));
-    for (; j < n; j += VW)
-        sum[0] = v_add(sum[0], v_load_n(x + j, n - j));
-    return v_sum(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])));
+#pragma GCC unroll 4
+        for (int c = 0; c < 4; c++) {
+            vf v = v_load(x + j + c * VW);
+            best[c] = v_max(v, best[c]);
+            if (total)
+                sum[c] = v_add(sum[c], v);
+        }
+    for (; j < n; j += VW) {
+        vf v = v_load_n(x + j, n - j);
+        best[0] = v_max(v_keep_n(v, n - j, best[0]), best[0]);
+        sum[0] = v_add(sum[0], v);
+    }
+    if (total)
+        *total = v_sum(join_sum(sum));
+    return v_maximum(join_max(best));
 }
 
 /* Sum of exp(x - highest); with `store` x becomes the terms. */
@@ -39,6 +48,7 @@ VEC_INLINE float row_exponentials(float *x, int64_t n, float highest, bool store
     vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
     int64_t j = 0;
     for (; j + STEP <= n; j += STEP)
+#pragma GCC unroll 4
         for (int c = 0; c < 4; c++) {
             vf e = v_exp(v_sub(v_load(x + j + c * VW), shift));
             if (store)
@@ -51,7 +61,7 @@ VEC_INLINE float row_exponentials(float *x, int64_t n, float highest, bool store
             v_store_n(x + j, e, n - j);
         sum[0] = v_add(sum[0], e);
     }
-    return v_sum(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])));
+    return v_sum(join_sum(sum));
 }
 
 /* One row: answers[0] loss, [1] -lp[target], [2] whether the first largest is the target. With w the
@@ -61,15 +71,15 @@ void LNG_SIMD(loss_row)(const struct lng_loss_args *args, int64_t row, double at
 {
     const int64_t n = args->logits.cols, target = args->targets[row];
     float *x = (float *)args->logits.data + row * args->logits.stride;
-    const float at = x[target], highest = row_maximum(x, n);
+    float all = 0;
+    const float at = x[target], highest = row_maximum(x, n, elsewhere > 0 ? &all : 0);
     const double total = at_target + (double)(n - 1) * elsewhere;
     bool first = at == highest;
     for (int64_t j = 0; first && j < target; j++)
         first = x[j] != highest;
-    double all = elsewhere > 0 ? (double)row_sum(x, n) : 0;
     float sum = row_exponentials(x, n, highest, args->d_logits);
     double lse = highest + log((double)sum), logprob = at - lse;
-    answers[0] = -at_target * logprob - elsewhere * (all - at - (double)(n - 1) * lse);
+    answers[0] = -at_target * logprob - elsewhere * ((double)all - at - (double)(n - 1) * lse);
     answers[1] = -logprob;
     answers[2] = first;
     if (args->token_logprob)
@@ -79,7 +89,12 @@ void LNG_SIMD(loss_row)(const struct lng_loss_args *args, int64_t row, double at
     const double p_target = exp(logprob);
     const vf factor = v_set((float)(args->gradient_scale * total / sum));
     const vf less = v_set((float)(args->gradient_scale * elsewhere));
-    for (int64_t j = 0; j < n; j += VW)
+    int64_t j = 0;
+    for (; j + STEP <= n; j += STEP)
+#pragma GCC unroll 4
+        for (int c = 0; c < 4; c++)
+            v_store(x + j + c * VW, v_sub(v_mul(v_load(x + j + c * VW), factor), less));
+    for (; j < n; j += VW)
         v_store_n(x + j, v_sub(v_mul(v_load_n(x + j, n - j), factor), less), n - j);
     x[target] = (float)(args->gradient_scale * (total * p_target - at_target));
 }
@@ -87,7 +102,7 @@ void LNG_SIMD(loss_row)(const struct lng_loss_args *args, int64_t row, double at
 /* log-sum-exp of a row, which is not changed. */
 double LNG_SIMD(row_log_sum)(const float *x, int64_t n)
 {
-    const float highest = row_maximum(x, n);
+    const float highest = row_maximum(x, n, 0);
     return highest + log((double)row_exponentials((float *)(uintptr_t)x, n, highest, false));
 }
 

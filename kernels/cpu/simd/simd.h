@@ -8,13 +8,12 @@
 #include "kernels/ops.h"
 
 /* C [m, n] (+)= A B. B lies in panels of LNG_SIMD nr columns: element (k, j) of panel p at
- * b[p * b_panel + k * b_k + j], columns past n are zero. bf16: elements are pairs along k, so k counts
+ * b[p * b_panel + k * b_k + j], columns past n are anything. bf16: elements are pairs along k, so k counts
  * pairs and A and B are uint32 (low half = even k). Each c is one chain of sums over k, whatever m, n
  * and its place: the same bits for a row alone and among others. */
 struct lng_gemm {
     const void *a;
     int64_t a_row, a_k; /* strides in elements (bf16: pairs) */
-    int64_t a_tile;     /* from one group of mr rows to the next; 0 = mr * a_row */
     const void *b;
     int64_t b_panel;
     int64_t
