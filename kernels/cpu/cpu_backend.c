@@ -41,6 +41,7 @@ static enum lng_status choose_isa(struct lng_cpu *cpu)
                             avx2 ? ", avx2" : "", avx512 ? ", avx512" : "", wanted);
     }
     cpu->bf16 = cpu->simd == &lng_simd_avx512 && __builtin_cpu_supports("avx512bf16");
+    cpu->vnni = cpu->simd == &lng_simd_avx512 && __builtin_cpu_supports("avx512vnni");
     return LNG_OK;
 }
 

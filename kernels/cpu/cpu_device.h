@@ -10,7 +10,8 @@ struct lng_cpu {
     struct lng_cpu_pool *pool;
     const struct lng_simd *simd;
     int threads;
-    bool bf16;      /* AVX512_BF16 is there and allowed */
+    bool bf16; /* AVX512_BF16 is there and allowed */
+    bool vnni;
     void **private; /* [threads] scratch of each worker */
     size_t private_bytes;
     void *shared; /* scratch of the running op */
@@ -41,13 +42,20 @@ static inline int64_t lng_cpu_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Weights for products: panels of nr columns (see simd.h). I8 is ref's. */
+/* Weights for products: panels of nr columns (see simd.h). */
 struct lng_cpu_weight {
     struct lng_weight head;
     void *forward;  /* B [in, out] */
     void *backward; /* B [out, in], with LNG_WEIGHT_BACKWARD */
     int64_t forward_panel, backward_panel;
+    float *scales; /* I8: [out] */
+    int32_t *less; /* I8 with VNNI: [out] 128 times the sum of each column */
 };
+/* I8 with a backward pass is ref's: nobody trains in it. */
+static inline bool lng_cpu_weight_is_ref(const struct lng_weight *weight)
+{
+    return weight->compute == LNG_DTYPE_I8 && (weight->flags & LNG_WEIGHT_BACKWARD);
+}
 enum lng_status lng_cpu_weight_prepare(struct lng_device *device, struct lng_view master,
                                        enum lng_dtype compute, int flags,
                                        struct lng_weight **weight);

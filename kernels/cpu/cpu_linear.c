@@ -10,14 +10,9 @@ enum { BLOCK = 48, PIECE = 512, PIECE_STRIDE = PIECE + 16, SMALL_FLOPS = 400 * 1
 enum { CHUNK_STEPS = 5 * BLOCK, OUTS = 96, PITCH = OUTS + 16 };
 enum { PACKED_BYTES = 16 << 20 };
 
-/* C (+)= A B for rows of x, in bf16 by pieces of k through scratch, or in f32 straight. */
-static void product(const struct lng_simd *simd, const struct lng_gemm *g, bool bf16,
-                    uint32_t *scratch)
+/* C (+)= A B for rows of x in bf16, by pieces of k through scratch. */
+static void product_bf16(const struct lng_simd *simd, const struct lng_gemm *g, uint32_t *scratch)
 {
-    if (!bf16) {
-        simd->gemm_f32(g);
-        return;
-    }
     struct lng_gemm piece = *g;
     piece.a = scratch;
     piece.a_row = PIECE_STRIDE;
@@ -32,6 +27,35 @@ static void product(const struct lng_simd *simd, const struct lng_gemm *g, bool 
         piece.relu = last && g->relu;
         simd->gemm_bf16(&piece);
     }
+}
+
+/* Bytes of scratch of product_int8: rows of int8, after their scales. */
+static size_t int8_scratch(int64_t in)
+{
+    return (size_t)(BLOCK * (lng_cpu_ceil(in, 4) + 16) * 4 + BLOCK * 4);
+}
+
+/* c = x W^T with rows of x quantised here; col is where the columns of g start. */
+static void product_int8(const struct lng_cpu *cpu, const struct lng_gemm *g,
+                         const struct lng_cpu_weight *weight, int64_t col, void *scratch)
+{
+    float scales[BLOCK];
+    const int64_t quads = lng_cpu_ceil(g->k, 4), pitch = quads + 16;
+    for (int64_t i = 0; i < g->m; i++)
+        scales[i] =
+            cpu->simd->quantize_row((const float *)g->a + i * g->a_row, g->k, cpu->vnni ? 0x80 : 0,
+                                    (int8_t *)scratch + i * pitch * 4);
+    struct lng_gemm_i8 job = {.gemm = *g,
+                              .row_scales = scales,
+                              .col_scales = weight->scales + col,
+                              .less = cpu->vnni ? weight->less + col : NULL};
+    job.gemm.a = scratch;
+    job.gemm.a_row = pitch;
+    job.gemm.k = quads;
+    if (cpu->vnni)
+        cpu->simd->gemm_i8_vnni(&job);
+    else
+        cpu->simd->gemm_i8(&job);
 }
 
 struct forward {
@@ -68,7 +92,12 @@ static void forward_task(void *context, int64_t task, int thread)
             .add = args->accumulate,
             .relu = args->activation == LNG_ACTIVATION_RELU,
         };
-        product(simd, &g, weight->head.compute == LNG_DTYPE_BF16, job->cpu->private[thread]);
+        if (weight->head.compute == LNG_DTYPE_BF16)
+            product_bf16(simd, &g, job->cpu->private[thread]);
+        else if (weight->head.compute == LNG_DTYPE_I8)
+            product_int8(job->cpu, &g, weight, col, job->cpu->private[thread]);
+        else
+            simd->gemm_f32(&g);
         if (args->activation != LNG_ACTIVATION_NONE && args->activation != LNG_ACTIVATION_RELU)
             for (int64_t i = 0; i < rows; i++, y += args->y.stride)
                 simd->activate(args->activation, y, y, cols);
@@ -79,14 +108,15 @@ enum lng_status lng_cpu_linear_fwd(struct lng_device *device,
                                    const struct lng_linear_fwd_args *args)
 {
     struct lng_cpu *cpu = lng_cpu_of(device);
-    if (args->weight->compute == LNG_DTYPE_I8)
+    if (lng_cpu_weight_is_ref(args->weight))
         return lng_backend_ref.ops.linear_fwd(device, args);
     LNG_FAIL_IF(args->x.dtype != LNG_DTYPE_F32, LNG_ERR_UNSUPPORTED,
                 "linear_fwd: x: expected f32 (the cpu stores activations in f32), found %s",
                 lng_dtype_name(args->x.dtype));
-    if (args->y.rows == 0)
-        return LNG_OK;
-    LNG_TRY(lng_cpu_reserve(cpu, BLOCK * PIECE_STRIDE * sizeof(uint32_t), 0));
+    const size_t scratch = args->weight->compute == LNG_DTYPE_I8
+                               ? int8_scratch(args->x.cols)
+                               : BLOCK * PIECE_STRIDE * sizeof(uint32_t);
+    LNG_TRY(lng_cpu_reserve(cpu, scratch, 0));
     struct forward job = {.cpu = cpu, .args = args, .block = BLOCK, .columns = args->y.cols};
     int64_t panels = lng_cpu_ceil(args->y.cols, cpu->simd->nr);
     if (2.0 * args->y.rows * args->y.cols * args->x.cols < SMALL_FLOPS) {
@@ -158,7 +188,10 @@ static void rows_task(void *context, int64_t task, int thread)
             .k = out,
             .add = args->accumulate_d_x,
         };
-        product(simd, &g, job->bf16, job->cpu->private[thread]);
+        if (job->bf16)
+            product_bf16(simd, &g, job->cpu->private[thread]);
+        else
+            simd->gemm_f32(&g);
     }
 }
 
@@ -216,14 +249,12 @@ enum lng_status lng_cpu_linear_bwd(struct lng_device *device,
 {
     struct lng_cpu *cpu = lng_cpu_of(device);
     const struct lng_simd *simd = cpu->simd;
-    if (args->weight->compute == LNG_DTYPE_I8)
+    if (lng_cpu_weight_is_ref(args->weight))
         return lng_backend_ref.ops.linear_bwd(device, args);
     LNG_FAIL_IF(args->d_y.dtype != LNG_DTYPE_F32, LNG_ERR_UNSUPPORTED,
                 "linear_bwd: d_y: expected f32 (the cpu stores activations in f32), found %s",
                 lng_dtype_name(args->d_y.dtype));
     const int64_t rows = args->d_y.rows, out = args->d_y.cols, in = args->weight->master.cols;
-    if (rows == 0)
-        return LNG_OK;
     struct backward job = {.cpu = cpu, .args = args, .simd = simd};
     job.bf16 = args->weight->compute == LNG_DTYPE_BF16;
     job.depth = CHUNK_STEPS;

@@ -1,6 +1,7 @@
 /* Weight matrices packed for the products, forward and backward. */
 #include "host/base/mem.h"
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/ref/ref.h"
 
 struct pack_job {
     struct lng_cpu *cpu;
@@ -51,11 +52,31 @@ static void pack_backward(const struct lng_simd *simd, struct lng_cpu_weight *we
                              weight->backward_panel);
 }
 
+/* The int8 values ref would take, so that sums of products agree exactly. */
+static void pack_int8(const struct lng_cpu *cpu, struct lng_cpu_weight *weight, int64_t task,
+                      int thread)
+{
+    const struct lng_view *master = &weight->head.master;
+    const int64_t nr = cpu->simd->nr, first = task * nr;
+    const int64_t rows = lng_cpu_min(nr, master->rows - first);
+    int8_t *values = cpu->private[thread];
+    for (int64_t r = 0; r < rows; r++)
+        weight->scales[first + r] =
+            lng_ref_quantize_row((const float *)master->data + (first + r) * master->stride,
+                                 master->cols, values + r * master->cols);
+    cpu->simd->pack_right_i8(values, master->cols, rows,
+                             (uint32_t *)weight->forward + task * weight->forward_panel,
+                             weight->forward_panel, weight->less + first);
+    for (int64_t r = 0; r < rows; r++)
+        weight->less[first + r] *= 128;
+}
+
 static void pack_task(void *context, int64_t task, int thread)
 {
     const struct pack_job *job = context;
-    (void)thread;
-    if (task < job->forward_tasks)
+    if (job->weight->head.compute == LNG_DTYPE_I8)
+        pack_int8(job->cpu, job->weight, task, thread);
+    else if (task < job->forward_tasks)
         pack_forward(job->cpu->simd, job->weight, task);
     else
         pack_backward(job->cpu->simd, job->weight, task - job->forward_tasks);
@@ -63,13 +84,18 @@ static void pack_task(void *context, int64_t task, int thread)
 
 enum lng_status lng_cpu_weight_refresh(struct lng_device *device, struct lng_weight *head)
 {
-    if (head->compute == LNG_DTYPE_I8)
+    if (lng_cpu_weight_is_ref(head))
         return lng_backend_ref.weight_refresh(device, head);
     struct lng_cpu *cpu = lng_cpu_of(device);
     struct lng_cpu_weight *weight = (struct lng_cpu_weight *)head;
     const int nr = cpu->simd->nr;
     int64_t out = head->master.rows, in = head->master.cols, backward = 0;
     struct pack_job job = {.cpu = cpu, .weight = weight};
+    if (head->compute == LNG_DTYPE_I8) {
+        LNG_TRY(lng_cpu_reserve(cpu, (size_t)(nr * in), 0));
+        lng_cpu_run(cpu, lng_cpu_ceil(out, nr), pack_task, &job);
+        return LNG_OK;
+    }
     job.forward_tasks = lng_cpu_ceil(lng_cpu_ceil(out, nr), panels_a_task(in, nr));
     if (weight->backward)
         backward = lng_cpu_ceil(lng_cpu_ceil(in, nr), panels_a_task(out, nr));
@@ -80,7 +106,7 @@ enum lng_status lng_cpu_weight_refresh(struct lng_device *device, struct lng_wei
 enum lng_status lng_cpu_weight_prepare(struct lng_device *device, struct lng_view master,
                                        enum lng_dtype compute, int flags, struct lng_weight **out)
 {
-    if (compute == LNG_DTYPE_I8)
+    if (compute == LNG_DTYPE_I8 && (flags & LNG_WEIGHT_BACKWARD))
         return lng_backend_ref.weight_prepare(device, master, compute, flags, out);
     struct lng_cpu *cpu = lng_cpu_of(device);
     LNG_TRY(device->backend->supports(device, compute));
@@ -88,21 +114,27 @@ enum lng_status lng_cpu_weight_prepare(struct lng_device *device, struct lng_vie
     if (!weight)
         return LNG_ERR_MEMORY;
     const int64_t nr = cpu->simd->nr, rows = master.rows, cols = master.cols;
-    const bool pairs = compute == LNG_DTYPE_BF16;
+    const int64_t step = compute == LNG_DTYPE_BF16 ? 2 : compute == LNG_DTYPE_I8 ? 4 : 1;
     weight->head = (struct lng_weight){.master = master, .compute = compute, .flags = flags};
-    weight->forward_panel = (pairs ? lng_cpu_ceil(cols, 2) : cols) * nr;
-    weight->backward_panel = (pairs ? lng_cpu_ceil(rows, 2) : rows) * nr;
-    size_t forward = (size_t)(lng_cpu_ceil(rows, nr) * weight->forward_panel);
-    size_t backward = (size_t)(lng_cpu_ceil(cols, nr) * weight->backward_panel);
-    weight->forward = lng_alloc(forward, sizeof(float));
-    if (!weight->forward)
-        goto fail;
-    weight->head.bytes = forward * sizeof(float);
-    if (flags & LNG_WEIGHT_BACKWARD) {
-        weight->backward = lng_alloc(backward, sizeof(float));
-        if (!weight->backward)
+    weight->forward_panel = lng_cpu_ceil(cols, step) * nr;
+    weight->backward_panel = lng_cpu_ceil(rows, step) * nr;
+    const struct {
+        void **memory;
+        int64_t count;
+    } parts[] = {
+        {&weight->forward, lng_cpu_ceil(rows, nr) * weight->forward_panel},
+        {&weight->backward,
+         flags & LNG_WEIGHT_BACKWARD ? lng_cpu_ceil(cols, nr) * weight->backward_panel : 0},
+        {(void **)&weight->scales, compute == LNG_DTYPE_I8 ? rows : 0},
+        {(void **)&weight->less, compute == LNG_DTYPE_I8 ? rows : 0},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].count == 0)
+            continue;
+        *parts[i].memory = lng_alloc((size_t)parts[i].count, sizeof(float));
+        if (!*parts[i].memory)
             goto fail;
-        weight->head.bytes += backward * sizeof(float);
+        weight->head.bytes += (size_t)parts[i].count * sizeof(float);
     }
     if (lng_cpu_weight_refresh(device, &weight->head) != LNG_OK)
         goto fail;
@@ -115,7 +147,7 @@ fail:
 
 void lng_cpu_weight_release(struct lng_device *device, struct lng_weight *head)
 {
-    if (head && head->compute == LNG_DTYPE_I8) {
+    if (head && lng_cpu_weight_is_ref(head)) {
         lng_backend_ref.weight_release(device, head);
         return;
     }
@@ -124,5 +156,7 @@ void lng_cpu_weight_release(struct lng_device *device, struct lng_weight *head)
         return;
     lng_free(weight->forward);
     lng_free(weight->backward);
+    lng_free(weight->scales);
+    lng_free(weight->less);
     lng_free(weight);
 }

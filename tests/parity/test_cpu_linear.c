@@ -87,6 +87,7 @@ Test(cpu_linear, forward_as_ref)
         compare_forward(device, ref, cpu_variant_name(v), LNG_DTYPE_F32);
         if (offers(device, LNG_DTYPE_BF16))
             compare_forward(device, ref, cpu_variant_name(v), LNG_DTYPE_BF16);
+        compare_forward(device, ref, cpu_variant_name(v), LNG_DTYPE_I8);
         lng_device_close(device);
     }
     lng_device_close(ref);
@@ -227,6 +228,7 @@ Test(cpu_linear, a_row_does_not_see_its_batch)
     static const int64_t sizes[][2] = {{128, 384}, {2048, 70}, {97, 1500}};
     for (int i = 0; i < 3; i++) {
         check_invariance(LNG_DTYPE_F32, sizes[i][0], sizes[i][1]);
+        check_invariance(LNG_DTYPE_I8, sizes[i][0], sizes[i][1]);
         if (bf16)
             check_invariance(LNG_DTYPE_BF16, sizes[i][0], sizes[i][1]);
     }

@@ -27,6 +27,14 @@ struct lng_gemm {
     bool relu;
 };
 
+/* The same with int8 values, four along k an element (k counts those), zeros past the end.
+ * c = (sum - less[column]) * row_scales[row] * col_scales[column], then bias, add, relu. */
+struct lng_gemm_i8 {
+    struct lng_gemm gemm; /* a_k is 1, b_k is nr */
+    const float *row_scales, *col_scales;
+    const int32_t *less; /* or NULL */
+};
+
 /* Some queries of one head against all keys of its sentence. scores [queries, keys], rows `stride`
  * apart (a multiple of nr): forward, q . k becomes the probabilities after dropout. Backward, q . k
  * becomes the probabilities after dropout and d_p, the product of d_o and v, becomes the gradient of

@@ -241,6 +241,21 @@ VEC_INLINE vi vi_add(vi a, vi b)
     return VEC_OP(add_epi32)(a, b);
 }
 
+VEC_INLINE vi vi_sub(vi a, vi b)
+{
+    return VEC_OP(sub_epi32)(a, b);
+}
+VEC_INLINE vf v_nan_to_zero(vf v)
+{
+#if defined(__AVX512F__)
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), v);
+#elif defined(__AVX2__)
+    return _mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q));
+#else
+    return _mm_and_ps(v, _mm_cmpord_ps(v, v));
+#endif
+}
+
 /* e^x within 2 ulp; 0 below -87.3; NaN stays NaN. Cephes' reduction and polynomial. */
 VEC_INLINE vf v_exp(vf x)
 {

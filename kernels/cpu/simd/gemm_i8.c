@@ -1,0 +1,226 @@
+/* int8 product: four k a lane, exact int32 sums, then one scale a row and one a column. */
+#include <math.h>
+
+#include "kernels/cpu/simd/gemm_tile.h"
+#include "kernels/cpu/simd/simd.h"
+
+/* Magnitude of the row that 127 stands for, as ref's quantize_row; the row as int8, filled up with zeros
+ * to a multiple of four; each byte xor `flip`. */
+float LNG_SIMD(quantize_row)(const float *x, int64_t count, uint8_t flip, int8_t *q)
+{
+    vf best = v_zero();
+    for (int64_t i = 0; i < count; i += VW)
+        best = v_max(v_abs(v_load_n(x + i, count - i)), best);
+    float scale = v_maximum(best) / 127.0f;
+    if (!(scale > 0))
+        scale = 1;
+    const int64_t padded = (count + 3) / 4 * 4;
+    for (int64_t i = 0; i < padded; i += VW) {
+        vf v = v_nan_to_zero(v_div(v_load_n(x + i, count - i), v_set(scale)));
+        vi n = v_to_int(v_max(v_set(-127), v_min(v_set(127), v)));
+        int32_t lanes[VW];
+        memcpy(lanes, &n, sizeof lanes);
+        for (int64_t l = 0; l < VW && i + l < padded; l++)
+            q[i + l] = (int8_t)((uint8_t)lanes[l] ^ flip);
+    }
+    return scale;
+}
+
+/* B [k, n] from w [n, k]: panels of NR columns, lane j of step s the values 4 s .. 4 s + 3 of column j;
+ * zeros past k. sums[j] = the sum of column j. */
+void LNG_SIMD(pack_right_i8)(const int8_t *w, int64_t k, int64_t n, uint32_t *panels,
+                             int64_t b_panel, int32_t *sums)
+{
+    for (int64_t j = 0; j < n; j++) {
+        uint32_t *to = panels + j / NR * b_panel + j % NR;
+        sums[j] = 0;
+        for (int64_t s = 0; s < (k + 3) / 4; s++) {
+            uint8_t quad[4] = {0};
+            for (int64_t i = 0; i < 4 && 4 * s + i < k; i++) {
+                quad[i] = (uint8_t)w[j * k + 4 * s + i];
+                sums[j] += w[j * k + 4 * s + i];
+            }
+            memcpy(to + s * NR, quad, sizeof quad);
+        }
+    }
+}
+
+/* sum += the four products of each lane; magnitude is |x|. */
+#if defined(__AVX512F__)
+VEC_INLINE vi dot_quads(vi sum, vi x, vi magnitude, vi b)
+{
+    vi turned = _mm512_mask_sub_epi8(b, _mm512_movepi8_mask(x), _mm512_setzero_si512(), b);
+    vi pairs = _mm512_maddubs_epi16(magnitude, turned);
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
+VEC_INLINE vi magnitude_of(vi x)
+{
+    return _mm512_abs_epi8(x);
+}
+VEC_INLINE vi load_quads(const uint32_t *p)
+{
+    return _mm512_loadu_si512(p);
+}
+#elif defined(__AVX2__)
+VEC_INLINE vi dot_quads(vi sum, vi x, vi magnitude, vi b)
+{
+    vi pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(b, x));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+VEC_INLINE vi magnitude_of(vi x)
+{
+    return _mm256_abs_epi8(x);
+}
+VEC_INLINE vi load_quads(const uint32_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+#else
+VEC_INLINE vi dot_quads(vi sum, vi x, vi magnitude, vi b)
+{
+    const __m128i zero = _mm_setzero_si128();
+    __m128i wide = _mm_srai_epi16(_mm_unpacklo_epi8(zero, x), 8);
+    __m128i low = _mm_madd_epi16(wide, _mm_srai_epi16(_mm_unpacklo_epi8(zero, b), 8));
+    __m128i high = _mm_madd_epi16(wide, _mm_srai_epi16(_mm_unpackhi_epi8(zero, b), 8));
+    __m128 even = _mm_shuffle_ps(_mm_castsi128_ps(low), _mm_castsi128_ps(high), 0x88);
+    __m128 odd = _mm_shuffle_ps(_mm_castsi128_ps(low), _mm_castsi128_ps(high), 0xDD);
+    (void)magnitude;
+    sum = _mm_add_epi32(sum, _mm_castps_si128(even));
+    return _mm_add_epi32(sum, _mm_castps_si128(odd));
+}
+VEC_INLINE vi magnitude_of(vi x)
+{
+    return x;
+}
+VEC_INLINE vi load_quads(const uint32_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+#endif
+
+/* c = (sum - less) * row scale * column scale, then as finish_row says. */
+VEC_INLINE void finish_i8(const struct lng_gemm_i8 *g, const struct tile_job *job, int64_t row,
+                          int64_t col, vi s0, vi s1, float *c)
+{
+    const int64_t cols = job->cols, cols1 = cols > VW ? cols - VW : 0;
+    const vf scale = v_set(g->row_scales[row]);
+    vf low0 = v_zero(), low1 = v_zero();
+    if (g->less) {
+        low0 = v_load_n((const float *)(const void *)(g->less + col), cols);
+        low1 = v_load_n((const float *)(const void *)(g->less + col + VW), cols1);
+    }
+    vf y0 = v_to_float(vi_sub(s0, VEC_CASTI(low0)));
+    vf y1 = v_to_float(vi_sub(s1, VEC_CASTI(low1)));
+    y0 = v_mul(v_mul(y0, scale), v_load_n(g->col_scales + col, cols));
+    y1 = v_mul(v_mul(y1, scale), v_load_n(g->col_scales + col + VW, cols1));
+    finish_row(job, y0, y1, c);
+}
+
+VEC_INLINE void tile_i8(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job,
+                        int64_t row, int64_t col)
+{
+    vi sum[MR][2];
+    const uint32_t *a = job->a, *b = job->b;
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++)
+        sum[i][0] = sum[i][1] = vi_set(0);
+    for (int64_t k = 0; k < job->depth; k++, a++, b += NR) {
+        vi b0 = load_quads(b), b1 = load_quads(b + VW);
+#pragma GCC unroll 16
+        for (int i = 0; i < mr; i++) {
+            vi x = vi_set((int32_t)a[i * job->a_row]), m = magnitude_of(x);
+            sum[i][0] = dot_quads(sum[i][0], x, m, b0);
+            sum[i][1] = dot_quads(sum[i][1], x, m, b1);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++)
+        finish_i8(g, job, row + i, col, sum[i][0], sum[i][1], job->c + i * job->c_row);
+}
+
+#if defined(__AVX512F__)
+#define VNNI_CODE __attribute__((target("avx512vnni")))
+/* A holds bytes xor 0x80, that is x + 128: `less` takes 128 times the column sums off again. */
+static inline __attribute__((always_inline)) VNNI_CODE void
+tile_vnni(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job, int64_t row, int64_t col)
+{
+    vi sum[MR][2];
+    const uint32_t *a = job->a, *b = job->b;
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++)
+        sum[i][0] = sum[i][1] = vi_set(0);
+    for (int64_t k = 0; k < job->depth; k++, a++, b += NR) {
+        vi b0 = load_quads(b), b1 = load_quads(b + VW);
+#pragma GCC unroll 16
+        for (int i = 0; i < mr; i++) {
+            vi x = vi_set((int32_t)a[i * job->a_row]);
+            sum[i][0] = _mm512_dpbusd_epi32(sum[i][0], x, b0);
+            sum[i][1] = _mm512_dpbusd_epi32(sum[i][1], x, b1);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++)
+        finish_i8(g, job, row + i, col, sum[i][0], sum[i][1], job->c + i * job->c_row);
+}
+#endif
+
+typedef void tile_i8_function(const struct lng_gemm_i8 *, const struct tile_job *, int64_t,
+                              int64_t);
+
+/* Columns in groups whose part of B stays in the second-level cache; k is never cut. */
+VEC_INLINE void walk_i8(const struct lng_gemm_i8 *gi, tile_i8_function *const *tiles)
+{
+    const struct lng_gemm *g = &gi->gemm;
+    const int64_t panels = (g->n + NR - 1) / NR, held = GROUP_BYTES / (g->k * NR * 4 + 1);
+    const int64_t group = held < 1 ? 1 : held;
+    struct tile_job job = {
+        .a_row = g->a_row, .c_row = g->c_row, .depth = g->k, .add = g->add, .relu = g->relu};
+    for (int64_t first = 0; first < panels; first += group)
+        for (int64_t i = 0; i < g->m; i += MR) {
+            int64_t rows = g->m - i < MR ? g->m - i : MR;
+            job.a = (const uint32_t *)g->a + i * g->a_row;
+            for (int64_t p = first; p < panels && p < first + group; p++) {
+                job.b = (const uint32_t *)g->b + p * g->b_panel;
+                job.c = g->c + i * g->c_row + p * NR;
+                job.cols = g->n - p * NR < NR ? g->n - p * NR : NR;
+                job.bias = g->bias ? g->bias + p * NR : 0;
+                tiles[rows](gi, &job, i, p * NR);
+            }
+        }
+}
+
+#define TILE(name, mr)                                                                     \
+    static __attribute__((noinline)) void name(                                            \
+        const struct lng_gemm_i8 *g, const struct tile_job *job, int64_t row, int64_t col) \
+    {                                                                                      \
+        tile_i8(mr, g, job, row, col);                                                     \
+    }
+TILES(TILE)
+static tile_i8_function *const tiles[MR + 1] = {TILE_NAMES};
+
+void LNG_SIMD(gemm_i8)(const struct lng_gemm_i8 *g)
+{
+    walk_i8(g, tiles);
+}
+
+#if defined(__AVX512F__)
+#define VNNI_TILE(name, mr)                                                                \
+    static __attribute__((noinline)) VNNI_CODE void vnni_##name(                           \
+        const struct lng_gemm_i8 *g, const struct tile_job *job, int64_t row, int64_t col) \
+    {                                                                                      \
+        tile_vnni(mr, g, job, row, col);                                                   \
+    }
+#define VNNI_NAME(name, mr) vnni_##name,
+TILES(VNNI_TILE)
+static tile_i8_function *const vnni_tiles[MR + 1] = {0, TILES(VNNI_NAME)};
+
+void LNG_SIMD(gemm_i8_vnni)(const struct lng_gemm_i8 *g)
+{
+    walk_i8(g, vnni_tiles);
+}
+#else
+void LNG_SIMD(gemm_i8_vnni)(const struct lng_gemm_i8 *g)
+{
+    LNG_SIMD(gemm_i8)(g); /* never called: only AVX-512 machines are asked for VNNI */
+}
+#endif
