@@ -1,0 +1,141 @@
+/* lingster translate: lines of text -> their translations. */
+#include "host/base/clock.h"
+#include "host/base/file.h"
+#include "host/base/log.h"
+#include "host/cli/cmd.h"
+#include "host/cli/infer_setup.h"
+#include "host/infer/translate.h"
+
+enum { NO_MAX_LENGTH = 1 << 20, LONGEST_LINE = 48 << 20 };
+
+static enum lng_beam_rule rule_of(enum lng_opt_length_penalty penalty)
+{
+    switch (penalty) {
+    case LNG_OPT_LENGTH_PENALTY_CTRANSLATE2:
+        return LNG_BEAM_RULE_CTRANSLATE2;
+    case LNG_OPT_LENGTH_PENALTY_WU:
+        return LNG_BEAM_RULE_WU;
+    case LNG_OPT_LENGTH_PENALTY_NONE:
+        return LNG_BEAM_RULE_NONE;
+    default:
+        return LNG_BEAM_RULE_MARIAN;
+    }
+}
+
+static enum lng_beam_stop stop_of(enum lng_opt_search_stop stop)
+{
+    switch (stop) {
+    case LNG_OPT_SEARCH_STOP_HEURISTIC:
+        return LNG_BEAM_STOP_HEURISTIC;
+    case LNG_OPT_SEARCH_STOP_FILLED:
+        return LNG_BEAM_STOP_FILLED;
+    case LNG_OPT_SEARCH_STOP_SHRINK:
+        return LNG_BEAM_STOP_SHRINK;
+    default:
+        return LNG_BEAM_STOP_EXACT;
+    }
+}
+
+static enum lng_translate_alignment alignment_of(enum lng_opt_alignment alignment)
+{
+    switch (alignment) {
+    case LNG_OPT_ALIGNMENT_SOFT:
+        return LNG_TRANSLATE_ALIGNMENT_SOFT;
+    case LNG_OPT_ALIGNMENT_HARD:
+        return LNG_TRANSLATE_ALIGNMENT_HARD;
+    default:
+        return LNG_TRANSLATE_ALIGNMENT_NONE;
+    }
+}
+
+static struct lng_translate_options translate_options(const struct lng_options *options)
+{
+    struct lng_translate_options t = lng_translate_options_default();
+    struct lng_beam_options *beam = &t.search.beam;
+    beam->beam = options->beam_size;
+    beam->n_best = options->n_best;
+    beam->rule = rule_of(options->length_penalty);
+    beam->stop = stop_of(options->search_stop);
+    beam->alpha = options->length_penalty_alpha;
+    beam->word_penalty = options->word_penalty;
+    beam->min_length = options->min_length;
+    beam->max_length = options->max_length > 0 ? options->max_length : NO_MAX_LENGTH;
+    beam->max_factor = options->max_length_factor;
+    beam->max_extra = options->max_length_extra;
+    t.search.allow_unk = options->allow_unk;
+    t.search.batch_tokens = options->batch_tokens;
+    t.search.batch_sentences = options->batch_sentences;
+    t.format = options->json         ? LNG_TRANSLATE_JSON
+               : options->n_best > 1 ? LNG_TRANSLATE_NBEST
+                                     : LNG_TRANSLATE_PLAIN;
+    t.alignment = alignment_of(options->alignment);
+    t.window = options->window;
+    t.max_segment = options->max_segment;
+    return t;
+}
+
+static void report(const struct lng_translate_stats *stats, double seconds)
+{
+    if (stats->repaired > 0)
+        lng_warn("%llu lines were not UTF-8: bad bytes were read as U+FFFD",
+                 (unsigned long long)stats->repaired);
+    if (stats->cut > 0)
+        lng_info("%llu lines were longer than --max-segment and were translated in segments",
+                 (unsigned long long)stats->cut);
+    if (stats->at_limit > 0)
+        lng_warn("%llu translations ended at the maximum length",
+                 (unsigned long long)stats->at_limit);
+    lng_info("translated %llu lines, %llu source and %llu target tokens, %.0f target tokens/s; "
+             "%zu MiB for %lld sentences at once",
+             (unsigned long long)stats->lines, (unsigned long long)stats->source_tokens,
+             (unsigned long long)stats->target_tokens,
+             seconds > 0 ? (double)stats->target_tokens / seconds : 0.0,
+             stats->search.device_bytes >> 20, (long long)stats->search.sentences_at_once);
+}
+
+static enum lng_status translate(const struct lng_options *options, struct lng_lines *input,
+                                 struct lng_lines *prefixes, struct lng_infer_output *output)
+{
+    struct lng_infer_setup setup;
+    struct lng_translator *translator = NULL;
+    struct lng_translate_options t = translate_options(options);
+    struct lng_progress progress;
+    enum lng_status status;
+    LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
+    t.forced_bos = setup.data.generation.forced_bos;
+    t.interrupted = lng_infer_watch_signals();
+    t.progress = lng_infer_progress;
+    t.progress_context = &progress;
+    LNG_TRY_OR_FAIL(lng_translator_open(&setup.model, setup.tokenizer, &t, &translator));
+    double start = lng_clock();
+    lng_progress_start(&progress, "translate", "lines", 0, 0);
+    status = lng_translator_run(translator, input, prefixes, lng_infer_output_write, output);
+    lng_log_set_status_line("");
+    struct lng_translate_stats stats = lng_translator_get_stats(translator);
+    report(&stats, lng_clock() - start);
+fail:
+    lng_translator_close(translator);
+    lng_infer_setup_close(&setup);
+    return status;
+}
+
+enum lng_status lng_cmd_translate(const struct lng_options *options)
+{
+    struct lng_lines *input = NULL, *prefixes = NULL;
+    struct lng_infer_output output = {0};
+    const char *inputs[] = {options->input, options->prefix};
+    enum lng_status status;
+    LNG_TRY_OR_FAIL(lng_lines_open(options->input ? options->input : "-", &input));
+    if (options->prefix != NULL)
+        LNG_TRY_OR_FAIL(lng_lines_open(options->prefix, &prefixes));
+    lng_lines_set_limit(input, LONGEST_LINE);
+    LNG_TRY_OR_FAIL(lng_infer_output_open(&output, options->output, inputs, 2));
+    LNG_TRY_OR_FAIL(translate(options, input, prefixes, &output));
+    status = lng_infer_output_close(&output);
+fail:
+    if (status != LNG_OK && output.path != NULL)
+        (void)fclose(output.stream);
+    lng_lines_close(input);
+    lng_lines_close(prefixes);
+    return status;
+}

@@ -1,0 +1,126 @@
+#include "host/cli/infer_setup.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "host/base/file.h"
+#include "host/base/log.h"
+
+static void warn_lines(const struct lng_buffer *warnings)
+{
+    struct lng_slice rest = {warnings->data, warnings->length}, line;
+    while (rest.data != NULL && lng_text_split(&rest, '\n', &line))
+        if (line.length > 0)
+            lng_warn("%.*s", (int)line.length, line.data);
+}
+
+static enum lng_dtype compute_of(enum lng_opt_dtype dtype)
+{
+    switch (dtype) {
+    case LNG_OPT_DTYPE_BF16:
+        return LNG_DTYPE_BF16;
+    case LNG_OPT_DTYPE_INT8:
+        return LNG_DTYPE_I8;
+    default:
+        return LNG_DTYPE_F32;
+    }
+}
+
+enum lng_status lng_infer_setup_open(const struct lng_options *options,
+                                     struct lng_infer_setup *setup)
+{
+    *setup = (struct lng_infer_setup){0};
+    struct lng_device_options device_options = {.threads = options->threads};
+    LNG_TRY(lng_device_open(options->device, &device_options, &setup->device));
+    LNG_TRY(lng_model_load(options->model, setup->device, compute_of(options->dtype), false,
+                           &setup->model, &setup->data));
+    warn_lines(&setup->data.warnings);
+    LNG_FAIL_IF(setup->data.directory == NULL, LNG_ERR_IO,
+                "%s: found a model but no vocabulary beside it; expected a model directory",
+                options->model);
+    LNG_TRY(lng_tokenizer_open_directory(setup->data.directory, &setup->tokenizer));
+    lng_info("%s: %d + %d layers of width %d, on %s with %d thread%s", options->model,
+             setup->model.hparams.encoder_layers, setup->model.hparams.decoder_layers,
+             setup->model.hparams.dim, lng_device_name(setup->device),
+             lng_device_threads(setup->device), lng_device_threads(setup->device) == 1 ? "" : "s");
+    return LNG_OK;
+}
+
+void lng_infer_setup_close(struct lng_infer_setup *setup)
+{
+    lng_tokenizer_close(setup->tokenizer);
+    lng_model_data_release(&setup->data);
+    if (setup->model.device != NULL)
+        lng_model_release(&setup->model);
+    if (setup->device != NULL)
+        lng_device_close(setup->device);
+    *setup = (struct lng_infer_setup){0};
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = number;
+}
+
+const volatile sig_atomic_t *lng_infer_watch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return &interrupted;
+}
+
+static bool is_stream(const char *path)
+{
+    return path == NULL || strcmp(path, "-") == 0;
+}
+
+enum lng_status lng_infer_output_open(struct lng_infer_output *output, const char *path,
+                                      const char *const *inputs, size_t input_count)
+{
+    if (is_stream(path)) {
+        *output = (struct lng_infer_output){stdout, NULL};
+        return LNG_OK;
+    }
+    struct stat to, from;
+    bool exists = stat(path, &to) == 0 && S_ISREG(to.st_mode);
+    for (size_t i = 0; i < input_count; i++)
+        LNG_FAIL_IF(exists && !is_stream(inputs[i]) && stat(inputs[i], &from) == 0 &&
+                        from.st_dev == to.st_dev && from.st_ino == to.st_ino,
+                    LNG_ERR_USAGE, "%s is both input and output; choose another --output", path);
+    FILE *stream = fopen(path, "we");
+    LNG_FAIL_IF(stream == NULL, LNG_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    *output = (struct lng_infer_output){stream, path};
+    return LNG_OK;
+}
+
+enum lng_status lng_infer_output_write(void *context, const char *data, size_t size)
+{
+    struct lng_infer_output *output = context;
+    LNG_FAIL_IF(fwrite(data, 1, size, output->stream) != size || fflush(output->stream) != 0,
+                LNG_ERR_IO, "%s: writing failed: %s",
+                output->path ? output->path : "standard output", strerror(errno));
+    return LNG_OK;
+}
+
+enum lng_status lng_infer_output_close(struct lng_infer_output *output)
+{
+    struct lng_infer_output closed = *output;
+    *output = (struct lng_infer_output){0};
+    if (closed.stream == NULL)
+        return LNG_OK;
+    if (closed.path == NULL)
+        return lng_stdout_finish();
+    bool failed = ferror(closed.stream) != 0;
+    failed = fclose(closed.stream) != 0 || failed;
+    LNG_FAIL_IF(failed, LNG_ERR_IO, "%s: writing failed: %s", closed.path, strerror(errno));
+    return LNG_OK;
+}
+
+void lng_infer_progress(void *progress, uint64_t lines)
+{
+    lng_progress_update(progress, lines, NULL);
+}

@@ -1,0 +1,45 @@
+/* What the commands that run a model share: the model from --model, signals, output, progress. */
+#ifndef LNG_HOST_CLI_INFER_SETUP_H
+#define LNG_HOST_CLI_INFER_SETUP_H
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "host/base/progress.h"
+#include "host/config/options.h"
+#include "host/store/model_dir.h"
+#include "tokenizer/tokenizer.h"
+
+struct lng_infer_setup {
+    struct lng_device *device;
+    struct lng_model model;
+    struct lng_model_data data; /* all but the values */
+    struct lng_tokenizer *tokenizer;
+};
+/* --model on --device in --dtype with --threads, and its tokenizer. Close in any case. */
+LNG_MUST_CHECK enum lng_status lng_infer_setup_open(const struct lng_options *options,
+                                                    struct lng_infer_setup *setup);
+/* Fine on a zeroed one. */
+void lng_infer_setup_close(struct lng_infer_setup *setup);
+
+/* Nonzero after the first SIGINT or SIGTERM; a second one ends the process. */
+const volatile sig_atomic_t *lng_infer_watch_signals(void);
+
+/* Where results go: --output, or standard output for NULL and "-". */
+struct lng_infer_output {
+    FILE *stream;
+    const char *path; /* NULL = standard output */
+};
+/* LNG_ERR_USAGE when the output is one of the inputs (NULL and "-" are fine among them). */
+LNG_MUST_CHECK enum lng_status lng_infer_output_open(struct lng_infer_output *output,
+                                                     const char *path, const char *const *inputs,
+                                                     size_t input_count);
+/* An lng_translate_write; the context is the output. Flushes. */
+enum lng_status lng_infer_output_write(void *output, const char *data, size_t size);
+/* Reports what went wrong with any write so far. Fine on a zeroed one. */
+LNG_MUST_CHECK enum lng_status lng_infer_output_close(struct lng_infer_output *output);
+
+/* Progress callback; the context is the struct lng_progress. */
+void lng_infer_progress(void *progress, uint64_t lines);
+
+#endif
