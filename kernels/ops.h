@@ -12,7 +12,8 @@
  * activations are WRITTEN unless the field says otherwise. All sums run in a fixed order.
  *
  * Every function returns LNG_ERR_SHAPE or LNG_ERR_DTYPE naming the argument, what was expected and
- * what was found, before any work starts. */
+ * what was found, before any work starts. All activations of one call have one dtype. Devices in host
+ * memory also refuse ids, targets, rows and offsets out of range (LNG_ERR_RANGE); others do not look. */
 #ifndef LNG_KERNELS_OPS_H
 #define LNG_KERNELS_OPS_H
 
@@ -236,7 +237,8 @@ struct lng_loss_args {
 
 /* The best continuations of each sentence: log-softmax over V (banned tokens take part in the
  * normaliser, as everywhere else), plus the row's running score, best k per sentence, ties by
- * (higher score, lower row, lower token). Rows of sentence b: row_offsets[b] .. row_offsets[b+1] - 1.
+ * (higher score, lower row, lower token). A score of -inf or NaN is no candidate; a forced token is
+ * never banned. Rows of sentence b: row_offsets[b] .. row_offsets[b+1] - 1.
  * Places that no candidate fills get row = -1, token = -1, score = -inf. */
 struct lng_candidate {
     float score;   /* row_scores[row] + logprob */

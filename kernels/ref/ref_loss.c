@@ -60,12 +60,11 @@ static bool is_better(const struct lng_candidate *a, const struct lng_candidate 
     return a->row != b->row ? a->row < b->row : a->token < b->token;
 }
 
-/* Keeps out [k] sorted. An unfilled place has score -inf, which a candidate must exceed. */
+/* Keeps out [k] sorted. An unfilled place has score -inf and row -1: no candidate with a score of -inf
+ * or NaN gets before it. */
 static void offer(struct lng_candidate *out, int64_t k, struct lng_candidate candidate)
 {
     int64_t place = k;
-    if (!(candidate.score > -INFINITY))
-        return;
     while (place > 0 && is_better(&candidate, &out[place - 1]))
         place--;
     if (place == k)

@@ -110,13 +110,25 @@ Test(ops_attention_step, cross_from_a_start_row)
         .heads = HEADS,
         .scale = 1,
     };
+    args.weights = rig_array(&rig, NULL, 16, sizeof(float));
+    args.weights_stride = 4;
+    args.first_head = HEADS - 1; /* the last head alone */
+    args.head_count = 1;
     RIG_OK(lng_attention_step(rig.device, &args));
     const double *q = rig_get(&rig, args.q), *k = rig_get(&rig, args.k_cache);
     const double *v = rig_get(&rig, args.v_cache), *o = rig_get(&rig, args.o);
+    const float *weights = rig_get_array(&rig, args.weights, 16, sizeof(float));
     for (int r = 0; r < 4; r++) {
         double want[COLUMNS], mean[4]; /* without keys: zeros */
         solve(q + r * COLUMNS, k, v, NULL, rows[r], key_count[r], 1, want, mean);
         rig_expect_close("o", o + r * COLUMNS, want, COLUMNS, 1e-5, 1e-6);
+        double total = 0, p[4];
+        for (int s = 0; s < key_count[r]; s++) {
+            const double *key = k + rows[r][s] * COLUMNS, *query = q + r * COLUMNS;
+            total += p[s] = exp(query[2] * key[2] + query[3] * key[3]);
+        }
+        for (int s = 0; s < key_count[r]; s++)
+            cr_assert(fabs(weights[r * 4 + s] - p[s] / total) < 1e-6);
     }
     rig_close(&rig);
 }

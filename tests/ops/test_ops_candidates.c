@@ -117,7 +117,7 @@ Test(ops_candidates, forced)
     struct rig rig;
     rig_open(&rig, "ref", 5);
     const float scores[] = {-1, -0.8f, -5};
-    const int32_t forced[] = {EOS, -1, 1}, banned[] = {1, EOS};
+    const int32_t forced[] = {EOS, -1, 0}, banned[] = {1, EOS};
     const uint8_t no_eos[] = {1, 1, 1};
     struct lng_candidates_args args = make(&rig, scores);
     args.forced = rig_array(&rig, forced, 3, 4);
@@ -125,7 +125,7 @@ Test(ops_candidates, forced)
     args.banned_count = 2;
     args.eos_banned = rig_array(&rig, no_eos, 3, 1);
     const struct want want[] = {{1, 0},   {1, 3}, {0, 2},   {-1, -1}, {-1, -1},
-                                {-1, -1}, {2, 1}, {-1, -1}, {-1, -1}};
+                                {-1, -1}, {2, 0}, {-1, -1}, {-1, -1}};
     expect(&rig, &args, scores, want);
     rig_close(&rig);
 }

@@ -97,3 +97,27 @@ Test(ops_loss, refuses_targets_outside_the_vocabulary)
     cr_assert_str_eq(lng_error_message(), "loss: targets[0]: expected 0 to 2, found 3");
     rig_close(&rig);
 }
+
+/* Of equal logits the first is the model's choice; a NaN spoils its row and no other. */
+Test(ops_loss, ties_and_nan)
+{
+    struct rig rig;
+    rig_open(&rig, "ref", 4);
+    const double logits[] = {1, 1, 0, 1, 1, 0, NAN, 0, 0};
+    const int32_t wanted[] = {0, 1, 2};
+    double zeros[3] = {0};
+    struct lng_loss_args args = {
+        .logits = rig_values(&rig, LNG_DTYPE_F32, 3, 3, logits),
+        .targets = rig_array(&rig, wanted, 3, 4),
+        .sums = rig_array(&rig, zeros, 3, sizeof(double)),
+        .token_logprob = rig_array(&rig, NULL, 3, sizeof(float)),
+    };
+    RIG_OK(lng_loss(rig.device, &args));
+    const double *sums = rig_get_array(&rig, args.sums, 3, sizeof(double));
+    const float *logprob = rig_get_array(&rig, args.token_logprob, 3, sizeof(float));
+    double want = 1 - log(2 * exp(1) + 1);
+    cr_assert(sums[2] == 1 && isnan(sums[0]));
+    cr_assert(fabs(logprob[0] - want) < 1e-6 && fabs(logprob[1] - want) < 1e-6);
+    cr_assert(isnan(logprob[2]));
+    rig_close(&rig);
+}
