@@ -11,6 +11,7 @@
 #include "tests/support/check.h"
 #include "tests/support/scratch.h"
 #include "tests/support/spm_fixture.h"
+#include "tokenizer/segment.h"
 #include "tokenizer/tokenizer.h"
 
 /* An OPUS-like directory: two models, one vocabulary with ids of its own, language entries. */
@@ -463,6 +464,39 @@ Test(tokenizer, odd_texts_are_read)
     cr_assert(ids.count == 0);
     lng_ids_release(&ids);
     lng_free(line);
+    lng_tokenizer_close(tokenizer);
+    scratch_remove();
+}
+
+Test(tokenizer, an_overlong_line_is_cut_to_what_the_model_takes)
+{
+    write_directory(false);
+    struct lng_tokenizer *tokenizer = open_scratch();
+    struct fixture_text from = {.seed = 4, .left = 3000};
+    struct lng_segments segments = {0};
+    struct lng_buffer text = {0};
+    const char *line;
+    size_t length, at = 0, cost, sentence_ends = 0, limit = 80;
+    bool got;
+    while (fixture_next_line(&from, &line, &length, &got) == LNG_OK && got) {
+        check_ok(lng_buffer_append(&text, line, length));
+        check_ok(lng_buffer_append_byte(&text, ' '));
+    }
+    cr_assert(text.length > 100000);
+    check_ok(lng_segment_split(text.data, text.length, limit, lng_tokenizer_measure_source,
+                               tokenizer, "en", &segments));
+    for (size_t i = 0; i < segments.count; i++) {
+        struct lng_segment segment = segments.data[i];
+        check_ok(lng_tokenizer_measure_source(tokenizer, text.data + segment.begin,
+                                              segment.end - segment.begin, &cost));
+        cr_assert(segment.begin == at && segment.end > at && cost <= limit && cost > 0);
+        at = segment.end;
+        sentence_ends += strchr(".!?", text.data[at - 2]) != NULL;
+    }
+    cr_assert(at == text.length && sentence_ends > segments.count / 2, "%zu of %zu", sentence_ends,
+              segments.count);
+    lng_segments_release(&segments);
+    lng_buffer_release(&text);
     lng_tokenizer_close(tokenizer);
     scratch_remove();
 }
