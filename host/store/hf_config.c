@@ -198,7 +198,6 @@ static enum lng_status read_config(struct lng_hf_config *config, const char *dir
     struct lng_hparams *h = &config->hparams;
     *h = lng_hparams_default();
     h->norm_epsilon = 1e-5; /* both classes take nn.LayerNorm as it is */
-    LNG_TRY(lng_json_read_object(config->path, CONFIG_BYTES, &config->root));
     LNG_TRY(read_type(config));
     bool m2m = config->type == LNG_HF_M2M;
     h->pre_norm = m2m;
@@ -217,17 +216,34 @@ static enum lng_status read_config(struct lng_hf_config *config, const char *dir
     return status == LNG_OK ? LNG_OK : lng_fail_context(status, "%s", config->path);
 }
 
-enum lng_status lng_hf_config_open(struct lng_hf_config *config, const char *directory)
+/* Takes `root` over. */
+static enum lng_status open_root(struct lng_hf_config *config, const char *directory, json_t *root)
 {
-    struct lng_hf_config fresh = {.path = lng_path_join(directory, "config.json")};
-    if (!fresh.path)
-        return LNG_ERR_MEMORY;
-    enum lng_status status = read_config(&fresh, directory);
+    struct lng_hf_config fresh = {.path = lng_path_join(directory, "config.json"), .root = root};
+    enum lng_status status = fresh.path ? read_config(&fresh, directory) : LNG_ERR_MEMORY;
     if (status == LNG_OK)
         *config = fresh;
     else
         lng_hf_config_close(&fresh);
     return status;
+}
+
+enum lng_status lng_hf_config_open(struct lng_hf_config *config, const char *directory)
+{
+    json_t *root = NULL;
+    char *path = lng_path_join(directory, "config.json");
+    enum lng_status status =
+        path ? lng_json_read_object(path, CONFIG_BYTES, &root) : LNG_ERR_MEMORY;
+    lng_free(path);
+    return status == LNG_OK ? open_root(config, directory, root) : status;
+}
+
+enum lng_status lng_hf_config_parse(struct lng_hf_config *config, const char *directory,
+                                    const char *text, size_t size)
+{
+    json_t *root = NULL;
+    LNG_TRY(lng_json_parse("config.json", text, size, &root));
+    return open_root(config, directory, root);
 }
 
 void lng_hf_config_close(struct lng_hf_config *config)

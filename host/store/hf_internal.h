@@ -1,4 +1,4 @@
-/* Shared by hf.c, hf_config.c and hf_positions.c only. */
+/* Shared by the files of hf.h, and fuzzed: config.json and the tensors, each for itself. */
 #ifndef LNG_HOST_STORE_HF_INTERNAL_H
 #define LNG_HOST_STORE_HF_INTERNAL_H
 
@@ -21,6 +21,10 @@ struct lng_hf_config {
 };
 LNG_MUST_CHECK enum lng_status lng_hf_config_open(struct lng_hf_config *config,
                                                   const char *directory);
+/* The same from text; the other files are looked for in `directory`. */
+LNG_MUST_CHECK enum lng_status lng_hf_config_parse(struct lng_hf_config *config,
+                                                   const char *directory, const char *text,
+                                                   size_t size);
 void lng_hf_config_close(struct lng_hf_config *config);
 LNG_MUST_CHECK enum lng_status lng_hf_read_generation(const struct lng_hf_config *config,
                                                       const char *directory,
