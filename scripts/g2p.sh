@@ -1,0 +1,114 @@
+#!/bin/sh
+# usage: scripts/g2p.sh --data DIR [--seeds "1 2 3"] [--output DIR] LANGUAGE... [-- TRAIN_OPTION...]
+#
+# Spelling to pronunciation on the data of SIGMORPHON 2020, task 1: for each language and seed, trains by
+# configs/g2p.yml and scores the checkpoint that was best on dev. Prints a table of word error rates (words
+# not entirely right) and phone error rates (edits), in percent, with the mean over the seeds.
+#   --data     DIR/LANGUAGE/{train,dev}.{g,p}, symbols separated by spaces; test.{g,p} is scored where it is
+#              there. LANGUAGE is a folder's name: fre hun hin kor ...
+#   --seeds    one training each; 1 by default
+#   --output   where models and results go, build/g2p by default; what is there already is not done again,
+#              and what was interrupted goes on
+#   LINGSTER   the program, build/lingster by default
+# Exit status: 0 done, 1 failed or interrupted, 2 wrong usage.
+set -u
+here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+data='' output=$here/build/g2p seeds=1 languages=
+
+fail() {
+    echo "g2p: $*" >&2
+    exit 1
+}
+usage() {
+    echo "g2p: $*; --help says more" >&2
+    exit 2
+}
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help)
+        sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
+        exit 0
+        ;;
+    --data | --output | --seeds)
+        [ $# -gt 1 ] || usage "$1 needs a value"
+        [ "$1" != --data ] || data=$2
+        [ "$1" != --output ] || output=$2
+        [ "$1" != --seeds ] || seeds=$2
+        shift
+        ;;
+    --) shift && break ;;
+    -*) usage "unknown option '$1'" ;;
+    *) languages="$languages $1" ;;
+    esac
+    shift
+done
+[ -n "$data" ] || usage "--data DIR is required"
+[ -n "$languages" ] || usage "expected at least one language"
+echo "$seeds" | grep -Eqx ' *[0-9]+( +[0-9]+)* *' || usage "--seeds: expected numbers, found '$seeds'"
+for language in $languages; do
+    for file in train.g train.p dev.g dev.p; do
+        [ -f "$data/$language/$file" ] || fail "$data/$language/$file is not there"
+    done
+done
+lingster=$(command -v "${LINGSTER:-$here/build/lingster}") ||
+    fail "${LINGSTER:-build/lingster} is not there: build it with make, or say where it is with LINGSTER="
+
+train() { # LANGUAGE SEED FOLDER [TRAIN_OPTION...]
+    files=$data/$1 seed=$2 folder=$3
+    shift 3
+    for side in g p; do
+        [ -f "$folder/../$side.json" ] || "$lingster" vocab -q --model-type symbols \
+            --input "$files/train.$side" --output "$folder/../$side.json" || return 1
+    done
+    "$lingster" train "$here/configs/g2p.yml" --seed "$seed" --output "$folder" \
+        --source-vocab "$folder/../g.json" --target-vocab "$folder/../p.json" \
+        --train-source "$files/train.g" --train-target "$files/train.p" \
+        --valid-source "$files/dev.g" --valid-target "$files/dev.p" "$@" || return 1
+    [ -f "$folder/model/config.json" ] || fail "training was interrupted; the same command goes on with it"
+}
+score() { # LANGUAGE PART FOLDER -> FOLDER/PART.score
+    "$lingster" translate -q -m "$3/model" --beam-size 5 -i "$data/$1/$2.g" -o "$3/$2.p" || return 1
+    "$lingster" eval --metrics sentence-accuracy,wer --hypothesis "$3/$2.p" --reference "$data/$1/$2.p" \
+        >"$3/$2.score.part" || return 1
+    mv "$3/$2.score.part" "$3/$2.score"
+}
+
+for language in $languages; do
+    for seed in $seeds; do
+        folder=$output/$language/seed-$seed
+        mkdir -p "$folder" || exit 1
+        [ -f "$folder/model/config.json" ] || train "$language" "$seed" "$folder" "$@" || exit 1
+        for part in dev test; do
+            [ -f "$data/$language/$part.g" ] && [ -f "$data/$language/$part.p" ] || continue
+            [ -f "$folder/$part.score" ] || score "$language" "$part" "$folder" || exit 1
+        done
+    done
+done
+
+# In the order they were asked for: language part seed word-errors phone-errors.
+for language in $languages; do
+    for seed in $seeds; do
+        for part in dev test; do
+            score=$output/$language/seed-$seed/$part.score
+            [ ! -f "$score" ] || awk -v row="$language $part $seed" '
+                $1 == "sentence-accuracy" {words = 100 - $3}
+                $1 == "WER" {phones = $3}
+                END {printf "%s %.2f %.2f\n", row, words, phones}' "$score"
+        done
+    done
+done >"$output/scores" || exit 1
+awk '
+    BEGIN {printf "%-9s %-5s %-6s %7s %7s\n", "language", "part", "seed", "WER", "PER"}
+    {
+        printf "%-9s %-5s %-6s %7.2f %7.2f\n", $1, $2, $3, $4, $5
+        key = $1 " " $2
+        if (!(key in count)) order[++keys] = key
+        count[key]++; words[key] += $4; phones[key] += $5
+    }
+    END {
+        for (i = 1; i <= keys; i++) {
+            key = order[i]; split(key, part, " ")
+            if (count[key] > 1)
+                printf "%-9s %-5s %-6s %7.2f %7.2f\n", part[1], part[2], "mean", words[key] / count[key], phones[key] / count[key]
+        }
+    }' "$output/scores"
