@@ -88,6 +88,20 @@ static enum lng_status write_config(const char *run_dir, const struct lng_buffer
     return status;
 }
 
+/* The tokenizer's files are there from the start, so that checkpoints can be translated with. */
+static enum lng_status save_tokenizer(const char *run_dir, const struct lng_tokenizer *tokenizer)
+{
+    char *path = lng_run_model_path(run_dir);
+    enum lng_status status = path ? LNG_OK : LNG_ERR_MEMORY;
+    if (status == LNG_OK && !lng_directory_exists(path)) {
+        status = lng_make_directories(path);
+        if (status == LNG_OK)
+            status = lng_tokenizer_save(tokenizer, path);
+    }
+    lng_free(path);
+    return status;
+}
+
 /* ---- the finished model ----------------------------------------------------------------------- */
 
 /* Parameters of the final model: the mean of the last checkpoints, the best one, or the last. */
@@ -214,6 +228,7 @@ static enum lng_status open_session(struct session *s, const struct lng_options 
     LNG_TRY(open_log(options->output));
     LNG_TRY(lng_options_dump(options, &s->options_text));
     LNG_TRY(write_config(options->output, &s->options_text));
+    LNG_TRY(save_tokenizer(options->output, s->tokenizer));
     LNG_TRY(lng_setup_corpus(options, options->output, &s->corpus));
     struct lng_device_options device_options = {.threads = options->threads};
     LNG_TRY(lng_device_open(options->device, &device_options, &s->device));
