@@ -11,6 +11,7 @@ PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
 BINDIR  ?= $(PREFIX)/bin
 INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
@@ -185,7 +186,7 @@ check-format: ## clang-format would change nothing
 format: ## run clang-format on every source
 	$Qclang-format -i $(FORMATTED)
 
-demo: $B/lingster ## translate a few sentences with a model trained on the spot
+demo: $B/lingster ## translate sentences with the model in configs/demo
 	$QLINGSTER=$(abspath $B/lingster) scripts/demo.sh
 
 # Headers keep their paths below include/lingster, so that they include each other as they do here.
@@ -201,10 +202,14 @@ install: $B/lingster $B/liblingster.a $B/$(SHARED) $B/lingster.pc ## install bel
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/liblingster.so
 	$(INSTALL) -m 644 $B/lingster.pc $(DESTDIR)$(LIBDIR)/pkgconfig/lingster.pc
 	$Qfor header in $(PUBLIC); do $(INSTALL) -D -m 644 $$header $(DESTDIR)$(INCLUDEDIR)/lingster/$$header || exit 1; done
+	$(INSTALL) -d $(DESTDIR)$(DATADIR)/lingster/configs $(DESTDIR)$(DATADIR)/bash-completion/completions
+	$(INSTALL) -m 644 $(wildcard configs/*.yml) $(DESTDIR)$(DATADIR)/lingster/configs
+	$(INSTALL) -m 644 scripts/lingster-completion.bash $(DESTDIR)$(DATADIR)/bash-completion/completions/lingster
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/lingster $(DESTDIR)$(LIBDIR)/liblingster.a $(DESTDIR)$(LIBDIR)/$(SHARED) \
 	    $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/liblingster.so $(DESTDIR)$(LIBDIR)/pkgconfig/lingster.pc
-	rm -rf $(DESTDIR)$(INCLUDEDIR)/lingster
+	rm -f $(DESTDIR)$(DATADIR)/bash-completion/completions/lingster
+	rm -rf $(DESTDIR)$(INCLUDEDIR)/lingster $(DESTDIR)$(DATADIR)/lingster
 clean: ## remove the build folders
 	rm -rf $B $B-asan $B-ubsan $B-tsan
 
