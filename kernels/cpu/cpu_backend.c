@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "host/base/mem.h"
@@ -82,13 +83,31 @@ fail:
     return status;
 }
 
+/* Fewer address translations. Only advice: a kernel without huge pages loses speed, nothing else. */
+static void advise_huge(void *memory, size_t bytes)
+{
+    const uintptr_t page = 2 << 20;
+    uintptr_t first = ((uintptr_t)memory + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)memory + bytes) & ~(page - 1);
+    if (end > first)
+        (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
+}
+
+void *lng_cpu_memory(size_t bytes)
+{
+    void *memory = lng_alloc(bytes, 1);
+    if (memory)
+        advise_huge(memory, bytes);
+    return memory;
+}
+
 enum lng_status lng_cpu_reserve(struct lng_cpu *cpu, size_t private_bytes, size_t shared_bytes)
 {
     if (private_bytes > cpu->private_bytes) {
         cpu->private_bytes = 0;
         for (int i = 0; i < cpu->threads; i++) {
             lng_free(cpu->private[i]);
-            cpu->private[i] = lng_alloc(private_bytes, 1);
+            cpu->private[i] = lng_cpu_memory(private_bytes);
             if (!cpu->private[i])
                 return LNG_ERR_MEMORY;
         }
@@ -97,7 +116,7 @@ enum lng_status lng_cpu_reserve(struct lng_cpu *cpu, size_t private_bytes, size_
     if (shared_bytes > cpu->shared_bytes) {
         cpu->shared_bytes = 0;
         lng_free(cpu->shared);
-        cpu->shared = lng_alloc(shared_bytes, 1);
+        cpu->shared = lng_cpu_memory(shared_bytes);
         if (!cpu->shared)
             return LNG_ERR_MEMORY;
         cpu->shared_bytes = shared_bytes;
@@ -107,7 +126,9 @@ enum lng_status lng_cpu_reserve(struct lng_cpu *cpu, size_t private_bytes, size_
 
 static enum lng_status cpu_alloc(struct lng_device *device, size_t bytes, void **memory)
 {
-    return lng_backend_ref.alloc(device, bytes, memory);
+    LNG_TRY(lng_backend_ref.alloc(device, bytes, memory));
+    advise_huge(*memory, bytes);
+    return LNG_OK;
 }
 static void cpu_free(struct lng_device *device, void *memory)
 {

@@ -27,6 +27,9 @@ static inline struct lng_cpu *lng_cpu_of(const struct lng_device *device)
 LNG_MUST_CHECK enum lng_status lng_cpu_reserve(struct lng_cpu *cpu, size_t private_bytes,
                                                size_t shared_bytes);
 
+/* As lng_alloc, in huge pages where the system has them. */
+void *lng_cpu_memory(size_t bytes) __attribute__((malloc, warn_unused_result));
+
 static inline void lng_cpu_run(struct lng_cpu *cpu, int64_t tasks, lng_cpu_task *function,
                                void *context)
 {

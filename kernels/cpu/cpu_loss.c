@@ -112,14 +112,15 @@ static void search_task(void *context, int64_t row, int thread)
     struct lng_candidate *out = job->rows + row * k;
     (void)thread;
     clear(out, k);
-    double lse = simd->row_log_sum(x, n);
+    float floor;
+    /* k allowed tokens reach it whatever the banned ones are */
+    double lse = simd->row_log_sum(x, n, k + args->banned_count + 1, &floor);
     int32_t forced = args->forced ? args->forced[row] : -1;
     if (forced >= 0) {
         if (forced < n)
             offer(out, k, candidate_of(args, row, forced, x[forced], lse));
         return;
     }
-    float floor = -INFINITY;
     int64_t held = 0;
     for (int64_t j = simd->find_at_least(x, 0, n, floor); j < n;
          j = simd->find_at_least(x, j + 1, n, floor)) {
@@ -127,7 +128,7 @@ static void search_task(void *context, int64_t row, int thread)
             continue;
         offer(out, k, candidate_of(args, row, j, x[j], lse));
         held++;
-        if (held >= k && out[k - 1].token >= 0)
+        if (held >= k && out[k - 1].token >= 0 && x[out[k - 1].token] > floor)
             floor = x[out[k - 1].token];
     }
 }

@@ -39,7 +39,7 @@ static tile_function *const tiles[MR + 1] = {TILE_NAMES};
 
 void LNG_SIMD(gemm_bf16)(const struct lng_gemm *g)
 {
-    walk_tiles(g, tiles);
+    walk_tiles(g, tiles, tiles);
 }
 #else
 void LNG_SIMD(gemm_bf16)(const struct lng_gemm *g)

@@ -154,8 +154,9 @@ tile_vnni(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job, int64
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
             vi x = vi_set((int32_t)a[i * job->a_row]);
-            sum[i][0] = _mm512_dpbusd_epi32(sum[i][0], x, b0);
-            sum[i][1] = _mm512_dpbusd_epi32(sum[i][1], x, b1);
+            /* gcc 12 moves every sum to another register and back around the intrinsic */
+            __asm__("vpdpbusd %2, %1, %0" : "+v"(sum[i][0]) : "v"(x), "v"(b0));
+            __asm__("vpdpbusd %2, %1, %0" : "+v"(sum[i][1]) : "v"(x), "v"(b1));
         }
     }
 #pragma GCC unroll 16

@@ -56,14 +56,17 @@ VEC_INLINE void finish_row(const struct tile_job *job, vf s0, vf s1, float *c)
         v_store_n(c + VW, s1, cols1);
 }
 
-/* k is cut into blocks of KC, columns into groups whose part of B stays in the second-level cache. */
+/* Panels of up to VW columns go to narrow_tiles. k is cut into blocks of KC, columns into groups whose part of B stays in the second-level cache. */
 enum { KC = 256, GROUP_BYTES = 256 * 1024 };
 
-VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles)
+VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles,
+                           tile_function *const *narrow_tiles)
 {
     float copy[MR * (KC + 16)];
     const int64_t panels = (g->n + NR - 1) / NR;
     const int64_t depth = g->k < KC ? (g->k > 0 ? g->k : 1) : KC;
+    /* tiles of equal height: a last one of few rows would wait for its own sums */
+    const int64_t count = (g->m + MR - 1) / MR, step = count > 1 ? (g->m + count - 1) / count : MR;
     const int64_t group = GROUP_BYTES / (depth * NR * 4);
     for (int64_t first = 0; first < panels; first += group) {
         int64_t last = first + group < panels ? first + group : panels;
@@ -72,8 +75,8 @@ VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles
             job.depth = g->k - k < KC ? g->k - k : KC;
             job.add = g->add || k > 0;
             job.relu = g->relu && k + KC >= g->k;
-            for (int64_t i = 0; i < g->m; i += MR) {
-                int64_t rows = g->m - i < MR ? g->m - i : MR;
+            for (int64_t i = 0; i < g->m; i += step) {
+                int64_t rows = g->m - i < step ? g->m - i : step;
                 job.a = (const float *)g->a + i * g->a_row + k * g->a_k;
                 job.a_row = g->a_row;
                 if (g->k > KC && g->a_k == 1) {
@@ -89,7 +92,7 @@ VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles
                     job.c = g->c + i * g->c_row + p * NR;
                     job.cols = g->n - p * NR < NR ? g->n - p * NR : NR;
                     job.bias = g->bias && k + KC >= g->k ? g->bias + p * NR : 0;
-                    tiles[rows](&job);
+                    (job.cols > VW ? tiles : narrow_tiles)[rows](&job);
                 }
             }
         }

@@ -16,8 +16,8 @@ VEC_INLINE vf join_sum(const vf a[4])
     return v_add(v_add(a[0], a[1]), v_add(a[2], a[3]));
 }
 
-/* The maximum, and where wanted the sum (for smoothing). */
-VEC_INLINE float row_maximum(const float *x, int64_t n, float *total)
+/* The maximum; where wanted the sum (for smoothing) and the maxima of STEP disjoint parts. */
+VEC_INLINE float row_maximum(const float *x, int64_t n, float *total, float *lanes)
 {
     const vf lowest = v_set(-INFINITY);
     vf best[4] = {lowest, lowest, lowest, lowest},
@@ -38,6 +38,8 @@ VEC_INLINE float row_maximum(const float *x, int64_t n, float *total)
     }
     if (total)
         *total = v_sum(join_sum(sum));
+    for (int c = 0; lanes && c < 4; c++)
+        v_store(lanes + c * VW, best[c]);
     return v_maximum(join_max(best));
 }
 
@@ -72,7 +74,7 @@ void LNG_SIMD(loss_row)(const struct lng_loss_args *args, int64_t row, double at
     const int64_t n = args->logits.cols, target = args->targets[row];
     float *x = (float *)args->logits.data + row * args->logits.stride;
     float all = 0;
-    const float at = x[target], highest = row_maximum(x, n, elsewhere > 0 ? &all : 0);
+    const float at = x[target], highest = row_maximum(x, n, elsewhere > 0 ? &all : 0, 0);
     const double total = at_target + (double)(n - 1) * elsewhere;
     bool first = at == highest;
     for (int64_t j = 0; first && j < target; j++)
@@ -99,10 +101,20 @@ void LNG_SIMD(loss_row)(const struct lng_loss_args *args, int64_t row, double at
     x[target] = (float)(args->gradient_scale * (total * p_target - at_target));
 }
 
-/* log-sum-exp of a row, which is not changed. */
-double LNG_SIMD(row_log_sum)(const float *x, int64_t n)
+/* log-sum-exp of a row, which is not changed. floor: something that at least `count` of its elements
+ * reach, -inf when that is not known: the count-th largest of the maxima of disjoint parts. */
+double LNG_SIMD(row_log_sum)(const float *x, int64_t n, int64_t count, float *floor)
 {
-    const float highest = row_maximum(x, n, 0);
+    float lanes[STEP];
+    const float highest = row_maximum(x, n, 0, lanes);
+    for (int64_t i = 0; i < count && i < STEP; i++)
+        for (int64_t j = i + 1; j < STEP; j++)
+            if (lanes[j] > lanes[i]) {
+                float swap = lanes[i];
+                lanes[i] = lanes[j];
+                lanes[j] = swap;
+            }
+    *floor = count > 0 && count <= STEP ? lanes[count - 1] : -INFINITY;
     return highest + log((double)row_exponentials((float *)(uintptr_t)x, n, highest, false));
 }
 

@@ -262,8 +262,13 @@ VEC_INLINE vf v_exp(vf x)
     const float lowest = -87.33654f;
     x = v_min(v_set(88.3762626647949f), x);
     vf clamped = v_max(v_set(lowest), x);
-    vi n = v_to_int(v_mul(clamped, v_set(1.44269504088896341f)));
-    vf f = v_to_float(n);
+    vf f = v_mul(clamped, v_set(1.44269504088896341f));
+#if defined(__AVX512F__)
+    f = _mm512_roundscale_ps(f, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+    vi n = v_to_int(f);
+    f = v_to_float(n);
+#endif
     vf r = v_fnma(f, v_set(0.693359375f), clamped);
     r = v_fnma(f, v_set(-2.12194440e-4f), r);
     vf p = v_set(1.9875691500e-4f);
@@ -274,10 +279,7 @@ VEC_INLINE vf v_exp(vf x)
     p = v_fma(p, r, v_set(5.0000001201e-1f));
     p = v_fma(p, v_mul(r, r), v_add(r, v_set(1.0f)));
 #if defined(__AVX512F__)
-    vi power = _mm512_slli_epi32(vi_add(n, vi_set(127)), 23);
-    vf y = v_mul(p, VEC_CASTF(power));
-    return _mm512_mask_mov_ps(_mm512_setzero_ps(),
-                              _mm512_cmp_ps_mask(x, v_set(lowest), _CMP_NLT_UQ), y);
+    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, v_set(lowest), _CMP_NLT_UQ), p, f);
 #elif defined(__AVX2__)
     vi power = _mm256_slli_epi32(vi_add(n, vi_set(127)), 23);
     vf y = v_mul(p, VEC_CASTF(power));
