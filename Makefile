@@ -72,7 +72,8 @@ OBJ := $(HOST_SRC:%.c=$B/%.o) $(CXX_SRC:%.cc=$B/%.cc.o) $(PROTO_SRC:%.proto=$B/%
        $(foreach isa,$(ISAS),$(SIMD_SRC:%.c=$B/%.$(isa).o))
 SUPPORT_OBJ := $(patsubst %.c,$B/%.o,$(sort $(wildcard tests/support/*.c)))
 TEST_SRC := $(sort $(wildcard tests/unit/*.c tests/ops/*.c tests/grad/*.c tests/parity/*.c tests/e2e/*.c))
-TESTS   := $(TEST_SRC:%.c=$B/%)
+FUZZ    := $(patsubst %.c,$B/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+TESTS   := $(TEST_SRC:%.c=$B/%) $(FUZZ)
 THREAD_TESTS := $(patsubst %.c,$B/%,$(sort $(wildcard tests/threads/*.c)))
 SHARED  := liblingster.so.$(VERSION)
 SONAME  := liblingster.so.$(SOVERSION)
@@ -80,8 +81,8 @@ SONAME  := liblingster.so.$(SOVERSION)
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests test test-asan test-ubsan test-threads run-logged run-threads check check-floors check-size check-format \
-        format install uninstall demo clean FORCE
+.PHONY: all help tests test test-asan test-ubsan test-threads run-logged run-threads \
+        fuzz run-fuzz fuzz-seeds check check-floors check-size check-format format install uninstall demo clean FORCE
 
 all: $B/lingster $B/liblingster.a ## build the program and the library
 
@@ -154,6 +155,20 @@ $B/tests/threads/%: $B/tests/threads/%.o $B/liblingster.a
 $B/tests/%: $B/tests/%.o $(SUPPORT_OBJ) $B/liblingster.a
 	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs criterion) $(LIBS)
 
+# Targets are run by libFuzzer where the build is for it, else over their seeds.
+FUZZING := $(findstring fuzzer,$(SAN))
+$B/libfuzz.a: $(filter $B/host/base/% $B/host/config/% $B/host/model/% $B/host/store/% $B/tokenizer/% $B/kernels/%,$(OBJ))
+	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^
+$B/tests/fuzz/make_seeds: $B/tests/fuzz/make_seeds.o $B/liblingster.a
+	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $(LIBS)
+ifeq ($(FUZZING),)
+$B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $(SUPPORT_OBJ) $B/liblingster.a
+	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs criterion) $(LIBS)
+else
+$B/tests/fuzz/%: $B/tests/fuzz/%.o $B/libfuzz.a
+	$(call say,LD,$@)$(CC) $(subst fuzzer-no-link,fuzzer,$(LDALL)) $(LDFLAGS) -o $@ $^ $(LIBS)
+endif
+
 tests: $(TESTS) ## build the tests without running them
 test: $(TESTS) $B/lingster ## run every test; ends with 'N passed, N failed, N skipped'
 	$Qtests/run $(TESTS)
@@ -163,6 +178,20 @@ test-ubsan: ## every test under UndefinedBehaviorSanitizer
 	$Q$(MAKE) SAN=undefined B=$B-ubsan run-logged
 test-threads: ## what many threads share, under ThreadSanitizer
 	$Q$(MAKE) SAN=thread B=$B-tsan run-threads
+
+# Inputs that found something new are kept in B-fuzz/corpus; a finding is a file crash-* or the like there.
+TARGET  ?= $(patsubst fuzz_%,%,$(notdir $(FUZZ)))
+SECONDS ?= 60
+fuzz: ## libFuzzer for SECONDS=60 on each target, or on TARGET=name (needs clang)
+	$Q$(MAKE) CC=clang CXX=clang++ SAN=address,undefined,fuzzer-no-link B=$B-fuzz run-fuzz
+run-fuzz: $(patsubst %,$B/tests/fuzz/fuzz_%,$(TARGET))
+	$Qfor target in $(TARGET); do \
+	    mkdir -p $B/corpus/$$target; echo "== $$target"; \
+	    $B/tests/fuzz/fuzz_$$target -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
+	        -print_final_stats=1 -verbosity=0 -artifact_prefix=$B/$$target- $B/corpus/$$target tests/fuzz/corpus/$$target || exit 1; \
+	done
+fuzz-seeds: $B/tests/fuzz/make_seeds ## write the binary seeds below tests/fuzz/corpus again
+	$Q$< tests/fuzz/corpus
 
 # Criterion calls a test passed whose process reported a leak at its end: reports go to files, and none may be left.
 REPORTS = $(abspath $B)/report
@@ -211,6 +240,6 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(DATADIR)/bash-completion/completions/lingster
 	rm -rf $(DESTDIR)$(INCLUDEDIR)/lingster $(DESTDIR)$(DATADIR)/lingster
 clean: ## remove the build folders
-	rm -rf $B $B-asan $B-ubsan $B-tsan
+	rm -rf $B $B-asan $B-ubsan $B-tsan $B-fuzz
 
 -include $(shell find $B -name '*.d' -type f 2>/dev/null)

@@ -17,8 +17,8 @@ while (my $file = <STDIN>) {
         if !$seen_top{$top}++ && $top !~ /^(\.|build)/ &&
            $top !~ m{^(kernels|host|tokenizer|tests|configs|scripts|Makefile|README\.md|LICENSE|CONTRIBUTING\.md|CHANGELOG\.md|DECISIONS\.md)$};
     my ($name) = $file =~ m{([^/]+)$};
-    # Data may hold model folders, and those have files of fixed names.
-    if ($file !~ m{^(tests/data/|configs/|\.)} && $name !~ /^(README\.md|\.gitignore)$/) {
+    # Data may hold model folders, and those have files of fixed names; seeds are named by what they hold.
+    if ($file !~ m{^(tests/data/|tests/fuzz/corpus/|configs/|\.)} && $name !~ /^(README\.md|\.gitignore)$/) {
         finding("$file: there is already a $folder_of{$name}") if exists $folder_of{$name};
         $folder_of{$name} = $file;
     }

@@ -1,0 +1,201 @@
+/* usage: make_seeds FOLDER   Writes the seeds of the fuzz targets for binary formats into FOLDER/spm,
+ * FOLDER/checkpoint and FOLDER/safetensors, the same bytes every time (`make fuzz-seeds`). Seeds of text
+ * formats are written by hand. */
+#include <stdio.h>
+#include <string.h>
+
+#include "host/base/file.h"
+#include "host/base/mem.h"
+#include "host/store/checkpoint.h"
+#include "host/store/safetensors.h"
+
+static const char *folder;
+
+/* In one static buffer. */
+static const char *path_of(const char *name)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+/* ---- protobuf, as far as SentencePiece needs it ---- */
+
+static enum lng_status put_varint(struct lng_buffer *to, uint64_t value)
+{
+    for (; value > 127; value >>= 7)
+        LNG_TRY(lng_buffer_append_byte(to, (char)(value | 128)));
+    return lng_buffer_append_byte(to, (char)value);
+}
+
+static enum lng_status put_number(struct lng_buffer *to, unsigned field, uint64_t value)
+{
+    LNG_TRY(put_varint(to, field << 3));
+    return put_varint(to, value);
+}
+
+static enum lng_status put_bytes(struct lng_buffer *to, unsigned field, const void *data,
+                                 size_t size)
+{
+    LNG_TRY(put_varint(to, field << 3 | 2));
+    LNG_TRY(put_varint(to, size));
+    return lng_buffer_append(to, data, size);
+}
+
+static enum lng_status put_piece(struct lng_buffer *to, const char *text, float score, int type)
+{
+    struct lng_buffer piece = {0};
+    enum lng_status status;
+    LNG_TRY_OR_FAIL(put_bytes(&piece, 1, text, strlen(text)));
+    LNG_TRY_OR_FAIL(put_varint(&piece, 2 << 3 | 5));
+    LNG_TRY_OR_FAIL(lng_buffer_append(&piece, (const char *)&score, sizeof score));
+    if (type != 1)
+        LNG_TRY_OR_FAIL(put_number(&piece, 3, (uint64_t)type));
+    status = put_bytes(to, 1, piece.data, piece.length);
+fail:
+    lng_buffer_release(&piece);
+    return status;
+}
+
+/* A normalisation table that makes A an a: the root's children at 256 ^ byte, the one value at 512. */
+static enum lng_status put_charsmap(struct lng_buffer *normalizer)
+{
+    enum { UNITS = 768, ROOT = 256, LEAF = 512 };
+    static unsigned char table[4 + 4 * UNITS + 2];
+    lng_store_u32(table, 4 * UNITS);
+    unsigned char *units = table + 4;
+    lng_store_u32(units, ROOT << 10);
+    lng_store_u32(units + 4 * ROOT, 1); /* label 1: no child for the byte 0 */
+    lng_store_u32(units + 4 * (ROOT ^ 'A'), 'A' | 1u << 8 | (uint32_t)(ROOT ^ 'A' ^ LEAF) << 10);
+    lng_store_u32(units + 4 * LEAF, 1u << 31);
+    memcpy(table + 4 + 4 * UNITS, "a", 2);
+    return put_bytes(normalizer, 2, table, sizeof table);
+}
+
+static enum lng_status write_spm(const char *name, int model_type, bool bytes, bool charsmap)
+{
+    struct lng_buffer model = {0}, trainer = {0}, normalizer = {0}, sample = {0}, test = {0};
+    static const char *const pieces[] = {
+        "\xE2\x96\x81", "\xE2\x96\x81the", "e", "t", "h", "a", "th", "tree", "r", "b", "1", "2"};
+    enum lng_status status;
+    LNG_TRY_OR_FAIL(put_piece(&model, "</s>", 0, 3));
+    LNG_TRY_OR_FAIL(put_piece(&model, "<unk>", 0, 2));
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++)
+        LNG_TRY_OR_FAIL(put_piece(&model, pieces[i], -1.5f - (float)i, 1));
+    LNG_TRY_OR_FAIL(put_piece(&model, "<user>", 0, 4));
+    for (int byte = 0; bytes && byte < 256; byte++) {
+        char text[8];
+        snprintf(text, sizeof text, "<0x%02X>", byte);
+        LNG_TRY_OR_FAIL(put_piece(&model, text, -9, 6));
+    }
+    LNG_TRY_OR_FAIL(put_number(&trainer, 3, (uint64_t)model_type));
+    LNG_TRY_OR_FAIL(put_number(&trainer, 4, bytes ? 271 : 15));
+    LNG_TRY_OR_FAIL(put_number(&trainer, 16, 1));
+    LNG_TRY_OR_FAIL(put_number(&trainer, 35, bytes));
+    LNG_TRY_OR_FAIL(put_number(&trainer, 40, 1)); /* unk_id, bos_id, eos_id, pad_id */
+    LNG_TRY_OR_FAIL(put_number(&trainer, 41, UINT64_MAX));
+    LNG_TRY_OR_FAIL(put_number(&trainer, 42, 0));
+    LNG_TRY_OR_FAIL(put_number(&trainer, 43, UINT64_MAX));
+    LNG_TRY_OR_FAIL(put_bytes(&normalizer, 1, "identity", 8));
+    if (charsmap)
+        LNG_TRY_OR_FAIL(put_charsmap(&normalizer));
+    LNG_TRY_OR_FAIL(put_bytes(&model, 2, trainer.data, trainer.length));
+    LNG_TRY_OR_FAIL(put_bytes(&model, 3, normalizer.data, normalizer.length));
+    if (model_type == 4) {
+        LNG_TRY_OR_FAIL(put_bytes(&sample, 1, "the", 3));
+        LNG_TRY_OR_FAIL(put_bytes(&sample, 2, "\xE2\x96\x81 t h e", 9));
+        LNG_TRY_OR_FAIL(put_bytes(&test, 1, sample.data, sample.length));
+        LNG_TRY_OR_FAIL(put_bytes(&model, 4, test.data, test.length));
+    }
+    status = lng_file_write(path_of(name), model.data, model.length);
+fail:
+    lng_buffer_release(&model);
+    lng_buffer_release(&trainer);
+    lng_buffer_release(&normalizer);
+    lng_buffer_release(&sample);
+    lng_buffer_release(&test);
+    return status;
+}
+
+/* ---- files of ours ---- */
+
+static enum lng_status write_checkpoint(const char *name, int sections)
+{
+    struct lng_checkpoint_writer writer;
+    struct lng_hparams hparams = lng_hparams_default();
+    static const float values[24] = {1, -2, 0.5f, 1e30f};
+    enum lng_status status;
+    LNG_TRY(lng_checkpoint_writer_open(&writer, path_of(name)));
+    if (sections > 0)
+        LNG_TRY_OR_FAIL(lng_checkpoint_writer_add_hparams(&writer, &hparams));
+    if (sections > 1) {
+        LNG_TRY_OR_FAIL(lng_checkpoint_writer_add(&writer, LNG_SECTION_OPTIONS,
+                                                  LNG_CHECKPOINT_BYTES, "dim: 16\n", 8));
+        LNG_TRY_OR_FAIL(lng_checkpoint_writer_add(&writer, LNG_SECTION_PARAMETERS,
+                                                  LNG_CHECKPOINT_F32, values, sizeof values));
+        LNG_TRY_OR_FAIL(
+            lng_checkpoint_writer_add(&writer, LNG_SECTION_EMA, LNG_CHECKPOINT_F32, NULL, 0));
+    }
+    return lng_checkpoint_writer_commit(&writer);
+fail:
+    lng_checkpoint_writer_discard(&writer);
+    return status;
+}
+
+static enum lng_status write_safetensors(const char *name, int tensors)
+{
+    struct lng_safetensors_writer writer;
+    static const enum lng_safetensors_type types[] = {LNG_SAFETENSORS_F32, LNG_SAFETENSORS_BF16,
+                                                      LNG_SAFETENSORS_F16, LNG_SAFETENSORS_F64,
+                                                      LNG_SAFETENSORS_I64};
+    static const int64_t shape[] = {2, 3};
+    static const unsigned char raw[48] = {0, 0x3C, 0, 0xBC, 0, 0x7C, 1, 0, 0, 0, 0xF0, 0x3F};
+    static const float values[6] = {1, -2, 3.5f, 1e-40f, 1e30f, 0};
+    enum lng_status status;
+    LNG_TRY(lng_safetensors_writer_open(&writer, path_of(name)));
+    for (int i = 0; i < tensors; i++) {
+        char tensor[16];
+        snprintf(tensor, sizeof tensor, "layer.%d", i);
+        LNG_TRY_OR_FAIL(
+            lng_safetensors_writer_declare(&writer, tensor, types[i], shape, i == 1 ? 1 : 2));
+    }
+    for (int i = 0; i < tensors; i++) {
+        if (i < 2)
+            LNG_TRY_OR_FAIL(lng_safetensors_writer_add_f32(&writer, values, i == 1 ? 2 : 6));
+        else
+            LNG_TRY_OR_FAIL(lng_safetensors_writer_add_raw(&writer, raw, i == 2 ? 12 : 48));
+    }
+    return lng_safetensors_writer_commit(&writer, NULL, NULL);
+fail:
+    lng_safetensors_writer_discard(&writer);
+    return status;
+}
+
+static enum lng_status write_all(void)
+{
+    static const char *const folders[] = {"spm", "checkpoint", "safetensors"};
+    for (int i = 0; i < 3; i++)
+        LNG_TRY(lng_make_directories(path_of(folders[i])));
+    LNG_TRY(write_spm("spm/unigram", 1, false, false));
+    LNG_TRY(write_spm("spm/unigram-charsmap", 1, false, true));
+    LNG_TRY(write_spm("spm/bpe", 2, false, false));
+    LNG_TRY(write_spm("spm/bpe-bytes", 2, true, false));
+    LNG_TRY(write_spm("spm/word", 3, false, false));
+    LNG_TRY(write_spm("spm/char", 4, false, false));
+    LNG_TRY(write_checkpoint("checkpoint/none", 0));
+    LNG_TRY(write_checkpoint("checkpoint/hparams", 1));
+    LNG_TRY(write_checkpoint("checkpoint/four", 4));
+    LNG_TRY(write_safetensors("safetensors/none", 0));
+    LNG_TRY(write_safetensors("safetensors/one", 1));
+    return write_safetensors("safetensors/five", 5);
+}
+
+int main(int count, char **words)
+{
+    folder = count == 2 ? words[1] : "";
+    if (count != 2 || write_all() != LNG_OK) {
+        fprintf(stderr, "make_seeds: %s\n", count == 2 ? lng_error_message() : "which folder?");
+        return 1;
+    }
+    return 0;
+}
