@@ -11,6 +11,12 @@ use strict;
 use warnings;
 use open qw(:std :utf8);
 
+sub fail
+{
+    print STDERR "corpus-extract: $_[0]\n";
+    exit 1;
+}
+
 sub squeeze
 {
     my ($text) = @_;
@@ -37,7 +43,7 @@ sub put
 sub slurp
 {
     my ($path) = @_;
-    open(my $in, "<:raw", $path) or die "corpus-extract: $path: $!\n";
+    open(my $in, "<:raw", $path) or fail("$path: $!");
     local $/;
     my $bytes = <$in>;
     return defined $bytes ? $bytes : "";
@@ -68,7 +74,7 @@ sub read_descriptions
 {
     my ($path, $wanted) = @_;
     my %found;
-    open(my $in, "<", $path) or die "corpus-extract: $path: $!\n";
+    open(my $in, "<", $path) or fail("$path: $!");
     local $/ = "";
     while (my $stanza = <$in>) {
         my ($md5) = $stanza =~ /^Description-md5: (\w+)/m or next;
@@ -205,7 +211,7 @@ sub term
 # Phrases only: single words would be most of it and teach little.
 sub dictionary
 {
-    open(my $in, "<", $_[0]) or die "corpus-extract: $_[0]: $!\n";
+    open(my $in, "<", $_[0]) or fail("$_[0]: $!");
     while (<$in>) {
         next if /^#/;
         my ($german, $english) = split / :: /;
@@ -278,9 +284,9 @@ sub write_part
     my ($directory, $part, $lang, $pairs) = @_;
     for my $side ([1, "en"], [2, $lang]) {
         my $path = "$directory/$part.$side->[1]";
-        open(my $out, ">", "$path.part") or die "corpus-extract: $path: $!\n";
+        open(my $out, ">", "$path.part") or fail("$path: $!");
         print $out "$_->[$side->[0]]\n" for @$pairs;
-        close($out) && rename("$path.part", $path) or die "corpus-extract: $path: $!\n";
+        close($out) && rename("$path.part", $path) or fail("$path: $!");
     }
     my $words = 0;
     $words += () = $_->[1] =~ /\S+/g for @$pairs;
@@ -314,7 +320,7 @@ sub split_corpus
     my ($lang, $directory) = @_;
     my (%dropped, %origins, %held, %part);
     my $pairs = read_clean(\%dropped, \%origins);
-    die "corpus-extract: no pairs were found for '$lang'\n" unless @$pairs;
+    fail("no pairs were found for '$lang'") unless @$pairs;
     my %hash = map { lc $_->[1] => hash(lc $_->[1]) } grep { ($_->[1] =~ tr/ //) >= 3 } @$pairs;
     my @order = sort { $hash{$a} <=> $hash{$b} || $a cmp $b } keys %hash;
     my $size = @order / 20 < 2000 ? int(@order / 20) : 2000;
@@ -344,4 +350,4 @@ if (!$command || @ARGV != $command->[1]) {
     exit 2;
 }
 $command->[0]->(@ARGV);
-close(STDOUT) or die "corpus-extract: standard output: $!\n";
+close(STDOUT) or fail("standard output: $!");

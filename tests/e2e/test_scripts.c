@@ -1,0 +1,303 @@
+/* The scripts that make a corpus, repeat published results and show the demo, on tiny data. */
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+
+#include "tests/support/scratch.h"
+
+extern char **environ;
+
+static void setup(void)
+{
+    scratch_make();
+}
+
+TestSuite(scripts, .init = setup, .fini = scratch_remove, .timeout = 120);
+
+static char output[65536];
+
+/* Runs a command of the shell in the scratch folder; what it says on both streams is in `output`. $S is the
+ * folder of the scripts, $LINGSTER the program. Returns the exit status. */
+static int shell(const char *command)
+{
+    static char line[2048];
+    const char *root = getenv("LNG_TEST_ROOT"), *binary = getenv("LNG_TEST_BINARY");
+    cr_assert(root != NULL && binary != NULL, "run by tests/run");
+    const char *said = scratch_path("said");
+    snprintf(line, sizeof line, "cd '%s' && S='%s/scripts' LINGSTER='%s' && export LINGSTER && %s",
+             scratch_path("."), root, binary, command);
+    char *const arguments[] = {"sh", "-c", line, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, said, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_adddup2(&actions, 1, 2);
+    pid_t pid;
+    cr_assert(posix_spawn(&pid, "/bin/sh", &actions, NULL, arguments, environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    int status;
+    cr_assert(waitpid(pid, &status, 0) == pid);
+    FILE *file = fopen(said, "rb");
+    cr_assert(file != NULL);
+    output[fread(output, 1, sizeof output - 1, file)] = '\0';
+    fclose(file);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void write_text(const char *name, const char *text)
+{
+    scratch_write(name, text, strlen(text));
+}
+
+static void make_folders(const char *path)
+{
+    char command[256];
+    snprintf(command, sizeof command, "mkdir -p '%s'", path);
+    cr_assert(shell(command) == 0, "%s", output);
+}
+
+/* ---- a corpus from Debian's packages ---- */
+
+Test(scripts, descriptions_are_matched_and_cut_into_sentences)
+{
+    write_text(
+        "en",
+        "Package: a\nDescription-md5: 11\nDescription-en: small tool\n It works. It is fast.\n"
+        " .\n Things it does:\n  * one\n  * two\n\n"
+        "Package: b\nDescription-md5: 22\nDescription-en: only English\n Text.\n\n"
+        "Package: c\nDescription-md5: 33\nDescription-en: cut\n One.\n .\n Two.\n");
+    write_text(
+        "de",
+        "Package: a\nDescription-md5: 11\nDescription-de: kleines Werkzeug\n Es geht. Es ist\n"
+        " schnell.\n .\n Was es tut:\n  * eins\n  * zwei\n\n"
+        "Package: c\nDescription-md5: 33\nDescription-de: gekappt\n Eins.\n");
+    cr_assert(shell("perl $S/corpus-extract.pl descriptions en de") == 0, "%s", output);
+    cr_assert_str_eq(output, "descriptions\tsmall tool\tkleines Werkzeug\n"
+                             "descriptions\tIt works.\tEs geht.\n"
+                             "descriptions\tIt is fast.\tEs ist schnell.\n"
+                             "descriptions\tThings it does:\tWas es tut:\n"
+                             "descriptions\tone\teins\n"
+                             "descriptions\ttwo\tzwei\n"
+                             "descriptions\tcut\tgekappt\n");
+}
+
+/* A catalog of `count` messages and translations, [count][2]; lengths, for texts with NUL. */
+static size_t make_catalog(unsigned char *out, const char *const (*pairs)[2],
+                           const size_t (*lengths)[2], uint32_t count)
+{
+    uint32_t head[7] = {0x950412de, 0, count, 28, 28 + 8 * count, 0, 0};
+    size_t end = 28 + 16 * (size_t)count;
+    memcpy(out, head, sizeof head);
+    for (uint32_t i = 0; i < count; i++)
+        for (int side = 0; side < 2; side++) {
+            uint32_t entry[2] = {(uint32_t)lengths[i][side], (uint32_t)end};
+            memcpy(out + 28 + 8 * (count * (uint32_t)side + i), entry, sizeof entry);
+            memcpy(out + end, pairs[i][side], lengths[i][side] + 1);
+            end += lengths[i][side] + 1;
+        }
+    return end;
+}
+
+Test(scripts, catalogs_give_messages)
+{
+    static const char *const pairs[][2] = {
+        {"", "Content-Type: text/plain; charset=UTF-8\n"},
+        {"%d file\0%d files", "%d Datei\0%d Dateien"},
+        {"_Open", "Ö_ffnen"},
+        {"button\004Save the file", "Die Datei speichern"},
+    };
+    static const size_t lengths[][2] = {{0, 40}, {16, 18}, {5, 9}, {20, 19}};
+    unsigned char bytes[1024];
+    size_t size = make_catalog(bytes, pairs, lengths, 4);
+    make_folders("x/de/LC_MESSAGES");
+    make_folders("x/fr/LC_MESSAGES");
+    scratch_write("x/de/LC_MESSAGES/a.mo", bytes, size);
+    scratch_write("x/fr/LC_MESSAGES/a.mo", bytes, size);
+    scratch_write("x/de/LC_MESSAGES/cut.mo", bytes, 60);
+    scratch_write("x/de/LC_MESSAGES/noise.mo", "noise", 5);
+    cr_assert(shell("perl $S/corpus-extract.pl catalogs de x") == 0, "%s", output);
+    cr_assert_str_eq(output, "catalogs\t%d file\t%d Datei\n"
+                             "catalogs\tOpen\tÖffnen\n"
+                             "catalogs\tSave the file\tDie Datei speichern\n");
+    memcpy(bytes, "\xde\x12\x04\x95\0\0\0\0\xff\xff\xff\xff", 12);
+    scratch_write("x/de/LC_MESSAGES/a.mo", bytes, size);
+    cr_assert(shell("perl $S/corpus-extract.pl catalogs de x") == 0 && output[0] == '\0', "%s",
+              output);
+}
+
+Test(scripts, help_pages_are_matched_by_paragraph)
+{
+    make_folders("h/help/en-US/text");
+    make_folders("h/help/de/text");
+    write_text("h/help/en-US/text/a.html",
+               "<h1 id=\"hd_id1\">A &amp; B</h1>\n<p id=\"par_id2\" class=\"x\">"
+               "See <b>all</b> of&nbsp;it.</p><p id=\"par_id3\">Only here</p>");
+    write_text("h/help/de/text/a.html",
+               "<p id=\"par_id2\">Alles ansehen.</p><h1 id=\"hd_id1\">A und B</h1>");
+    cr_assert(shell("perl $S/corpus-extract.pl help de h") == 0, "%s", output);
+    cr_assert_str_eq(output, "help\tA & B\tA und B\nhelp\tSee all of it.\tAlles ansehen.\n");
+}
+
+Test(scripts, dictionary_gives_phrases)
+{
+    write_text("d", "# comment\nHaus {n} | Das Haus [arch.] ist alt.; Es ist alt. :: house | The "
+                    "house is old.\n"
+                    "kaputt\n");
+    cr_assert(shell("perl $S/corpus-extract.pl dictionary d") == 0, "%s", output);
+    cr_assert_str_eq(output, "dictionary\tThe house is old.\tDas Haus ist alt.\n");
+}
+
+Test(scripts, split_cleans_and_keeps_parts_apart)
+{
+    FILE *file = fopen(scratch_path("pairs"), "w");
+    cr_assert(file != NULL);
+    for (int i = 0; i < 400; i++)
+        fprintf(file, "x\tthe %c%c house is quite small\tdas %c%c Haus ist recht klein\n",
+                'a' + i % 20, 'a' + i / 20, 'a' + i % 20, 'a' + i / 20);
+    fputs("x\tthe aa house is quite small\tdas aa Haus ist recht klein\nx\tsame text\tSame text\n"
+          "x\tremove %s now\tentferne %s jetzt\nx\t\tleer\nx\tseven 12 times\tsieben 13 mal\n"
+          "x\tthis is not translated at all\tthis is not translated at\n"
+          "x\ta very long sentence for so little\tkurz\n",
+          file);
+    fclose(file);
+    cr_assert(shell("mkdir o p && perl $S/corpus-extract.pl split de o <pairs") == 0, "%s", output);
+    static const char *const lines[] = {
+        "from x                   400 pairs",
+        "left out, empty:                            1\n",
+        "left out, identical:                        1\n",
+        "left out, lengths differ:                   1\n",
+        "left out, placeholders:                     1\n",
+        "left out, repeated:                         1\n",
+        "left out, numbers differ:                   1\n",
+        "left out, untranslated:                     1\n",
+        "train       360 pairs      2160 English words\n",
+        "valid        20 pairs",
+        "test         20 pairs",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        cr_assert(strstr(output, lines[i]), "no '%s' in\n%s", lines[i], output);
+    cr_assert(shell("cat o/*.en | sort | uniq -d; cat o/*.de | sort | uniq -d") == 0 &&
+                  *output == '\0',
+              "in two parts: %s", output);
+    cr_assert(shell("sort -r pairs | perl $S/corpus-extract.pl split de p >/dev/null && "
+                    "cmp o/test.en p/test.en && cmp o/valid.de p/valid.de") == 0,
+              "depends on the order: %s", output);
+    cr_assert(shell("perl $S/corpus-extract.pl split de o </dev/null") != 0);
+    cr_assert(strstr(output, "no pairs were found for 'de'"), "%s", output);
+}
+
+/* ---- published results, in small ---- */
+
+static void make_pairs(const char *source, const char *target, int count, const char *join)
+{
+    static const char *const words[][2] = {{"a", "ein"},    {"dog", "hu@@ nd"}, {"runs", "läuft"},
+                                           {"man", "mann"}, {"red", "rot"},     {".", "."}};
+    FILE *s = fopen(scratch_path(source), "w"), *t = fopen(scratch_path(target), "w");
+    cr_assert(s != NULL && t != NULL);
+    unsigned state = 3;
+    for (int i = 0; i < count; i++)
+        for (int w = 0; w < 4; w++) {
+            state = state * 1103515245u + 12345u;
+            int which = (int)(state >> 16) % 6;
+            bool joined = *join == '\0' && which == 1;
+            fprintf(s, "%s%s", words[which][0], w == 3 ? "\n" : " ");
+            fprintf(t, "%s%s", joined ? "hund" : words[which][1], w == 3 ? "\n" : " ");
+        }
+    fclose(s);
+    fclose(t);
+}
+
+#define SMALL "-- --max-updates 3 --dim 16 --ffn-dim 16 --enc-depth 1 --dec-depth 1 --threads 1 -q"
+
+Test(scripts, multi30k_from_text_to_score)
+{
+    make_folders("data");
+    make_pairs("data/train.en", "data/train.de", 40, "@@ ");
+    make_pairs("data/valid.en", "data/valid.de", 8, "@@ ");
+    make_pairs("data/test2016.en", "data/test2016.tok.de", 8, "");
+    cr_assert(shell("$S/multi30k.sh --data data --output o " SMALL) == 0, "%s", output);
+    const char *score = strstr(output, "BLEU|nrefs:1|case:mixed|eff:no|tok:none|smooth:exp|");
+    cr_assert(score != NULL && strstr(score, "ref_len = 32)"), "%s", output);
+    char first[256];
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(score, "\n"), score);
+    cr_assert(shell("grep -c @@ o/test2016.de") == 1, "BPE is left: %s", output);
+    cr_assert(shell("$S/multi30k.sh --data data --output o " SMALL) == 0, "%s", output);
+    cr_assert(strstr(output, first), "another time, another score: %s", output);
+    cr_assert(shell("command -v python3 >/dev/null || exit 0; head -n 1 o/curve.csv && tail -n 1 "
+                    "o/curve.svg") == 0);
+    cr_assert(output[0] == '\0' ||
+                  (strncmp(output, "update,event,", 13) == 0 && strstr(output, "</svg>")),
+              "%s", output);
+
+    /* Its model does for the demo. */
+    cr_assert(shell("DEMO=o/run/model $S/demo.sh 'a dog' 'runs .'") == 0, "%s", output);
+    cr_assert(strncmp(output, "   a dog\n-> ", 12) == 0 || strstr(output, "\n   a dog\n-> "), "%s",
+              output);
+    cr_assert(strstr(output, "2 sentences, 4 words, in "), "%s", output);
+}
+
+Test(scripts, g2p_prints_a_table)
+{
+    make_folders("data/xx");
+    make_pairs("data/xx/train.g", "data/xx/train.p", 40, "");
+    make_pairs("data/xx/dev.g", "data/xx/dev.p", 8, "");
+    cr_assert(shell("$S/g2p.sh --data data --seeds '1 2' --output o xx " SMALL) == 0, "%s", output);
+    const char *mean = strstr(output, "xx        dev   mean ");
+    cr_assert(mean != NULL && strstr(output, "language  part  seed       WER     PER"), "%s",
+              output);
+    double one[2], two[2], both[2];
+    cr_assert(sscanf(strstr(output, "xx        dev   1 ") + 17, "%lf %lf", &one[0], &one[1]) == 2);
+    cr_assert(sscanf(strstr(output, "xx        dev   2 ") + 17, "%lf %lf", &two[0], &two[1]) == 2);
+    cr_assert(sscanf(mean + 21, "%lf %lf", &both[0], &both[1]) == 2, "%s", output);
+    for (int i = 0; i < 2; i++) {
+        double away = both[i] - (one[i] + two[i]) / 2;
+        cr_assert(away < 0.02 && away > -0.02, "%s", output);
+        cr_assert(one[i] >= 0 && one[0] <= 100, "%s", output);
+    }
+    cr_assert(shell("LINGSTER=/nonexistent $S/g2p.sh --data data --output o xx") == 1);
+    cr_assert(strstr(output, "/nonexistent is not there"), "%s", output);
+}
+
+/* ---- wrong usage ---- */
+
+static const struct {
+    const char *command, *part;
+    int status;
+} bad[] = {
+    {"$S/corpus-debian.sh", "expected LANG [OUT_DIR]", 2},
+    {"$S/corpus-debian.sh en", "must not be en", 2},
+    {"$S/corpus-debian.sh 'x;y'", "expected a language such as de", 2},
+    {"perl $S/corpus-extract.pl nothing", "usage: ", 2},
+    {"perl $S/corpus-extract.pl dictionary /nonexistent/d", "/nonexistent/d", 1},
+    {"$S/multi30k.sh", "--data DIR is required", 2},
+    {"$S/multi30k.sh --data", "--data needs a value", 2},
+    {"$S/multi30k.sh --data /nonexistent", "/nonexistent/train.en is not there", 1},
+    {"$S/g2p.sh --data x", "expected at least one language", 2},
+    {"$S/g2p.sh --data x --seeds 1,2 xx", "--seeds: expected numbers", 2},
+    {"$S/g2p.sh --data x xx", "x/xx/train.g is not there", 1},
+    {"$S/demo.sh --all-of-it", "unknown option", 2},
+    {"DEMO=/nonexistent $S/demo.sh", "there is no model in /nonexistent", 1},
+};
+ParameterizedTestParameters(scripts, wrong_usage)
+{
+    static int index[sizeof bad / sizeof bad[0]];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        index[i] = (int)i;
+    return cr_make_param_array(int, index, sizeof bad / sizeof bad[0]);
+}
+ParameterizedTest(int *index, scripts, wrong_usage)
+{
+    int status = shell(bad[*index].command);
+    cr_assert(status == bad[*index].status, "exit status %d: %s", status, output);
+    cr_assert(strstr(output, bad[*index].part), "%s", output);
+}
