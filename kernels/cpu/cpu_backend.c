@@ -164,9 +164,15 @@ static enum lng_status cpu_supports(const struct lng_device *device, enum lng_dt
                 "LNG_CPU_ISA forbids it); use f32");
     return LNG_OK;
 }
+/* Few rows would have the output matrix and its gradient pass through the caches too often: about 40 MB
+ * of logits, in whole chunks of the weight gradient's sums where that is possible. */
 static int64_t cpu_logit_rows(const struct lng_device *device, int64_t vocabulary)
 {
-    return lng_backend_ref.logit_rows(device, vocabulary);
+    enum { ELEMENTS = 10 * 1000 * 1000, CHUNK = 480, BLOCK = 48, MOST = 8160 };
+    (void)device;
+    int64_t rows = ELEMENTS / (vocabulary < 1 ? 1 : vocabulary);
+    rows = rows >= CHUNK ? rows / CHUNK * CHUNK : rows / BLOCK * BLOCK;
+    return rows < BLOCK ? BLOCK : rows > MOST ? MOST : rows;
 }
 const struct lng_backend lng_backend_cpu = {
     .name = "cpu",

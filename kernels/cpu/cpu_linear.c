@@ -8,7 +8,7 @@ enum { BLOCK = 48, PIECE = 512, PIECE_STRIDE = PIECE + 16, SMALL_FLOPS = 400 * 1
 /* Rows summed at once into d_weight: 240 steps of k, twice the rows as bf16 pairs. A task makes at most
  * OUTS rows of it, whose steps lie PITCH apart in scratch (no power of two: cache sets). */
 enum { CHUNK_STEPS = 5 * BLOCK, OUTS = 96, PITCH = OUTS + 16 };
-enum { PACKED_BYTES = 16 << 20 };
+enum { PACKED_BYTES = 16 << 20, WIDE_ELEMENTS = 1 << 18, NEAR_ELEMENTS = 1 << 20 };
 
 /* C (+)= A B for rows of x in bf16, by pieces of k through scratch. */
 static void product_bf16(const struct lng_simd *simd, const struct lng_gemm *g, uint32_t *scratch)
@@ -141,58 +141,68 @@ struct backward {
     const struct lng_simd *simd;
     bool bf16;
     int64_t first, rows;  /* the range at work */
+    int64_t col, cols;    /* and columns of d_y */
     int64_t chunk, depth; /* rows of a chunk, and steps of k that makes */
     int64_t panels;       /* of x */
     float *packed;        /* x as B: [chunk][panel][depth][nr] */
     float *bias_parts;    /* [block][out] */
-    int64_t outs;         /* rows of d_weight a task */
+    int64_t span, outs;   /* rows, and rows of d_weight, a task */
 };
 
-/* One block of rows: ReLU, bias sums, d_x, and x packed for d_weight. */
+/* One block of rows: ReLU, bias sums, and, with the first columns, x packed for d_weight. */
+static void prepare_block(const struct backward *job, int64_t at, int64_t rows)
+{
+    const struct lng_linear_bwd_args *args = job->args;
+    const struct lng_simd *simd = job->simd;
+    const int64_t row = job->first + at, out = args->d_y.cols, panel = job->depth * simd->nr;
+    const float *y = args->activation == LNG_ACTIVATION_RELU
+                         ? (const float *)args->y.data + row * args->y.stride + job->col
+                         : NULL;
+    if (y || args->d_bias.data)
+        simd->relu_bias_bwd((float *)args->d_y.data + row * args->d_y.stride + job->col,
+                            args->d_y.stride, y, args->y.stride, rows, job->cols,
+                            args->d_bias.data ? job->bias_parts + row / BLOCK * out + job->col
+                                              : NULL);
+    if (!args->d_weight.data || job->col > 0)
+        return;
+    const int64_t chunk = at / job->chunk, step = at % job->chunk / (job->bf16 ? 2 : 1);
+    const float *x = (const float *)args->x.data + row * args->x.stride;
+    float *to = job->packed + chunk * job->panels * panel + step * simd->nr;
+    if (job->bf16)
+        simd->pack_right_bf16(x, args->x.stride, rows, args->x.cols, (uint32_t *)to, panel);
+    else
+        simd->pack_right_f32(x, args->x.stride, rows, args->x.cols, to, panel);
+}
+
+/* Some blocks of rows, and their d_x. */
 static void rows_task(void *context, int64_t task, int thread)
 {
     const struct backward *job = context;
     const struct lng_linear_bwd_args *args = job->args;
     const struct lng_cpu_weight *weight = (const struct lng_cpu_weight *)args->weight;
-    const struct lng_simd *simd = job->simd;
-    int64_t at = task * BLOCK, row = job->first + at, rows = lng_cpu_min(job->rows - at, BLOCK);
-    const int64_t out = args->d_y.cols, in = args->weight->master.cols;
-    float *d_y = (float *)args->d_y.data + row * args->d_y.stride;
-    const bool relu = args->activation == LNG_ACTIVATION_RELU;
-    if (relu || args->d_bias.data)
-        simd->relu_bias_bwd(d_y, args->d_y.stride,
-                            relu ? (float *)args->y.data + row * args->y.stride : NULL,
-                            args->y.stride, rows, out,
-                            args->d_bias.data ? job->bias_parts + row / BLOCK * out : NULL);
-    if (args->d_weight.data) {
-        int64_t chunk = at / job->chunk, step = at % job->chunk / (job->bf16 ? 2 : 1);
-        const float *x = (const float *)args->x.data + row * args->x.stride;
-        float *to = job->packed + (chunk * job->panels * job->depth + step) * simd->nr;
-        if (job->bf16)
-            simd->pack_right_bf16(x, args->x.stride, rows, in, (uint32_t *)to,
-                                  job->depth * simd->nr);
-        else
-            simd->pack_right_f32(x, args->x.stride, rows, in, to, job->depth * simd->nr);
-    }
-    if (args->d_x.data) {
-        struct lng_gemm g = {
-            .a = d_y,
-            .a_row = args->d_y.stride,
-            .a_k = 1,
-            .b = weight->backward,
-            .b_panel = weight->backward_panel,
-            .c = (float *)args->d_x.data + row * args->d_x.stride,
-            .c_row = args->d_x.stride,
-            .m = rows,
-            .n = in,
-            .k = out,
-            .add = args->accumulate_d_x,
-        };
-        if (job->bf16)
-            product_bf16(simd, &g, job->cpu->private[thread]);
-        else
-            simd->gemm_f32(&g);
-    }
+    const int64_t first = task * job->span, end = lng_cpu_min(first + job->span, job->rows);
+    const int64_t row = job->first + first;
+    for (int64_t at = first; at < end; at += BLOCK)
+        prepare_block(job, at, lng_cpu_min(end - at, BLOCK));
+    if (!args->d_x.data)
+        return;
+    struct lng_gemm g = {
+        .a = (const float *)args->d_y.data + row * args->d_y.stride + job->col,
+        .a_row = args->d_y.stride,
+        .a_k = 1,
+        .b = (const float *)weight->backward + job->col / (job->bf16 ? 2 : 1) * job->simd->nr,
+        .b_panel = weight->backward_panel,
+        .c = (float *)args->d_x.data + row * args->d_x.stride,
+        .c_row = args->d_x.stride,
+        .m = end - first,
+        .n = args->weight->master.cols,
+        .k = job->cols,
+        .add = args->accumulate_d_x || job->col > 0,
+    };
+    if (job->bf16)
+        product_bf16(job->simd, &g, job->cpu->private[thread]);
+    else
+        job->simd->gemm_f32(&g);
 }
 
 /* Some rows of d_weight, over all chunks in order. */
@@ -201,7 +211,8 @@ static void weight_task(void *context, int64_t task, int thread)
     const struct backward *job = context;
     const struct lng_linear_bwd_args *args = job->args;
     const struct lng_simd *simd = job->simd;
-    int64_t first = task * job->outs, count = lng_cpu_min(job->outs, args->d_y.cols - first);
+    const int64_t at_col = task * job->outs, first = job->col + at_col;
+    const int64_t count = lng_cpu_min(job->outs, job->cols - at_col);
     void *left = job->cpu->private[thread];
     const float *packed = job->packed;
     for (int64_t at = 0; at < job->rows; at += job->chunk) {
@@ -236,47 +247,69 @@ static void weight_task(void *context, int64_t task, int thread)
 static void sum_bias(const struct backward *job)
 {
     const int64_t out = job->args->d_y.cols, blocks = lng_cpu_ceil(job->args->d_y.rows, BLOCK);
-    float *d_bias = job->args->d_bias.data;
     for (int64_t b = 1; b < blocks; b++)
-        for (int64_t o = 0; o < out; o++)
-            job->bias_parts[o] += job->bias_parts[b * out + o];
-    for (int64_t o = 0; o < out; o++)
-        d_bias[o] += job->bias_parts[o];
+        job->simd->blend(job->bias_parts, job->bias_parts + b * out, out, 1, 1);
+    job->simd->blend(job->args->d_bias.data, job->bias_parts, out, 1, 1);
+}
+
+/* How the work is cut: nothing of it shows in the result. */
+static struct backward plan_backward(struct lng_cpu *cpu, const struct lng_linear_bwd_args *args)
+{
+    const int64_t rows = args->d_y.rows, out = args->d_y.cols, mr = cpu->simd->mr;
+    struct backward job = {.cpu = cpu,
+                           .args = args,
+                           .simd = cpu->simd,
+                           .bf16 = args->weight->compute == LNG_DTYPE_BF16,
+                           .depth = CHUNK_STEPS,
+                           .span = BLOCK};
+    job.chunk = job.bf16 ? 2 * CHUNK_STEPS : CHUNK_STEPS;
+    job.panels = lng_cpu_ceil(args->weight->master.cols, cpu->simd->nr);
+    job.outs = lng_cpu_min(lng_cpu_ceil(lng_cpu_ceil(out, 4 * cpu->threads), mr) * mr, OUTS);
+    /* A matrix that does not fit the second-level cache is read once for more rows. */
+    if (out * args->weight->master.cols > WIDE_ELEMENTS && rows >= 10 * BLOCK * cpu->threads)
+        job.span = 2 * BLOCK;
+    return job;
+}
+
+/* So many columns of d_y that both passes over them find them in a cache. Whole pieces of k, so that d_x
+ * is the same sum. */
+static int64_t column_block(int64_t rows, int64_t out)
+{
+    int64_t pieces = NEAR_ELEMENTS / (rows * 2 * PIECE);
+    return pieces < 1 ? 2 * PIECE : pieces * 2 * PIECE > out ? out : pieces * 2 * PIECE;
 }
 
 enum lng_status lng_cpu_linear_bwd(struct lng_device *device,
                                    const struct lng_linear_bwd_args *args)
 {
     struct lng_cpu *cpu = lng_cpu_of(device);
-    const struct lng_simd *simd = cpu->simd;
     if (lng_cpu_weight_is_ref(args->weight))
         return lng_backend_ref.ops.linear_bwd(device, args);
     LNG_FAIL_IF(args->d_y.dtype != LNG_DTYPE_F32, LNG_ERR_UNSUPPORTED,
                 "linear_bwd: d_y: expected f32 (the cpu stores activations in f32), found %s",
                 lng_dtype_name(args->d_y.dtype));
-    const int64_t rows = args->d_y.rows, out = args->d_y.cols, in = args->weight->master.cols;
-    struct backward job = {.cpu = cpu, .args = args, .simd = simd};
-    job.bf16 = args->weight->compute == LNG_DTYPE_BF16;
-    job.depth = CHUNK_STEPS;
-    job.chunk = job.bf16 ? 2 * CHUNK_STEPS : CHUNK_STEPS;
-    job.panels = lng_cpu_ceil(in, simd->nr);
-    job.outs = lng_cpu_ceil(lng_cpu_ceil(out, 4 * cpu->threads), simd->mr) * simd->mr;
-    job.outs = lng_cpu_min(job.outs, OUTS);
-    size_t chunk_bytes = (size_t)(job.panels * job.depth * simd->nr) * sizeof(float);
+    const int64_t rows = args->d_y.rows, out = args->d_y.cols;
+    struct backward job = plan_backward(cpu, args);
+    const size_t chunk_bytes = (size_t)(job.panels * job.depth * job.simd->nr) * sizeof(float);
     int64_t chunks = (int64_t)(PACKED_BYTES / chunk_bytes);
     chunks = lng_cpu_min(chunks < 1 ? 1 : chunks, lng_cpu_ceil(rows, job.chunk));
     size_t packed_bytes = args->d_weight.data ? chunk_bytes * (size_t)chunks : 0;
     size_t bias_bytes =
         args->d_bias.data ? (size_t)(lng_cpu_ceil(rows, BLOCK) * out) * sizeof(float) : 0;
-    const size_t private_floats = (size_t)PITCH * CHUNK_STEPS;
-    LNG_TRY(lng_cpu_reserve(cpu, private_floats * sizeof(float), packed_bytes + bias_bytes));
+    const size_t left = (size_t)PITCH * CHUNK_STEPS, pieces = (size_t)job.span * PIECE_STRIDE;
+    LNG_TRY(lng_cpu_reserve(cpu, (left > pieces ? left : pieces) * sizeof(float),
+                            packed_bytes + bias_bytes));
     job.packed = cpu->shared;
     job.bias_parts = (float *)((char *)cpu->shared + packed_bytes);
     for (job.first = 0; job.first < rows; job.first += job.rows) {
         job.rows = lng_cpu_min(rows - job.first, chunks * job.chunk);
-        lng_cpu_run(cpu, lng_cpu_ceil(job.rows, BLOCK), rows_task, &job);
-        if (args->d_weight.data)
-            lng_cpu_run(cpu, lng_cpu_ceil(out, job.outs), weight_task, &job);
+        const int64_t block = column_block(job.rows, out);
+        for (job.col = 0; job.col < out; job.col += job.cols) {
+            job.cols = lng_cpu_min(out - job.col, block);
+            lng_cpu_run(cpu, lng_cpu_ceil(job.rows, job.span), rows_task, &job);
+            if (args->d_weight.data)
+                lng_cpu_run(cpu, lng_cpu_ceil(job.cols, job.outs), weight_task, &job);
+        }
     }
     if (args->d_bias.data)
         sum_bias(&job);
