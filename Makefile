@@ -157,7 +157,8 @@ $B/tests/%: $B/tests/%.o $(SUPPORT_OBJ) $B/liblingster.a
 
 # Targets are run by libFuzzer where the build is for it, else over their seeds.
 FUZZING := $(findstring fuzzer,$(SAN))
-$B/libfuzz.a: $(filter $B/host/base/% $B/host/config/% $B/host/model/% $B/host/store/% $B/tokenizer/% $B/kernels/%,$(OBJ))
+# The readers need nothing of the kernels.
+$B/libfuzz.a: $(filter $B/host/base/% $B/host/config/% $B/host/model/% $B/host/store/% $B/tokenizer/%,$(OBJ))
 	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^
 $B/tests/fuzz/make_seeds: $B/tests/fuzz/make_seeds.o $B/liblingster.a
 	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -166,7 +167,7 @@ $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/fuzz/replay.o $(SUPPORT_OBJ) $B/libl
 	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs criterion) $(LIBS)
 else
 $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/libfuzz.a
-	$(call say,LD,$@)$(CC) $(subst fuzzer-no-link,fuzzer,$(LDALL)) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD,$@)$(CXX) $(subst fuzzer-no-link,fuzzer,$(LDALL)) $(LDFLAGS) -o $@ $^ $(LIBS)
 endif
 
 tests: $(TESTS) ## build the tests without running them
