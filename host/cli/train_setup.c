@@ -7,37 +7,6 @@
 #include "host/base/log.h"
 #include "host/base/mem.h"
 
-/* ---- vocabularies ----------------------------------------------------------------------------- */
-
-static enum lng_status open_symbols(const char *source_path, const char *target_path,
-                                    struct lng_tokenizer **tokenizer)
-{
-    struct lng_vocab *source = NULL, *target = NULL;
-    enum lng_status status;
-    LNG_TRY_OR_FAIL(lng_vocab_read_json(source_path, &source));
-    if (target_path != NULL)
-        LNG_TRY_OR_FAIL(lng_vocab_read_json(target_path, &target));
-    LNG_TRY_OR_FAIL(lng_tokenizer_open_symbols(source, target, tokenizer));
-    return LNG_OK;
-fail:
-    lng_vocab_close(source);
-    lng_vocab_close(target);
-    return status;
-}
-
-enum lng_status lng_setup_tokenizer(const struct lng_options *options,
-                                    struct lng_tokenizer **tokenizer)
-{
-    const char *source = options->vocab ? options->vocab : options->source_vocab;
-    LNG_FAIL_IF(
-        source == NULL, LNG_ERR_USAGE,
-        "--vocab FILE is required (or --source-vocab and --target-vocab); 'lingster vocab' makes "
-        "one");
-    if (options->tokenizer == LNG_OPT_TOKENIZER_SYMBOLS)
-        return open_symbols(source, options->target_vocab, tokenizer);
-    return lng_tokenizer_open_spm(source, options->target_vocab, tokenizer);
-}
-
 /* ---- architecture ----------------------------------------------------------------------------- */
 
 static enum lng_activation activation_of(enum lng_opt_activation activation)
@@ -102,6 +71,11 @@ enum lng_status lng_setup_hparams(const struct lng_options *o,
     h.unk = lng_tokenizer_unk(tokenizer, LNG_SIDE_TARGET);
     h.pad = lng_tokenizer_pad(tokenizer, LNG_SIDE_TARGET);
     h.source_eos = lng_tokenizer_eos(tokenizer, LNG_SIDE_SOURCE);
+    if (lng_is_m2m_shape(o)) {
+        /* M2M-100 starts with the end token's embedding and numbers positions from pad + 1. */
+        h.decoder_start = h.eos;
+        h.position_offset = h.pad + 1;
+    }
     LNG_TRY(lng_hparams_check(&h));
     *hparams = h;
     return LNG_OK;

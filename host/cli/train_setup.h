@@ -8,7 +8,12 @@
 #include "host/model/hparams.h"
 #include "tokenizer/tokenizer.h"
 
-/* The vocabularies of --vocab, or --source-vocab and --target-vocab. */
+/* The architecture is one that the M2M-100 class of transformers computes (pre-norm, one vocabulary, sinusoids
+ * A, no output bias): vocabulary and positions then follow its conventions, so that it loads the model. */
+bool lng_is_m2m_shape(const struct lng_options *options);
+
+/* The vocabularies of --vocab, or --source-vocab and --target-vocab. <pad> is the last entry, as in
+ * MarianMT; for M2M-100 shapes it is entry 1, which that class's position table needs. */
 LNG_MUST_CHECK enum lng_status lng_setup_tokenizer(const struct lng_options *options,
                                                    struct lng_tokenizer **tokenizer);
 

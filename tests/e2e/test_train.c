@@ -9,6 +9,7 @@
 
 #include "host/base/mem.h"
 #include "host/store/checkpoint.h"
+#include "host/store/hf.h"
 #include "host/store/model_dir.h"
 #include "host/store/run_dir.h"
 #include "tests/support/check.h"
@@ -239,6 +240,29 @@ Test(train, learns_to_reverse_and_exports_a_model, .timeout = 120)
     lng_model_data_release(&data);
     cr_assert(lng_file_exists(scratch_path("learn/model/config.json")));
     cr_assert(lng_file_exists(scratch_path("learn/best-loss.ckpt")));
+    scratch_remove();
+}
+
+/* Pre-norm with everything tied is what M2M-100 computes: <pad> is entry 1, positions start at 2. */
+Test(train, pre_norm_follows_m2m_100, .timeout = 60)
+{
+    setup();
+    char words[8192];
+    snprintf(
+        words, sizeof words,
+        "train %s --norm-position pre --tied all --vocab %s --train-source %s --train-target %s "
+        "--output %s --max-updates 3",
+        scratch_path("run.yml"), scratch_path("s.json"), scratch_path("train.s"),
+        scratch_path("train.s"), scratch_path("pre"));
+    struct program program;
+    run(words, 0, &program);
+    program_release(&program);
+    struct lng_model_data data;
+    check_ok(lng_model_data_open(scratch_path("pre"), &data));
+    cr_assert(data.hparams.pad == 1 && data.hparams.position_offset == 2);
+    cr_assert(data.hparams.decoder_start == data.hparams.eos && data.hparams.unk == 2);
+    cr_assert(lng_hf_obstacle(&data.hparams, &data.params, data.values) == NULL);
+    lng_model_data_release(&data);
     scratch_remove();
 }
 
