@@ -35,8 +35,9 @@ static enum lng_status make_provenance(const struct lng_string_list *paths, char
 }
 
 static enum lng_status write_model(const struct lng_model_data *data, const char *provenance,
-                                   const char *path)
+                                   const struct lng_options *options)
 {
+    const char *path = options->output;
     struct lng_atomic_directory directory = {0};
     enum lng_status status;
     LNG_TRY(lng_atomic_directory_open(&directory, path));
@@ -49,7 +50,7 @@ static enum lng_status write_model(const struct lng_model_data *data, const char
         .hparams = &data->hparams,
         .params = &data->params,
         .values = data->values,
-        .dtype = LNG_DTYPE_F32,
+        .dtype = options->save_dtype == LNG_OPT_TRAIN_DTYPE_BF16 ? LNG_DTYPE_BF16 : LNG_DTYPE_F32,
         .provenance = provenance,
         .generation = data->generation,
     }));
@@ -68,7 +69,7 @@ enum lng_status lng_cmd_average(const struct lng_options *options)
     if (data.warnings.length > 0)
         lng_warn("%s", data.warnings.data);
     LNG_TRY_OR_FAIL(make_provenance(&options->arguments, &provenance));
-    LNG_TRY_OR_FAIL(write_model(&data, provenance, options->output));
+    LNG_TRY_OR_FAIL(write_model(&data, provenance, options));
     lng_info("wrote %s: the mean of %zu models", options->output, options->arguments.count);
 fail:
     lng_free(provenance);

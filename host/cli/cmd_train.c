@@ -161,7 +161,7 @@ static enum lng_status export_to(const struct lng_model_data *data,
         .hparams = &data->hparams,
         .params = &data->params,
         .values = data->values,
-        .dtype = LNG_DTYPE_F32,
+        .dtype = options->save_dtype == LNG_OPT_TRAIN_DTYPE_BF16 ? LNG_DTYPE_BF16 : LNG_DTYPE_F32,
         .provenance = provenance,
         .generation = {.beams = 4, .max_length = 512, .length_penalty = 1, .forced_bos = -1},
     };

@@ -81,6 +81,19 @@ static enum lng_status open_workspace(struct trainer *t)
     return lng_workspace_open(t->model, &limits, &t->workspace);
 }
 
+/* Pairs whose ids fit --window-memory, by the corpus's mean length; 0 = what prefetching finds good. Two
+ * windows are in memory, and a token takes 16 bytes at most (host/data/prefetch.h). */
+static uint64_t window_pairs(const struct trainer *t)
+{
+    if (t->options->window_memory == 0)
+        return 0;
+    struct lng_corpus_counts counts = lng_corpus_get_counts(t->training->corpus, SIZE_MAX);
+    uint64_t characters = (counts.source_characters + counts.target_characters) / counts.kept + 2;
+    uint64_t pairs = (uint64_t)t->options->window_memory / (2 * (16 * characters + 64));
+    uint64_t most = LNG_PREFETCH_MAX_WINDOW;
+    return pairs < 1 ? 1 : pairs < most ? pairs : most;
+}
+
 static enum lng_status open_prefetch(struct trainer *t, bool resumed)
 {
     const struct lng_options *options = t->options;
@@ -92,6 +105,7 @@ static enum lng_status open_prefetch(struct trainer *t, bool resumed)
         .encoder = t->training->encoder,
         .batch = lng_train_batch_options(t->training),
         .seed = (uint64_t)options->seed,
+        .window_pairs = window_pairs(t),
         .threads = options->loader_threads,
         .long_report_path = report,
         .position = resumed ? &t->state.position : NULL,

@@ -38,6 +38,34 @@ static void run(struct program *p, const char *a, const char *b, const char *c, 
     program_run_arguments(p, arguments, NULL, 0, NULL);
 }
 
+/* --save-dtype bf16: half the bytes, values rounded to 8 significant bits. */
+Test(average_info, bf16_models_are_half_the_size)
+{
+    struct lng_hparams h = small();
+    struct lng_model_data a = random_data(&h, 1), back;
+    struct program p;
+    struct lng_file_info whole, half;
+    save_data(scratch_path("a"), &a, LNG_DTYPE_F32);
+    const char *arguments[] = {"average", "--save-dtype", "bf16", "--output",
+                               scratch_path("half"), scratch_path("a"), NULL};
+    program_run_arguments(&p, arguments, NULL, 0, NULL);
+    cr_assert(p.status == 0, "%s", p.err);
+    program_release(&p);
+    check_ok(lng_file_get_info(scratch_path("a/model.safetensors"), &whole));
+    check_ok(lng_file_get_info(scratch_path("half/model.safetensors"), &half));
+    cr_assert(half.size < whole.size && half.size > whole.size / 2 - 4096);
+    check_ok(lng_hf_load(scratch_path("half"), &back));
+    int64_t exact = 0;
+    for (int64_t i = 0; i < a.params.total; i++) {
+        cr_assert(fabs((double)back.values[i] - (double)a.values[i]) <=
+                  fabs((double)a.values[i]) / 256);
+        exact += back.values[i] == a.values[i];
+    }
+    cr_assert(exact < a.params.total);
+    lng_model_data_release(&a);
+    lng_model_data_release(&back);
+}
+
 Test(average_info, averages_keep_the_tokenizer)
 {
     struct lng_hparams h = small();

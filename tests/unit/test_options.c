@@ -79,7 +79,7 @@ Test(options, defaults)
     cr_assert(o.embedding_dropout == o.dropout && o.dropout == 0.1);
     cr_assert(o.positions == LNG_OPT_POSITIONS_B && o.output_bias, "post-norm");
     cr_assert(o.warmup.value == 4000 && o.warmup.unit == LNG_UNIT_UPDATES);
-    cr_assert(o.shuffle_memory == 256 << 20);
+    cr_assert(o.window_memory == 0);
     cr_assert(o.train_source.count == 0 && o.vocab == NULL);
     cr_assert(o.early_stopping_metrics.count == 1);
     cr_assert_str_eq(o.early_stopping_metrics.items[0], "loss");
@@ -116,12 +116,12 @@ Test(options, units_and_suffixes)
     struct lng_options o;
     check_ok(parse(&o, &train,
                    "--output r --warmup 100Mt --valid-every 10e --save-every 4000u "
-                   "--log-every 2K --shuffle-memory 2G --max-updates 3M"));
+                   "--log-every 2K --window-memory 2G --max-updates 3M"));
     cr_assert(o.warmup.value == 100000000 && o.warmup.unit == LNG_UNIT_TARGETS);
     cr_assert(o.valid_every.value == 10 && o.valid_every.unit == LNG_UNIT_EPOCHS);
     cr_assert(o.save_every.value == 4000 && o.save_every.unit == LNG_UNIT_UPDATES);
     cr_assert(o.log_every.value == 2000 && o.log_every.unit == LNG_UNIT_UPDATES);
-    cr_assert(o.shuffle_memory == (int64_t)2 << 30);
+    cr_assert(o.window_memory == (int64_t)2 << 30);
     cr_assert(o.max_updates == 3000000);
     lng_options_release(&o);
 }
@@ -254,13 +254,13 @@ Test(options, a_file_sets_every_type)
     check_ok(read_text(&o, "dim: 64\nheads: '4'\nlr: 1e-3\nembedding-scale: no\npositions: c\n"
                            "warmup: 2e\nvocab: a b.spm\ntrain-source: [a, \"b\"]\n"
                            "train-target: c.de\nearly-stopping-metrics: bleu,loss\n"
-                           "max-updates: 20K\nshuffle-memory: 64M\npreset:\n"));
+                           "max-updates: 20K\nwindow-memory: 64M\npreset:\n"));
     cr_assert(o.dim == 64 && o.heads == 4 && o.lr == 1e-3 && !o.embedding_scale);
     cr_assert(o.positions == LNG_OPT_POSITIONS_C && o.warmup.unit == LNG_UNIT_EPOCHS);
     cr_assert_str_eq(o.vocab, "a b.spm");
     cr_assert(o.train_source.count == 2 && o.train_target.count == 1);
     cr_assert(o.early_stopping_metrics.count == 2 && o.max_updates == 20000);
-    cr_assert(o.shuffle_memory == 64 << 20);
+    cr_assert(o.window_memory == 64 << 20);
     cr_assert(o.origin[LNG_OPTION_heads].source == LNG_SOURCE_FILE);
     cr_assert_str_eq(o.origin[LNG_OPTION_heads].where, "run.yml:2:1");
     lng_options_release(&o);
