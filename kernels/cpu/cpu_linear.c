@@ -291,7 +291,9 @@ enum lng_status lng_cpu_linear_bwd(struct lng_device *device,
     const int64_t rows = args->d_y.rows, out = args->d_y.cols;
     struct backward job = plan_backward(cpu, args);
     const size_t chunk_bytes = (size_t)(job.panels * job.depth * job.simd->nr) * sizeof(float);
-    int64_t chunks = (int64_t)(PACKED_BYTES / chunk_bytes);
+    /* Few enough that what the first pass read or wrote is still near when the second comes. */
+    int64_t chunks = lng_cpu_min((int64_t)(PACKED_BYTES / chunk_bytes),
+                                 NEAR_ELEMENTS / (job.chunk * lng_cpu_min(out, 2 * PIECE)));
     chunks = lng_cpu_min(chunks < 1 ? 1 : chunks, lng_cpu_ceil(rows, job.chunk));
     size_t packed_bytes = args->d_weight.data ? chunk_bytes * (size_t)chunks : 0;
     size_t bias_bytes =
