@@ -20,32 +20,6 @@ static int available_cores(void)
     return cores > 0 ? (int)cores : 1;
 }
 
-/* The best instruction set of this machine, or a lesser one named by LNG_CPU_ISA. */
-static enum lng_status choose_isa(struct lng_cpu *cpu)
-{
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
-                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                        __builtin_cpu_supports("avx512dq");
-    const char *wanted = getenv("LNG_CPU_ISA");
-    cpu->simd = avx512 ? &lng_simd_avx512 : avx2 ? &lng_simd_avx2 : &lng_simd_base;
-    if (wanted && *wanted) {
-        if (avx512 && strcmp(wanted, "avx512") == 0)
-            cpu->simd = &lng_simd_avx512;
-        else if (avx2 && strcmp(wanted, "avx2") == 0)
-            cpu->simd = &lng_simd_avx2;
-        else if (strcmp(wanted, "base") == 0)
-            cpu->simd = &lng_simd_base;
-        else
-            return lng_fail(LNG_ERR_UNSUPPORTED,
-                            "LNG_CPU_ISA: expected base%s%s on this machine, found '%.40s'",
-                            avx2 ? ", avx2" : "", avx512 ? ", avx512" : "", wanted);
-    }
-    cpu->bf16 = cpu->simd == &lng_simd_avx512 && __builtin_cpu_supports("avx512bf16");
-    cpu->vnni = cpu->simd == &lng_simd_avx512 && __builtin_cpu_supports("avx512vnni");
-    return LNG_OK;
-}
-
 static void cpu_close(struct lng_device *device)
 {
     struct lng_cpu *cpu = lng_cpu_of(device);
@@ -71,7 +45,7 @@ static enum lng_status cpu_open(struct lng_device *device, const struct lng_devi
         return LNG_ERR_MEMORY;
     device->state = cpu;
     device->threads = cpu->threads = threads;
-    LNG_TRY_OR_FAIL(choose_isa(cpu));
+    LNG_TRY_OR_FAIL(lng_cpu_choose_isa(cpu));
     cpu->private = lng_alloc((size_t)threads, sizeof *cpu->private);
     if (!cpu->private)
         status = LNG_ERR_MEMORY;

@@ -12,6 +12,8 @@ struct lng_cpu {
     int threads;
     bool bf16; /* AVX512_BF16 is there and allowed */
     bool vnni;
+    bool tiles; /* bf16 operands laid out for AMX: A by rows, k a multiple of 16 pairs */
+    void (*gemm_tiles)(const struct lng_gemm *g);
     void **private; /* [threads] scratch of each worker */
     size_t private_bytes;
     void *shared; /* scratch of the running op */
@@ -26,6 +28,9 @@ static inline struct lng_cpu *lng_cpu_of(const struct lng_device *device)
 /* Makes cpu->private[*] and cpu->shared at least this big; contents are undefined. Grows rarely. */
 LNG_MUST_CHECK enum lng_status lng_cpu_reserve(struct lng_cpu *cpu, size_t private_bytes,
                                                size_t shared_bytes);
+
+/* cpu_isa.c: the best instructions of this machine, or those that LNG_CPU_ISA names. */
+LNG_MUST_CHECK enum lng_status lng_cpu_choose_isa(struct lng_cpu *cpu);
 
 /* As lng_alloc, in huge pages where the system has them. */
 void *lng_cpu_memory(size_t bytes) __attribute__((malloc, warn_unused_result));

@@ -1,5 +1,7 @@
 /* Products with weights. Rows are cut into blocks that the threads share out; every element of a
  * result is one sum in the order of k, so blocks, batch and threads do not show in the bits. */
+#include <string.h>
+
 #include "kernels/cpu/cpu_device.h"
 
 /* Rows a block: a multiple of every mr. Depth of a bf16 piece, in pairs, and how far its rows lie
@@ -7,12 +9,13 @@
 enum { BLOCK = 48, PIECE = 512, PIECE_STRIDE = PIECE + 16, SMALL_FLOPS = 400 * 1000 };
 /* Rows summed at once into d_weight: 240 steps of k, twice the rows as bf16 pairs. A task makes at most
  * OUTS rows of it, whose steps lie PITCH apart in scratch (no power of two: cache sets). */
-enum { CHUNK_STEPS = 5 * BLOCK, OUTS = 96, PITCH = OUTS + 16 };
+enum { CHUNK_STEPS = 5 * BLOCK, OUTS = 96, PITCH = OUTS + 16, TILE_PITCH = CHUNK_STEPS + 32 };
 enum { PACKED_BYTES = 16 << 20, WIDE_ELEMENTS = 1 << 18, NEAR_ELEMENTS = 1 << 20 };
 
 /* C (+)= A B for rows of x in bf16, by pieces of k through scratch. */
-static void product_bf16(const struct lng_simd *simd, const struct lng_gemm *g, uint32_t *scratch)
+static void product_bf16(const struct lng_cpu *cpu, const struct lng_gemm *g, uint32_t *scratch)
 {
+    const struct lng_simd *simd = cpu->simd;
     struct lng_gemm piece = *g;
     piece.a = scratch;
     piece.a_row = PIECE_STRIDE;
@@ -25,7 +28,7 @@ static void product_bf16(const struct lng_simd *simd, const struct lng_gemm *g, 
         piece.add = g->add || k > 0;
         piece.bias = last ? g->bias : NULL;
         piece.relu = last && g->relu;
-        simd->gemm_bf16(&piece);
+        cpu->gemm_tiles(&piece);
     }
 }
 
@@ -93,7 +96,7 @@ static void forward_task(void *context, int64_t task, int thread)
             .relu = args->activation == LNG_ACTIVATION_RELU,
         };
         if (weight->head.compute == LNG_DTYPE_BF16)
-            product_bf16(simd, &g, job->cpu->private[thread]);
+            product_bf16(job->cpu, &g, job->cpu->private[thread]);
         else if (weight->head.compute == LNG_DTYPE_I8)
             product_int8(job->cpu, &g, weight, col, job->cpu->private[thread]);
         else
@@ -115,7 +118,7 @@ enum lng_status lng_cpu_linear_fwd(struct lng_device *device,
                 lng_dtype_name(args->x.dtype));
     const size_t scratch = args->weight->compute == LNG_DTYPE_I8
                                ? int8_scratch(args->x.cols)
-                               : BLOCK * PIECE_STRIDE * sizeof(uint32_t);
+                               : (BLOCK + 16) * PIECE_STRIDE * sizeof(uint32_t);
     LNG_TRY(lng_cpu_reserve(cpu, scratch, 0));
     struct forward job = {.cpu = cpu, .args = args, .block = BLOCK, .columns = args->y.cols};
     int64_t panels = lng_cpu_ceil(args->y.cols, cpu->simd->nr);
@@ -168,10 +171,18 @@ static void prepare_block(const struct backward *job, int64_t at, int64_t rows)
     const int64_t chunk = at / job->chunk, step = at % job->chunk / (job->bf16 ? 2 : 1);
     const float *x = (const float *)args->x.data + row * args->x.stride;
     float *to = job->packed + chunk * job->panels * panel + step * simd->nr;
-    if (job->bf16)
-        simd->pack_right_bf16(x, args->x.stride, rows, args->x.cols, (uint32_t *)to, panel);
-    else
+    if (!job->bf16) {
         simd->pack_right_f32(x, args->x.stride, rows, args->x.cols, to, panel);
+        return;
+    }
+    simd->pack_right_bf16(x, args->x.stride, rows, args->x.cols, (uint32_t *)to, panel);
+    if (at + rows < job->rows)
+        return;
+    /* tiles read on to a multiple of 16 steps: nothing there may be infinite or not a number */
+    const int64_t end = step + (rows + 1) / 2, whole = lng_cpu_ceil(end, 16) * 16;
+    for (int64_t p = 0; p < job->panels; p++)
+        memset(to + p * panel + (end - step) * simd->nr, 0,
+               (size_t)((whole - end) * simd->nr) * sizeof(float));
 }
 
 /* Some blocks of rows, and their d_x. */
@@ -200,7 +211,7 @@ static void rows_task(void *context, int64_t task, int thread)
         .add = args->accumulate_d_x || job->col > 0,
     };
     if (job->bf16)
-        product_bf16(job->simd, &g, job->cpu->private[thread]);
+        product_bf16(job->cpu, &g, job->cpu->private[thread]);
     else
         job->simd->gemm_f32(&g);
 }
@@ -233,7 +244,12 @@ static void weight_task(void *context, int64_t task, int thread)
             .k = steps,
             .add = true,
         };
-        if (job->bf16) {
+        if (job->bf16 && job->cpu->tiles) {
+            simd->pack_left_rows_bf16(d_y, args->d_y.stride, rows, count, left, TILE_PITCH);
+            g.a_row = TILE_PITCH;
+            g.a_k = 1;
+            job->cpu->gemm_tiles(&g);
+        } else if (job->bf16) {
             simd->pack_left_bf16(d_y, args->d_y.stride, rows, count, left, PITCH);
             simd->gemm_bf16(&g);
         } else {
@@ -255,7 +271,8 @@ static void sum_bias(const struct backward *job)
 /* How the work is cut: nothing of it shows in the result. */
 static struct backward plan_backward(struct lng_cpu *cpu, const struct lng_linear_bwd_args *args)
 {
-    const int64_t rows = args->d_y.rows, out = args->d_y.cols, mr = cpu->simd->mr;
+    const int64_t rows = args->d_y.rows, out = args->d_y.cols;
+    const int64_t mr = cpu->tiles ? 16 : cpu->simd->mr;
     struct backward job = {.cpu = cpu,
                            .args = args,
                            .simd = cpu->simd,
@@ -298,7 +315,7 @@ enum lng_status lng_cpu_linear_bwd(struct lng_device *device,
     size_t packed_bytes = args->d_weight.data ? chunk_bytes * (size_t)chunks : 0;
     size_t bias_bytes =
         args->d_bias.data ? (size_t)(lng_cpu_ceil(rows, BLOCK) * out) * sizeof(float) : 0;
-    const size_t left = (size_t)PITCH * CHUNK_STEPS, pieces = (size_t)job.span * PIECE_STRIDE;
+    const size_t left = (size_t)TILE_PITCH * PITCH, pieces = (size_t)(job.span + 16) * PIECE_STRIDE;
     LNG_TRY(lng_cpu_reserve(cpu, (left > pieces ? left : pieces) * sizeof(float),
                             packed_bytes + bias_bytes));
     job.packed = cpu->shared;

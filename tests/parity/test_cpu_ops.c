@@ -400,7 +400,7 @@ static void check_case(const char *name, case_function *run, int modes, double t
                 cr_assert(got[v].count == want.count && error < tolerance,
                           "%s [%d, %d] mode %d on %s: error %g", name, (int)sizes[i][0],
                           (int)sizes[i][1], mode, cpu_variant_name(v), error);
-                const struct record *one = &got[v % 3];
+                const struct record *one = &got[v % CPU_ISAS];
                 cr_assert(!memcmp(one->values, got[v].values, want.count * sizeof(float)),
                           "%s [%d, %d] mode %d: bits differ with threads on %s", name,
                           (int)sizes[i][0], (int)sizes[i][1], mode, cpu_variant_name(v));

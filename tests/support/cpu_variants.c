@@ -12,8 +12,8 @@
 static const struct {
     const char *isa;
     int threads;
-} variants[CPU_VARIANTS] = {{"base", 1}, {"avx2", 1}, {"avx512", 1},
-                            {"base", 3}, {"avx2", 2}, {"avx512", 4}};
+} variants[CPU_VARIANTS] = {{"base", 1}, {"avx2", 1}, {"avx512", 1}, {"amx", 1},
+                            {"base", 3}, {"avx2", 2}, {"avx512", 4}, {"amx", 2}};
 
 struct lng_device *cpu_variant_open(int variant)
 {
@@ -22,7 +22,7 @@ struct lng_device *cpu_variant_open(int variant)
     enum lng_status status = lng_device_open(
         "cpu", &(struct lng_device_options){.threads = variants[variant].threads}, &device);
     unsetenv("LNG_CPU_ISA");
-    if (status == LNG_ERR_UNSUPPORTED && variant % 3 > 0)
+    if (status == LNG_ERR_UNSUPPORTED && variant % CPU_ISAS > 0)
         return NULL;
     cr_assert(status == LNG_OK, "%s", lng_error_message());
     return device;

@@ -45,14 +45,13 @@ BF16_INLINE void pair_rows(const float *even, int64_t stride, bool odd, int64_t 
         }
 }
 
-/* x [m, k] row by row as pairs. */
+/* x [m, k] row by row as pairs, filled up with zeros to a multiple of VW pairs. */
 BF16_CODE void LNG_SIMD(rows_bf16)(const float *x, int64_t stride, int64_t m, int64_t k,
                                    uint32_t *rows, int64_t out_stride)
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < k; j += 2 * VW)
-            v_store_n((float *)rows + i * out_stride + j / 2, pair_along(x + i * stride + j, k - j),
-                      (k - j + 1) / 2);
+            v_store((float *)rows + i * out_stride + j / 2, pair_along(x + i * stride + j, k - j));
 }
 
 /* B = x [k, n]. */
@@ -92,6 +91,27 @@ BF16_CODE void LNG_SIMD(pack_left_bf16)(const float *x, int64_t stride, int64_t 
         pair_rows(x + i * stride, stride, i + 1 < k, m, (float *)rows + i / 2 * pitch, NR);
 }
 
+/* A = transpose of x [k, m] row by row, `pitch` pairs apart, filled up with zeros to a multiple of VW. */
+BF16_CODE void LNG_SIMD(pack_left_rows_bf16)(const float *x, int64_t stride, int64_t k, int64_t m,
+                                             uint32_t *rows, int64_t pitch)
+{
+    for (int64_t i = 0; i < m; i += VW)
+        for (int64_t s = 0; 2 * s < k; s += VW) {
+            vf r[VW];
+#pragma GCC unroll 16
+            for (int64_t l = 0; l < VW; l++) {
+                const int64_t even = 2 * (s + l);
+                const float *from = x + even * stride + i;
+                vf low = even < k ? v_load_n(from, m - i) : v_zero();
+                vf high = even + 1 < k ? v_load_n(from + stride, m - i) : v_zero();
+                r[l] = pair_across(low, high);
+            }
+            v_transpose(r);
+            for (int64_t l = 0; l < VW && i + l < m; l++)
+                v_store((float *)rows + (i + l) * pitch + s, r[l]);
+        }
+}
+
 #else
 /* Never called: lng_device_supports refuses bf16 without AVX512_BF16. */
 void LNG_SIMD(rows_bf16)(const float *x, int64_t stride, int64_t m, int64_t k, uint32_t *rows,
@@ -108,4 +128,5 @@ void LNG_SIMD(rows_bf16)(const float *x, int64_t stride, int64_t m, int64_t k, u
 UNUSED_PACK(pack_right_bf16)
 UNUSED_PACK(pack_right_transposed_bf16)
 UNUSED_PACK(pack_left_bf16)
+UNUSED_PACK(pack_left_rows_bf16)
 #endif

@@ -1,0 +1,137 @@
+/* The AMX product on tiles made of plain C: what the hardware does is said by TDPBF16PS in the manual. */
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__clang__)
+#define TILE_TEST 0
+#else
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq")
+#define TILE_TEST 1
+#endif
+#include <criterion/criterion.h>
+
+#include "kernels/bf16.h"
+
+#if TILE_TEST
+static struct {
+    unsigned char bytes[8][16][64];
+    int configured;
+} emulated;
+
+static void tile_configure(const void *config)
+{
+    const unsigned char *c = config;
+    uint16_t width[8];
+    memcpy(width, c + 16, sizeof width);
+    emulated.configured = c[0] == 1;
+    for (int t = 0; t < 8; t++)
+        emulated.configured &= width[t] == 64 && c[48 + t] == 16;
+    memset(emulated.bytes, 0xFF, sizeof emulated.bytes);
+}
+static void tile_load(int tile, const void *from, int64_t stride)
+{
+    for (int r = 0; r < 16; r++)
+        memcpy(emulated.bytes[tile][r], (const char *)from + r * stride, 64);
+}
+static void tile_store(int tile, void *to, int64_t stride)
+{
+    for (int r = 0; r < 16; r++)
+        memcpy((char *)to + r * stride, emulated.bytes[tile][r], 64);
+}
+static float bf16_at(int tile, int row, int index)
+{
+    uint16_t value;
+    memcpy(&value, &emulated.bytes[tile][row][2 * index], sizeof value);
+    return lng_bf16_to_f32(value);
+}
+static void tile_multiply(int sum, int a, int b)
+{
+    for (int m = 0; m < 16; m++)
+        for (int n = 0; n < 16; n++) {
+            float c;
+            memcpy(&c, &emulated.bytes[sum][m][4 * n], sizeof c);
+            for (int k = 0; k < 16; k++)
+                c += bf16_at(a, m, 2 * k) * bf16_at(b, k, 2 * n) +
+                     bf16_at(a, m, 2 * k + 1) * bf16_at(b, k, 2 * n + 1);
+            memcpy(&emulated.bytes[sum][m][4 * n], &c, sizeof c);
+        }
+}
+
+#define AMX_CODE
+#define AMX_CONFIGURE(config) tile_configure(config)
+#define AMX_RELEASE() (void)(emulated.configured = 0)
+#define AMX_ZERO(tile) memset(emulated.bytes[tile], 0, sizeof emulated.bytes[tile])
+#define AMX_LOAD(tile, from, stride) tile_load(tile, from, stride)
+#define AMX_STORE(tile, to, stride) tile_store(tile, to, stride)
+#define AMX_MULTIPLY(sum, a, b) tile_multiply(sum, a, b)
+#define LNG_ISA on_c_tiles
+#include "kernels/cpu/simd/gemm_amx.c" /* the source itself, on these tiles */
+
+/* Small integers: every order of summing gives the same bits. */
+static float small(uint32_t i)
+{
+    return (float)((int)(i * 2654435761u >> 29) - 3);
+}
+
+static void compare(int64_t m, int64_t n, int64_t k, bool add, bool bias, bool relu)
+{
+    enum { ROWS = 96, PAIRS = 64, COLS = 96, PITCH = 80 };
+    static uint32_t a[ROWS * PITCH], b[COLS * PAIRS];
+    static float c[ROWS * 100], wanted[ROWS * 100], offsets[COLS];
+    const int64_t whole = (k + 15) / 16 * 16;
+    memset(a, 0, sizeof a);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t p = 0; p < k; p++)
+            a[i * PITCH + p] = lng_f32_to_bf16(small((uint32_t)(i * 131 + p))) |
+                               (uint32_t)lng_f32_to_bf16(small((uint32_t)(i * 37 + p))) << 16;
+    for (int64_t j = 0; j < COLS; j++) /* also where A is zero */
+        for (int64_t p = 0; p < whole; p++)
+            b[(j / 32 * whole + p) * 32 + j % 32] =
+                lng_f32_to_bf16(small((uint32_t)(j * 57 + p))) |
+                (uint32_t)lng_f32_to_bf16(small((uint32_t)(j * 91 + p))) << 16;
+    for (int i = 0; i < ROWS * 100; i++)
+        c[i] = wanted[i] = small((uint32_t)i);
+    for (int64_t j = 0; j < COLS; j++)
+        offsets[j] = small((uint32_t)j + 9);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            float sum = (add ? c[i * 100 + j] : 0) + (bias ? offsets[j] : 0);
+            for (int64_t p = 0; p < k; p++)
+                sum += small((uint32_t)(i * 131 + p)) * small((uint32_t)(j * 57 + p)) +
+                       small((uint32_t)(i * 37 + p)) * small((uint32_t)(j * 91 + p));
+            wanted[i * 100 + j] = relu && sum < 0 ? 0 : sum;
+        }
+    lng_simd_gemm_amx_on_c_tiles(&(struct lng_gemm){.a = a,
+                                                    .a_row = PITCH,
+                                                    .a_k = 1,
+                                                    .b = b,
+                                                    .b_panel = whole * 32,
+                                                    .c = c,
+                                                    .c_row = 100,
+                                                    .m = m,
+                                                    .n = n,
+                                                    .k = k,
+                                                    .bias = bias ? offsets : NULL,
+                                                    .add = add,
+                                                    .relu = relu});
+    for (int i = 0; i < ROWS * 100; i++)
+        cr_assert(c[i] == wanted[i], "%d x %d x %d, element %d: %g, not %g", (int)m, (int)n, (int)k,
+                  i, c[i], wanted[i]);
+}
+#endif
+
+Test(cpu_amx, products_on_emulated_tiles)
+{
+#if TILE_TEST
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
+        cr_skip_test("needs AVX-512");
+    static const int64_t sizes[][3] = {{1, 1, 1},    {16, 32, 16}, {17, 33, 17},
+                                       {48, 96, 50}, {33, 7, 64},  {96, 65, 32}};
+    for (int i = 0; i < 6; i++)
+        for (int mode = 0; mode < 8; mode++)
+            compare(sizes[i][0], sizes[i][1], sizes[i][2], mode & 1, mode & 2, mode & 4);
+#else
+    cr_skip_test("built by clang, whose pragmas do not reach the intrinsics");
+#endif
+}
