@@ -128,6 +128,23 @@ Test(train, n_plus_n_updates_equal_2n, .timeout = 120)
     scratch_remove();
 }
 
+/* Starts the program with arguments separated by spaces, its streams closed off; returns its pid. */
+static int start_quietly(const char *words)
+{
+    char copy[8192], *arguments[64];
+    int count = 0;
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *word = strtok(copy, " "); word && count < 63; word = strtok(NULL, " "))
+        arguments[count++] = word;
+    arguments[count] = NULL;
+    FILE *null = fopen("/dev/null", "r+");
+    cr_assert(null != NULL);
+    int pid = program_start((const char *const *)arguments, NULL, fileno(null), fileno(null),
+                            fileno(null));
+    fclose(null);
+    return pid;
+}
+
 /* Starts a run, kills it at a moment of its own choosing, and goes on, until update 40 is reached. */
 Test(train, killed_runs_go_on_exactly, .timeout = 120)
 {
@@ -137,19 +154,10 @@ Test(train, killed_runs_go_on_exactly, .timeout = 120)
     program_release(&program);
     for (int attempt = 0; attempt < 8; attempt++) {
         const char *words = train_words("killed", "--max-updates 40 --save-every 2u");
-        char copy[8192], *arguments[64];
-        int count = 0;
-        snprintf(copy, sizeof copy, "%s", words);
-        for (char *word = strtok(copy, " "); word && count < 63; word = strtok(NULL, " "))
-            arguments[count++] = word;
-        arguments[count] = NULL;
-        FILE *null = fopen("/dev/null", "r+");
-        int pid = program_start((const char *const *)arguments, NULL, fileno(null), fileno(null),
-                                fileno(null));
+        int pid = start_quietly(words);
         usleep((useconds_t)(20000 + 15000 * attempt));
         kill(pid, SIGKILL);
         program_wait(pid);
-        fclose(null);
     }
     run(train_words("killed", "--max-updates 40 --save-every 2u"), 0, &program);
     program_release(&program);
@@ -162,15 +170,7 @@ Test(train, sigterm_saves_and_ends_well, .timeout = 60)
     setup();
     const char *words =
         train_words("stopped", "--max-updates 100000 --save-every 50000u --log-every 5u");
-    char copy[8192], *arguments[64];
-    int count = 0;
-    snprintf(copy, sizeof copy, "%s", words);
-    for (char *word = strtok(copy, " "); word && count < 63; word = strtok(NULL, " "))
-        arguments[count++] = word;
-    arguments[count] = NULL;
-    FILE *null = fopen("/dev/null", "r+");
-    int pid = program_start((const char *const *)arguments, NULL, fileno(null), fileno(null),
-                            fileno(null));
+    int pid = start_quietly(words);
     char metrics[4096];
     snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", scratch_path("stopped"));
     /* Wait for the first report: then it is in the loop. */
@@ -185,7 +185,6 @@ Test(train, sigterm_saves_and_ends_well, .timeout = 60)
     }
     kill(pid, SIGTERM);
     cr_assert(program_wait(pid) == 0);
-    fclose(null);
     uint64_t *updates;
     size_t saved;
     check_ok(lng_checkpoint_list(scratch_path("stopped"), &updates, &saved));
