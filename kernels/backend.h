@@ -7,7 +7,7 @@
 
 /* Without a kernel-side check: ops.c has done them all. */
 struct lng_op_table {
-#define LNG_OP(name)                                                                               \
+#define LNG_OP(name) \
     enum lng_status (*name)(struct lng_device * device, const struct lng_##name##_args *args);
 #include "kernels/ops.def"
 #undef LNG_OP
@@ -36,7 +36,8 @@ struct lng_backend {
     enum lng_status (*supports)(const struct lng_device *device, enum lng_dtype compute);
     int64_t (*logit_rows)(const struct lng_device *device, int64_t vocabulary);
     enum lng_status (*weight_prepare)(struct lng_device *device, struct lng_view master,
-                                      enum lng_dtype compute, int flags, struct lng_weight **weight);
+                                      enum lng_dtype compute, int flags,
+                                      struct lng_weight **weight);
     enum lng_status (*weight_refresh)(struct lng_device *device, struct lng_weight *weight);
     void (*weight_release)(struct lng_device *device, struct lng_weight *weight);
 };

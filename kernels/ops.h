@@ -23,10 +23,10 @@
 enum lng_activation {
     LNG_ACTIVATION_NONE,
     LNG_ACTIVATION_RELU,
-    LNG_ACTIVATION_GELU,      /* x Phi(x), erf form */
-    LNG_ACTIVATION_GELU_TANH, /* tanh approximation */
+    LNG_ACTIVATION_GELU,         /* x Phi(x), erf form */
+    LNG_ACTIVATION_GELU_TANH,    /* tanh approximation */
     LNG_ACTIVATION_GELU_SIGMOID, /* x sigmoid(1.702 x) */
-    LNG_ACTIVATION_SWISH,     /* x sigmoid(x) */
+    LNG_ACTIVATION_SWISH,        /* x sigmoid(x) */
 };
 
 /* Dropout of a [N, D] activation: which number decides about row n, unit u is said in philox.h.
@@ -78,7 +78,7 @@ struct lng_linear_fwd_args {
  * with d_pre). Other activations are not fused: LNG_ERR_UNSUPPORTED. d_x, d_weight, d_bias may each be
  * absent (data NULL). accumulate_d_x: d_x is added to. */
 struct lng_linear_bwd_args {
-    struct lng_view x, y; /* y only for RELU */
+    struct lng_view x, y;            /* y only for RELU */
     const struct lng_weight *weight; /* prepared with LNG_WEIGHT_BACKWARD */
     struct lng_view d_y;             /* [N, out] */
     struct lng_view d_x;             /* [N, in] activation */
@@ -140,7 +140,7 @@ struct lng_attention_fwd_args {
     const int32_t *q_offsets;     /* [B + 1], rising, first 0, last Nq */
     const int32_t *k_offsets;     /* [B + 1], first 0, last Nk */
     const uint32_t *sentence_ids; /* [B], for dropout */
-    void *lse;                    /* [H, Nq] real log-sum-exp of the scores, or NULL: no backward follows */
+    void *lse; /* [H, Nq] real log-sum-exp of the scores, or NULL: no backward follows */
     struct lng_view score_vector; /* [1, H*A] real, ADDITIVE only */
     int64_t sentences, heads;
     bool causal;
@@ -171,14 +171,14 @@ struct lng_attention_bwd_args {
  * new_k, new_v (self only, else data NULL) are first written to the cache row of the newest key,
  * s = key_count[r] - 1; rows never share that slot. */
 struct lng_attention_step_args {
-    struct lng_view q;              /* [R, H*A] activation */
-    struct lng_view new_k, new_v;   /* [R, H*A] */
-    struct lng_view k_cache;        /* [cache rows, H*A] activation or bf16 */
+    struct lng_view q;            /* [R, H*A] activation */
+    struct lng_view new_k, new_v; /* [R, H*A] */
+    struct lng_view k_cache;      /* [cache rows, H*A] activation or bf16 */
     struct lng_view v_cache;
-    struct lng_view o;              /* [R, H*A] */
-    const int32_t *key_count;       /* [R], >= 0 */
-    const int32_t *key_start;       /* [R], cross only */
-    const int32_t *ancestor;        /* [R, ancestor_stride], self only */
+    struct lng_view o;        /* [R, H*A] */
+    const int32_t *key_count; /* [R], >= 0 */
+    const int32_t *key_start; /* [R], cross only */
+    const int32_t *ancestor;  /* [R, ancestor_stride], self only */
     int64_t ancestor_stride, slots;
     int64_t heads;
     double scale;
@@ -225,10 +225,10 @@ struct lng_activation_bwd_args {
  * d_logits = true: logits are overwritten by gradient_scale * d(row loss)/d(logits). */
 enum lng_smoothing { LNG_SMOOTHING_UNIFORM, LNG_SMOOTHING_OTHERS };
 struct lng_loss_args {
-    struct lng_view logits;  /* [N, V] activation */
-    const int32_t *targets;  /* [N], 0 <= t < V */
-    double *sums;            /* [3], or NULL */
-    float *token_logprob;    /* [N] lp[t], or NULL */
+    struct lng_view logits; /* [N, V] activation */
+    const int32_t *targets; /* [N], 0 <= t < V */
+    double *sums;           /* [3], or NULL */
+    float *token_logprob;   /* [N] lp[t], or NULL */
     double smoothing;
     enum lng_smoothing kind;
     bool d_logits;
@@ -247,13 +247,13 @@ struct lng_candidate {
     int32_t token;
 };
 struct lng_candidates_args {
-    struct lng_view logits;       /* [R, V] activation, read only */
-    const float *row_scores;      /* [R] */
-    const int32_t *row_offsets;   /* [B + 1] */
-    const int32_t *forced;        /* [R] token that alone may follow, -1 = free; NULL = all free */
-    const int32_t *banned;        /* tokens never proposed unless forced; NULL when banned_count = 0 */
+    struct lng_view logits;     /* [R, V] activation, read only */
+    const float *row_scores;    /* [R] */
+    const int32_t *row_offsets; /* [B + 1] */
+    const int32_t *forced;      /* [R] token that alone may follow, -1 = free; NULL = all free */
+    const int32_t *banned; /* tokens never proposed unless forced; NULL when banned_count = 0 */
     int64_t banned_count;
-    const uint8_t *eos_banned;    /* [R] nonzero: eos may not follow (minimum length); NULL = none */
+    const uint8_t *eos_banned; /* [R] nonzero: eos may not follow (minimum length); NULL = none */
     int32_t eos;
     int64_t sentences, k;
     struct lng_candidate *out; /* [B, k], best first */
@@ -316,8 +316,8 @@ struct lng_dequantize_rows_args {
 };
 
 /* lng_embed_fwd(device, &args), lng_embed_bwd(device, &args), ... */
-#define LNG_OP(name)                                                                               \
-    LNG_MUST_CHECK enum lng_status lng_##name(struct lng_device *device,                           \
+#define LNG_OP(name)                                                     \
+    LNG_MUST_CHECK enum lng_status lng_##name(struct lng_device *device, \
                                               const struct lng_##name##_args *args);
 #include "kernels/ops.def"
 #undef LNG_OP

@@ -46,8 +46,9 @@ Test(average_info, bf16_models_are_half_the_size)
     struct program p;
     struct lng_file_info whole, half;
     save_data(scratch_path("a"), &a, LNG_DTYPE_F32);
-    const char *arguments[] = {"average", "--save-dtype", "bf16", "--output",
-                               scratch_path("half"), scratch_path("a"), NULL};
+    const char *arguments[] = {"average",  "--save-dtype",       "bf16",
+                               "--output", scratch_path("half"), scratch_path("a"),
+                               NULL};
     program_run_arguments(&p, arguments, NULL, 0, NULL);
     cr_assert(p.status == 0, "%s", p.err);
     program_release(&p);
