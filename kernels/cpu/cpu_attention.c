@@ -23,6 +23,8 @@ struct attention_job {
     int64_t width, heads, pairs, block; /* (sentence, head) pairs, and how many a task */
     int64_t key_stride;                 /* longest sentence, rounded up to nr */
     bool packs;                         /* width is no multiple of nr */
+    const float *vector;                /* ADDITIVE: the score vector, [heads * width] */
+    float *vector_parts;                /* ADDITIVE, backward: [pairs, width] */
     size_t part[7];                     /* offsets into scratch */
 };
 
@@ -107,6 +109,28 @@ static void score_product(const struct attention_job *job, const struct lng_view
     job->simd->gemm_f32(&g);
 }
 
+static struct lng_additive_block additive_block(const struct attention_job *job,
+                                                const struct lng_view *q, int64_t row,
+                                                const struct lng_view *k, int64_t k0, int64_t col)
+{
+    return (struct lng_additive_block){.q = at(q, row, col),
+                                       .k = at(k, k0, col),
+                                       .vector = job->vector + col,
+                                       .q_stride = q->stride,
+                                       .k_stride = k->stride,
+                                       .stride = job->key_stride,
+                                       .width = job->width};
+}
+
+static void additive_product(const struct attention_job *job, struct lng_additive_block block,
+                             int64_t rows, int64_t keys, float *scores)
+{
+    block.queries = rows;
+    block.keys = keys;
+    block.scores = scores;
+    job->simd->additive_scores(&block);
+}
+
 static void forward_pair(const struct attention_job *job, int64_t b, int64_t h, struct scratch *s)
 {
     const struct lng_attention_fwd_args *args = job->fwd;
@@ -114,12 +138,17 @@ static void forward_pair(const struct attention_job *job, int64_t b, int64_t h, 
     const int64_t k0 = args->k_offsets[b], keys = args->k_offsets[b + 1] - k0;
     if (q0 == q1)
         return;
-    job->simd->pack_right_transposed_f32(at(&args->k, k0, col), args->k.stride, job->width, keys,
-                                         s->k_transposed, job->width * job->simd->nr);
+    if (!job->vector)
+        job->simd->pack_right_transposed_f32(at(&args->k, k0, col), args->k.stride, job->width,
+                                             keys, s->k_transposed, job->width * job->simd->nr);
     for (int64_t q = q0; q < q1; q += QUERY_BLOCK) {
         const int64_t rows = lng_cpu_min(q1 - q, QUERY_BLOCK);
         const int64_t seen = args->causal ? lng_cpu_min(keys, q - q0 + rows) : keys;
-        score_product(job, &args->q, q, col, rows, s->k_transposed, seen, s->scores);
+        if (job->vector)
+            additive_product(job, additive_block(job, &args->q, q, &args->k, k0, col), rows, seen,
+                             s->scores);
+        else
+            score_product(job, &args->q, q, col, rows, s->k_transposed, seen, s->scores);
         struct lng_softmax_block block = {
             .scores = s->scores,
             .stride = job->key_stride,
@@ -147,31 +176,12 @@ static void forward_pair(const struct attention_job *job, int64_t b, int64_t h, 
     }
 }
 
-static void backward_block(const struct attention_job *job, int64_t b, int64_t h, int64_t q,
-                           struct scratch *s)
+/* From d(q . k) in s->d_p to d_q and d_k. */
+static void dot_gradients(const struct attention_job *job, int64_t b, int64_t h, int64_t q,
+                          int64_t rows, int64_t seen, struct scratch *s)
 {
     const struct lng_attention_bwd_args *args = job->bwd;
-    const int64_t col = h * job->width, q0 = args->q_offsets[b], k0 = args->k_offsets[b];
-    const int64_t keys = args->k_offsets[b + 1] - k0;
-    const int64_t rows = lng_cpu_min(args->q_offsets[b + 1] - q, QUERY_BLOCK);
-    const int64_t seen = args->causal ? lng_cpu_min(keys, q - q0 + rows) : keys;
-    score_product(job, &args->q, q, col, rows, s->k_transposed, seen, s->scores);
-    score_product(job, &args->d_o, q, col, rows, s->v_transposed, seen, s->d_p);
-    struct lng_softmax_block block = {.scores = s->scores,
-                                      .d_p = s->d_p,
-                                      .stride = job->key_stride,
-                                      .queries = rows,
-                                      .keys = seen,
-                                      .first_query = q - q0,
-                                      .causal = args->causal,
-                                      .scale = args->scale,
-                                      .dropout = args->dropout,
-                                      .lse = (float *)(uintptr_t)args->lse + h * args->q.rows + q,
-                                      .rng = args->rng,
-                                      .sentence = args->dropout > 0 ? args->sentence_ids[b] : 0,
-                                      .head = (uint32_t)h,
-                                      .halves = s->halves};
-    job->simd->softmax_rows_bwd(&block);
+    const int64_t col = h * job->width, k0 = args->k_offsets[b];
     struct lng_gemm d_q = {.a = s->d_p,
                            .a_row = job->key_stride,
                            .a_k = 1,
@@ -191,11 +201,70 @@ static void backward_block(const struct attention_job *job, int64_t b, int64_t h
                            .k = rows,
                            .add = true};
     times_slice(job, &d_k, &args->q, q, col, s->right);
-    struct lng_gemm d_v = d_k;
-    d_v.a = s->scores;
-    d_v.c = at(&args->d_v, k0, col);
-    d_v.c_row = args->d_v.stride;
+}
+
+static void additive_gradients(const struct attention_job *job, int64_t b, int64_t h, int64_t q,
+                               int64_t rows, int64_t seen, struct scratch *s)
+{
+    const struct lng_attention_bwd_args *args = job->bwd;
+    const int64_t col = h * job->width, k0 = args->k_offsets[b];
+    struct lng_additive_block block = additive_block(job, &args->q, q, &args->k, k0, col);
+    block.scores = s->d_p;
+    block.d_q = at(&args->d_q, q, col);
+    block.d_q_stride = args->d_q.stride;
+    block.d_k = at(&args->d_k, k0, col);
+    block.d_k_stride = args->d_k.stride;
+    block.d_vector = job->vector_parts + (b * job->heads + h) * job->width;
+    block.queries = rows;
+    block.keys = seen;
+    for (int64_t i = 0; i < rows; i++)
+        memset(at(&args->d_q, q + i, col), 0, (size_t)job->width * sizeof(float));
+    job->simd->additive_bwd(&block);
+}
+
+static void backward_block(const struct attention_job *job, int64_t b, int64_t h, int64_t q,
+                           struct scratch *s)
+{
+    const struct lng_attention_bwd_args *args = job->bwd;
+    const int64_t col = h * job->width, q0 = args->q_offsets[b], k0 = args->k_offsets[b];
+    const int64_t keys = args->k_offsets[b + 1] - k0;
+    const int64_t rows = lng_cpu_min(args->q_offsets[b + 1] - q, QUERY_BLOCK);
+    const int64_t seen = args->causal ? lng_cpu_min(keys, q - q0 + rows) : keys;
+    if (job->vector)
+        additive_product(job, additive_block(job, &args->q, q, &args->k, k0, col), rows, seen,
+                         s->scores);
+    else
+        score_product(job, &args->q, q, col, rows, s->k_transposed, seen, s->scores);
+    score_product(job, &args->d_o, q, col, rows, s->v_transposed, seen, s->d_p);
+    struct lng_softmax_block block = {.scores = s->scores,
+                                      .d_p = s->d_p,
+                                      .stride = job->key_stride,
+                                      .queries = rows,
+                                      .keys = seen,
+                                      .first_query = q - q0,
+                                      .causal = args->causal,
+                                      .scale = args->scale,
+                                      .dropout = args->dropout,
+                                      .lse = (float *)(uintptr_t)args->lse + h * args->q.rows + q,
+                                      .rng = args->rng,
+                                      .sentence = args->dropout > 0 ? args->sentence_ids[b] : 0,
+                                      .head = (uint32_t)h,
+                                      .halves = s->halves};
+    job->simd->softmax_rows_bwd(&block);
+    struct lng_gemm d_v = {.a = s->scores,
+                           .a_row = 1,
+                           .a_k = job->key_stride,
+                           .c = at(&args->d_v, k0, col),
+                           .c_row = args->d_v.stride,
+                           .m = seen,
+                           .n = job->width,
+                           .k = rows,
+                           .add = true};
     times_slice(job, &d_v, &args->d_o, q, col, s->right);
+    if (job->vector)
+        additive_gradients(job, b, h, q, rows, seen, s);
+    else
+        dot_gradients(job, b, h, q, rows, seen, s);
 }
 
 static void backward_pair(const struct attention_job *job, int64_t b, int64_t h, struct scratch *s)
@@ -208,8 +277,9 @@ static void backward_pair(const struct attention_job *job, int64_t b, int64_t h,
         memset(at(&args->d_k, k0 + j, col), 0, (size_t)job->width * sizeof(float));
         memset(at(&args->d_v, k0 + j, col), 0, (size_t)job->width * sizeof(float));
     }
-    simd->pack_right_transposed_f32(at(&args->k, k0, col), args->k.stride, job->width, keys,
-                                    s->k_transposed, panel);
+    if (!job->vector)
+        simd->pack_right_transposed_f32(at(&args->k, k0, col), args->k.stride, job->width, keys,
+                                        s->k_transposed, panel);
     simd->pack_right_transposed_f32(at(&args->v, k0, col), args->v.stride, job->width, keys,
                                     s->v_transposed, panel);
     for (int64_t q = args->q_offsets[b]; q < args->q_offsets[b + 1]; q += QUERY_BLOCK)
@@ -243,35 +313,51 @@ static enum lng_status run_attention(struct attention_job *job, const int32_t *q
     job->simd = job->cpu->simd;
     job->pairs = sentences * job->heads;
     job->block = job->pairs / (16 * job->cpu->threads) + 1;
-    LNG_TRY(lng_cpu_reserve(job->cpu, plan(job, q_offsets, k_offsets, sentences), 0));
+    const size_t parts =
+        job->vector && job->bwd ? (size_t)(job->pairs * job->width) * sizeof(float) : 0;
+    LNG_TRY(lng_cpu_reserve(job->cpu, plan(job, q_offsets, k_offsets, sentences), parts));
+    job->vector_parts = job->cpu->shared;
+    if (parts > 0)
+        memset(job->vector_parts, 0, parts);
     lng_cpu_run(job->cpu, lng_cpu_ceil(job->pairs, job->block), attention_task, job);
     return LNG_OK;
+}
+
+static const float *score_vector(enum lng_attention_score score, const struct lng_view *vector)
+{
+    return score == LNG_ATTENTION_ADDITIVE ? vector->data : NULL;
 }
 
 enum lng_status lng_cpu_attention_fwd(struct lng_device *device,
                                       const struct lng_attention_fwd_args *args)
 {
-    if (args->score != LNG_ATTENTION_DOT || args->q.dtype != LNG_DTYPE_F32 ||
+    if (args->q.dtype != LNG_DTYPE_F32 ||
         !offsets_rise(args->q_offsets, args->sentences, args->q.rows) ||
         !offsets_rise(args->k_offsets, args->sentences, args->k.rows))
         return lng_backend_ref.ops.attention_fwd(device, args);
     struct attention_job job = {.cpu = lng_cpu_of(device),
                                 .fwd = args,
                                 .heads = args->heads,
-                                .width = args->q.cols / args->heads};
+                                .width = args->q.cols / args->heads,
+                                .vector = score_vector(args->score, &args->score_vector)};
     return run_attention(&job, args->q_offsets, args->k_offsets, args->sentences);
 }
 
 enum lng_status lng_cpu_attention_bwd(struct lng_device *device,
                                       const struct lng_attention_bwd_args *args)
 {
-    if (args->score != LNG_ATTENTION_DOT || args->q.dtype != LNG_DTYPE_F32 ||
+    if (args->q.dtype != LNG_DTYPE_F32 ||
         !offsets_rise(args->q_offsets, args->sentences, args->q.rows) ||
         !offsets_rise(args->k_offsets, args->sentences, args->k.rows))
         return lng_backend_ref.ops.attention_bwd(device, args);
     struct attention_job job = {.cpu = lng_cpu_of(device),
                                 .bwd = args,
                                 .heads = args->heads,
-                                .width = args->q.cols / args->heads};
-    return run_attention(&job, args->q_offsets, args->k_offsets, args->sentences);
+                                .width = args->q.cols / args->heads,
+                                .vector = score_vector(args->score, &args->score_vector)};
+    LNG_TRY(run_attention(&job, args->q_offsets, args->k_offsets, args->sentences));
+    for (int64_t pair = 0; job.vector && pair < job.pairs; pair++)
+        job.simd->blend((float *)args->d_score_vector.data + pair % job.heads * job.width,
+                        job.vector_parts + pair * job.width, job.width, 1, 1);
+    return LNG_OK;
 }

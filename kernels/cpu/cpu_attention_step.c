@@ -58,8 +58,8 @@ enum lng_status lng_cpu_attention_step(struct lng_device *device,
                                        const struct lng_attention_step_args *args)
 {
     int64_t longest = 0;
-    if (args->score != LNG_ATTENTION_DOT || args->q.dtype != LNG_DTYPE_F32 ||
-        args->k_cache.dtype != LNG_DTYPE_F32 || !keys_exist(args, &longest))
+    if (args->q.dtype != LNG_DTYPE_F32 || args->k_cache.dtype != LNG_DTYPE_F32 ||
+        !keys_exist(args, &longest))
         return lng_backend_ref.ops.attention_step(device, args);
     struct step_job job = {.cpu = lng_cpu_of(device), .args = args};
     job.block = 1 + 16384 / ((longest + 1) * args->q.cols);

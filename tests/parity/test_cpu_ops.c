@@ -287,6 +287,8 @@ static void attention_case(struct lng_device *device, int64_t rows, int64_t widt
     int32_t k_offsets[] = {0, cut, mode & 2 ? third : cut + 1, (int32_t)keys};
     uint32_t ids[3] = {4, 9, 1};
     struct lng_rng_site rng = {99, 3, 12};
+    float *vector = cpu_random((size_t)dim, 1, 8), *d_vector = cpu_random((size_t)dim, 1, 9);
+    enum lng_attention_score score = mode & 8 ? LNG_ATTENTION_ADDITIVE : LNG_ATTENTION_DOT;
     struct lng_attention_fwd_args fwd = {.q = view(q, rows, dim),
                                          .k = view(k, keys, dim),
                                          .v = view(v, keys, dim),
@@ -300,7 +302,9 @@ static void attention_case(struct lng_device *device, int64_t rows, int64_t widt
                                          .causal = mode & 2,
                                          .scale = 0.4,
                                          .dropout = mode & 4 ? 0.2 : 0,
-                                         .rng = rng};
+                                         .rng = rng,
+                                         .score = score,
+                                         .score_vector = view(vector, 1, dim)};
     RUN(lng_attention_fwd(device, &fwd));
     struct lng_attention_bwd_args bwd = {.q = fwd.q,
                                          .k = fwd.k,
@@ -319,14 +323,18 @@ static void attention_case(struct lng_device *device, int64_t rows, int64_t widt
                                          .causal = mode & 2,
                                          .scale = 0.4,
                                          .dropout = fwd.dropout,
-                                         .rng = rng};
+                                         .rng = rng,
+                                         .score = score,
+                                         .score_vector = view(vector, 1, dim),
+                                         .d_score_vector = view(d_vector, 1, dim)};
     RUN(lng_attention_bwd(device, &bwd));
     keep(record, o, nq);
     keep(record, lse, (size_t)(rows * heads));
     keep(record, d_q, nq);
     keep(record, d_k, nk);
     keep(record, d_v, nk);
-    void *used[] = {q, k, v, o, lse, d_o, d_q, d_k, d_v};
+    keep(record, d_vector, (size_t)dim);
+    void *used[] = {q, k, v, o, lse, d_o, d_q, d_k, d_v, vector, d_vector};
     for (size_t i = 0; i < sizeof used / sizeof used[0]; i++)
         lng_free(used[i]);
 }
@@ -340,6 +348,7 @@ static void step_case(struct lng_device *device, int64_t rows, int64_t width, in
     float *q = cpu_random(n, 1, 1), *new_k = cpu_random(n, 1, 2), *new_v = cpu_random(n, 1, 3);
     float *k = cpu_random(cache, 1, 4), *v = cpu_random(cache, 1, 5), *o = cpu_random(n, 0, 0);
     float *weights = cpu_random((size_t)(rows * STEPS), 0, 0);
+    float *vector = cpu_random((size_t)dim, 1, 8);
     int32_t *ancestor = (int32_t *)numbers(rows * STEPS, (uint32_t)slots);
     int32_t *count = lng_alloc((size_t)rows, 4), *start = lng_alloc((size_t)rows, 4);
     for (int64_t r = 0; r < rows; r++) {
@@ -360,6 +369,9 @@ static void step_case(struct lng_device *device, int64_t rows, int64_t width, in
                                            .weights = mode & 2 ? weights : NULL,
                                            .weights_stride = STEPS,
                                            .first_head = 0,
+                                           .score = mode & 4 ? LNG_ATTENTION_ADDITIVE
+                                                             : LNG_ATTENTION_DOT,
+                                           .score_vector = view(vector, 1, dim),
                                            .head_count = 2};
     if (mode & 1) {
         args.key_start = start;
@@ -373,7 +385,7 @@ static void step_case(struct lng_device *device, int64_t rows, int64_t width, in
     keep(record, o, n);
     keep(record, k, cache);
     keep(record, weights, (size_t)(rows * STEPS));
-    void *used[] = {q, new_k, new_v, k, v, o, weights, ancestor, count, start};
+    void *used[] = {q, new_k, new_v, k, v, o, weights, ancestor, count, start, vector};
     for (size_t i = 0; i < sizeof used / sizeof used[0]; i++)
         lng_free(used[i]);
 }
@@ -440,9 +452,9 @@ Test(cpu_ops, flat)
 }
 Test(cpu_ops, attention)
 {
-    check_case("attention", attention_case, 8, 2e-5, 1);
+    check_case("attention", attention_case, 16, 4e-5, 1);
 }
 Test(cpu_ops, attention_step)
 {
-    check_case("attention_step", step_case, 4, 1e-5, 1);
+    check_case("attention_step", step_case, 8, 1e-5, 1);
 }

@@ -1,16 +1,7 @@
 /* Activation functions and their slopes. */
 #include "kernels/cpu/simd/simd.h"
 #include "kernels/cpu/simd/vec.h"
-
-VEC_INLINE vf sigmoid(vf x)
-{
-    return v_div(v_set(1), v_add(v_set(1), v_exp(v_sub(v_zero(), x))));
-}
-
-VEC_INLINE vf tanh_(vf x)
-{
-    return v_sub(v_mul(v_set(2), sigmoid(v_mul(v_set(2), x))), v_set(1));
-}
+#include "kernels/cpu/simd/vec_tanh.h"
 
 /* Phi(x), the normal distribution, within 1.5e-7 (Abramowitz and Stegun, 7.1.26). */
 VEC_INLINE vf normal_distribution(vf x)
@@ -38,12 +29,12 @@ VEC_INLINE vf value(enum lng_activation kind, vf x)
         return v_mul(x, normal_distribution(x));
     case LNG_ACTIVATION_GELU_TANH: {
         vf inner = v_mul(v_set(root_2_pi), v_fma(v_mul(v_set(cubic), v_mul(x, x)), x, x));
-        return v_mul(v_mul(v_set(0.5f), x), v_add(v_set(1), tanh_(inner)));
+        return v_mul(v_mul(v_set(0.5f), x), v_add(v_set(1), v_tanh(inner)));
     }
     case LNG_ACTIVATION_GELU_SIGMOID:
-        return v_mul(x, sigmoid(v_mul(v_set(steep), x)));
+        return v_mul(x, v_sigmoid(v_mul(v_set(steep), x)));
     case LNG_ACTIVATION_SWISH:
-        return v_mul(x, sigmoid(x));
+        return v_mul(x, v_sigmoid(x));
     }
     return x;
 }
@@ -62,17 +53,17 @@ VEC_INLINE vf slope(enum lng_activation kind, vf x)
     }
     case LNG_ACTIVATION_GELU_TANH: {
         vf square = v_mul(x, x);
-        vf t = tanh_(v_mul(v_set(root_2_pi), v_fma(v_mul(v_set(cubic), square), x, x)));
+        vf t = v_tanh(v_mul(v_set(root_2_pi), v_fma(v_mul(v_set(cubic), square), x, x)));
         vf inner = v_mul(v_set(root_2_pi), v_fma(v_set(3 * cubic), square, one));
         vf half = v_mul(v_set(0.5f), v_add(one, t));
         return v_fma(v_mul(v_mul(v_set(0.5f), x), v_fnma(t, t, one)), inner, half);
     }
     case LNG_ACTIVATION_GELU_SIGMOID: {
-        vf s = sigmoid(v_mul(v_set(steep), x));
+        vf s = v_sigmoid(v_mul(v_set(steep), x));
         return v_fma(v_mul(v_mul(v_set(steep), x), s), v_sub(one, s), s);
     }
     case LNG_ACTIVATION_SWISH: {
-        vf s = sigmoid(x);
+        vf s = v_sigmoid(x);
         return v_fma(v_mul(x, s), v_sub(one, s), s);
     }
     }

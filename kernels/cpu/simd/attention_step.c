@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/simd/simd.h"
 #include "kernels/cpu/simd/vec.h"
+#include "kernels/cpu/simd/vec_tanh.h"
 #include "kernels/cpu/simd/vec_transpose.h"
 
 VEC_INLINE int64_t cache_row(const struct lng_attention_step_args *args, int64_t r, int64_t s)
@@ -12,9 +13,10 @@ VEC_INLINE int64_t cache_row(const struct lng_attention_step_args *args, int64_t
     return s * args->slots + args->ancestor[r * args->ancestor_stride + s];
 }
 
-/* scores[s] = scale q . k[s] for s in [0, keys); VW keys at a time, their sums by a transposition. */
-VEC_INLINE float score_keys(const float *q, const float *const *k, int64_t col, int64_t keys,
-                            int64_t width, float scale, float *scores)
+/* scores[s] = scale q . k[s] for s in [0, keys), or with a vector scale vector . tanh(q + k[s]); VW keys
+ * at a time, their sums by a transposition. */
+VEC_INLINE float score_keys(const float *q, const float *const *k, const float *vector, int64_t col,
+                            int64_t keys, int64_t width, float scale, float *scores)
 {
     vf best = v_set(-INFINITY);
     for (int64_t s = 0; s < keys; s += VW) {
@@ -23,9 +25,15 @@ VEC_INLINE float score_keys(const float *q, const float *const *k, int64_t col, 
         for (int64_t l = 0; l < VW; l++) {
             dot[l] = v_zero();
             if (s + l < keys)
-                for (int64_t a = 0; a < width; a += VW)
-                    dot[l] = v_fma(v_load_n(q + a, width - a),
-                                   v_load_n(k[s + l] + col + a, width - a), dot[l]);
+                for (int64_t a = 0; a < width; a += VW) {
+                    vf x = v_load_n(q + a, width - a);
+                    vf y = v_load_n(k[s + l] + col + a, width - a);
+                    if (vector) {
+                        y = v_tanh(v_add(x, y));
+                        x = v_load_n(vector + a, width - a);
+                    }
+                    dot[l] = v_fma(x, y, dot[l]);
+                }
         }
         v_transpose(dot);
         for (int64_t half = VW / 2; half > 0; half /= 2)
@@ -85,7 +93,11 @@ void LNG_SIMD(attention_step_row)(const struct lng_attention_step_args *args, in
         const int64_t col = h * width;
         const float *q = (const float *)args->q.data + r * args->q.stride + col;
         float *o = (float *)args->o.data + r * args->o.stride + col;
-        const float highest = score_keys(q, k, col, keys, width, (float)args->scale, p);
+        const float scale = (float)args->scale;
+        const float highest = args->score == LNG_ATTENTION_ADDITIVE
+                                  ? score_keys(q, k, (const float *)args->score_vector.data + col,
+                                               col, keys, width, scale, p)
+                                  : score_keys(q, k, 0, col, keys, width, scale, p);
         vf sum = v_zero();
         for (int64_t s = 0; s < keys; s += VW) {
             vf e = v_exp(v_sub(v_load(p + s), v_set(highest)));

@@ -50,6 +50,14 @@ struct lng_softmax_block {
     uint16_t *halves; /* scratch [queries * (keys + 8) + 256] when dropping */
 };
 
+/* Queries and keys of one head. scores: written, or read as gradients. */
+struct lng_additive_block {
+    const float *q, *k, *vector;
+    float *scores, *d_q, *d_k, *d_vector;
+    int64_t q_stride, k_stride, stride, d_q_stride, d_k_stride;
+    int64_t queries, keys, width;
+};
+
 struct lng_simd {
     const char *name;
     int mr, nr; /* tile of the f32 product; bf16 uses the same */
