@@ -6,8 +6,13 @@ and the best of each goes on. Then both alternate: lingster, PyTorch, lingster, 
 warm up and M that are timed. Same configuration, data, vocabulary, batch budget, threads. The rate is target tokens a
 second, the end token included and padding not. The ratio of a round is that of two neighbours; the median counts.
 
-Checked as well: equal numbers of parameters, and losses of the first update within 5%. `others` is the share
-of the machine that other processes took meanwhile: rounds above 5% are marked, and are not worth much.
+Each counts the batch budget in its own way: lingster by the tokens of a side, PyTorch by the padded size, as its users
+do, so that its batches hold fewer tokens. With --equal-batches it gets a larger budget, for as many target tokens
+an update as lingster has.
+
+Checked as well: equal numbers of parameters; the same loss with the same weights; mean losses of the first W updates,
+each from its own random weights, within 20%. `others` is the share of the machine that other processes took
+meanwhile: rounds above 5% are marked, and are not worth much.
 
   bench-train-peers.py --work DIR --case g2p,configs/g2p.yml,train.g,train.p \\
       --case multi30k,configs/multi30k-tiny.yml,train.en,train.de \\
@@ -28,7 +33,8 @@ import peer_data  # noqa: E402
 import peer_runs  # noqa: E402
 from peer_runs import say  # noqa: E402
 
-LOSS_LIMIT = 0.05
+START_LIMIT = 0.20  # relative, of first losses from different random weights
+SAME_LIMIT = 1e-3  # of losses with the same weights
 OTHERS_LIMIT = 0.05
 
 
@@ -47,6 +53,7 @@ def parse_arguments():
                         help="numbers that both compute in (default: the best of each)")
     parser.add_argument("--peer-mode", choices=("best", "eager", "compiled"), default="best",
                         help="mode of PyTorch (default: the best)")
+    parser.add_argument("--equal-batches", action="store_true", help="as many target tokens an update in PyTorch")
     parser.add_argument("--json", metavar="FILE", help="write all numbers here (default: standard output)")
     parser.add_argument("--markdown", metavar="FILE", help="write the table here (default: standard output)")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and run nothing")
@@ -89,11 +96,11 @@ def dry_run(args):
             print(shlex.join(peer_runs.peer_command(args, case, {"dtype": dtype, "seed": 1}, own)))
 
 
-def choose_peer(args, case):
-    """The fastest mode, its process still there; rates of all; its first round."""
+def choose_peer(args, case, own):
+    """The fastest mode, its process still there; rates of all; its first round. own: more options for it."""
     best, best_first, rates = None, None, {}
     for dtype, compiled in peer_modes(args):
-        peer = peer_runs.PeerProcess(args, case, dtype, compiled)
+        peer = peer_runs.PeerProcess(args, case, dtype, compiled, own)
         first = peer.warm_up(args.warmup)
         rates[peer.name] = peer.run(args.probe)["targets_per_second"]
         say(f"{case.name}: PyTorch {peer.name}: {rates[peer.name]:.0f} target tokens/s")
@@ -105,30 +112,39 @@ def choose_peer(args, case):
 
 
 def choose_lingster(args, case):
-    """The fastest type, rates of all."""
+    """The fastest type, rates of all, target tokens an update."""
     rates = {}
     for dtype in dtypes(args):
-        rates[dtype] = peer_runs.time_lingster(args, case, dtype, args.warmup, args.probe, 1)["targets_per_second"]
+        timed = peer_runs.time_lingster(args, case, dtype, args.warmup, args.probe, 1)
+        rates[dtype] = timed["targets_per_second"]
         say(f"{case.name}: lingster {dtype}: {rates[dtype]:.0f} target tokens/s")
-    return max(rates, key=rates.get), rates
+    return max(rates, key=rates.get), rates, timed["targets"] / timed["updates"]
 
 
-def check_equal(args, case, peer, first, ours):
-    """Findings that say the two do not train the same model."""
-    o = peer_data.resolve_options(args.lingster, case.arguments())
-    count = peer_runs.count_parameters(os.path.join(args.work, f"{case.name}.run", "model"), o)
+def check_equal(args, case):
+    """Number of parameters, losses with the same weights, and what says that the two are not the same model."""
+    ours, theirs = peer_runs.same_weights(args, case)
     found = []
-    if count != peer.start["parameters"]:
-        found.append(f"lingster has {count} parameters, PyTorch {peer.start['parameters']}")
-    if abs(ours["first_loss"] / first["first_loss"] - 1) > LOSS_LIMIT:
-        found.append(f"loss of the first update: lingster {ours['first_loss']:.4f}, PyTorch {first['first_loss']:.4f}")
-    return count, found
+    if ours["parameters"] != theirs["parameters"]:
+        found.append(f"lingster has {ours['parameters']} parameters, PyTorch {theirs['parameters']}")
+    if abs(ours["loss"] - theirs["loss"]) > SAME_LIMIT:
+        found.append(f"loss with the same weights: lingster {ours['loss']:.5f}, PyTorch {theirs['loss']:.5f}")
+    return ours["parameters"], {"lingster": ours["loss"], "pytorch": theirs["loss"]}, found
+
+
+def check_start(args, lingster, pytorch):
+    if abs(lingster / pytorch - 1) <= START_LIMIT:
+        return []
+    return [f"loss of the first {args.warmup} updates: lingster {lingster:.4f}, PyTorch {pytorch:.4f}"]
 
 
 def bench_case(args, case):
     case.make_vocabulary(args, case.size)
-    dtype, our_rates = choose_lingster(args, case)
-    peer, peer_rates, first = choose_peer(args, case)
+    count, same, found = check_equal(args, case)
+    dtype, our_rates, targets = choose_lingster(args, case)
+    accumulate = peer_data.resolve_options(args.lingster, case.arguments())["accumulate"]
+    own = [f"--targets-per-batch={targets / accumulate}"] if args.equal_batches else []
+    peer, peer_rates, first = choose_peer(args, case, own)
     rounds = []
     for number in range(args.rounds):
         ours = peer_runs.time_lingster(args, case, dtype, args.warmup, args.updates, number + 1)
@@ -139,14 +155,15 @@ def bench_case(args, case):
         say(f"{case.name}: round {number + 1}: lingster {ours['targets_per_second']:.0f}, PyTorch "
             f"{theirs['targets_per_second']:.0f}, ratio {rounds[-1]['ratio']:.2f}, others "
             f"{100 * max(ours['others'], theirs['others']):.0f}%")
-    count, found = check_equal(args, case, peer, first, rounds[0]["lingster"])
     peer.close()
+    starts = {"lingster": rounds[0]["lingster"]["warmup_loss"], "pytorch": first["mean_loss"]}
+    found += check_start(args, **starts)
     for text in found:
         say(f"{case.name}: CHECK FAILED: {text}")
     return {"case": case.name, "config": case.config, "parameters": count, "lingster_mode": dtype,
             "pytorch_mode": peer.name, "lingster_probe": our_rates, "pytorch_probe": peer_rates, "rounds": rounds,
-            "summary": summarize(rounds), "first_loss": {"lingster": rounds[0]["lingster"]["first_loss"],
-                                                         "pytorch": first["first_loss"]}, "failed_checks": found}
+            "pytorch_batch_tokens": peer.data["batch_tokens"], "summary": summarize(rounds), "failed_checks": found,
+            "first_losses": starts, "losses_with_same_weights": same}
 
 
 def spread(values):
@@ -157,15 +174,18 @@ def summarize(rounds):
     rates = {who: spread([one[who]["targets_per_second"] for one in rounds]) for who in ("lingster", "pytorch")}
     disturbed = sum(max(one[who]["others"] for who in ("lingster", "pytorch")) > OTHERS_LIMIT for one in rounds)
     compiled = sum(one["pytorch"]["graphs"] > 0 for one in rounds)
-    return {**rates, "ratio": spread([one["ratio"] for one in rounds]), "disturbed_rounds": disturbed,
-            "rounds_with_compilation": compiled}
+    sizes = {who: sum(one[who]["targets"] for one in rounds) / sum(one[who]["updates"] for one in rounds)
+             for who in ("lingster", "pytorch")}
+    return {**rates, "targets_per_update": sizes, "ratio": spread([one["ratio"] for one in rounds]),
+            "disturbed_rounds": disturbed, "rounds_with_compilation": compiled}
 
 
 def table(machine, args, results):
     lines = [f"{machine['lingster']} ({machine['commit']}) and PyTorch {machine['torch']}, {machine['cpu']} "
              f"({' '.join(machine['flags'])}), {args.threads} threads, {machine['date']}; {args.rounds} rounds of "
              f"{args.warmup} + {args.updates} updates in turn. Target tokens a second: median (least to most).", "",
-             "| case | parameters | lingster | PyTorch | ratio | remarks |", "|---|---|---|---|---|---|"]
+             "| case | parameters | targets an update | lingster | PyTorch | ratio | remarks |",
+             "|---|---|---|---|---|---|---|"]
     for one in results:
         s = one["summary"]
         cells = [f"{s[who]['median']:.0f} ({s[who]['least']:.0f} to {s[who]['most']:.0f})"
@@ -176,7 +196,9 @@ def table(machine, args, results):
         if s["rounds_with_compilation"]:
             remarks.append(f"PyTorch compiled in {s['rounds_with_compilation']} rounds")
         ratio = f"**{s['ratio']['median']:.2f}** ({s['ratio']['least']:.2f} to {s['ratio']['most']:.2f})"
-        lines.append(f"| {one['case']} | {one['parameters'] / 1e6:.2f} M | {one['lingster_mode']}: {cells[0]} | "
+        sizes = s["targets_per_update"]
+        lines.append(f"| {one['case']} | {one['parameters'] / 1e6:.2f} M | {sizes['lingster']:.0f}, "
+                     f"{sizes['pytorch']:.0f} | {one['lingster_mode']}: {cells[0]} | "
                      f"{one['pytorch_mode']}: {cells[1]} | {ratio} | {'; '.join(remarks)} |")
     return "\n".join(lines) + "\n"
 
@@ -197,7 +219,8 @@ def main():
     os.makedirs(args.work, exist_ok=True)
     machine = peer_runs.describe_machine(args)
     results = [bench_case(args, case) for case in args.cases]
-    settings = {name: getattr(args, name) for name in ("rounds", "warmup", "updates", "dtype", "peer_mode", "threads")}
+    settings = {name: getattr(args, name) for name in ("rounds", "warmup", "updates", "probe", "dtype", "peer_mode",
+                                                     "equal_batches", "threads")}
     write(json.dumps({"machine": machine, "settings": settings, "results": results}) + "\n", args.json)
     write(table(machine, args, results), args.markdown)
     sys.exit(1 if any(one["failed_checks"] for one in results) else 0)

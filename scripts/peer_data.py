@@ -164,12 +164,23 @@ class Batches:
         if not pairs:
             raise SystemExit("no pairs to train on")
 
+    def fit_budget(self, targets):
+        """A token budget with which batches hold so many target tokens on average."""
+        total = sum(target for _, target in self.lengths)
+        for _ in range(3):
+            mean = total / len(self.cut())
+            self.tokens = max(1, round(self.tokens * targets / mean))
+
+    def cut(self):
+        """An epoch's batches by rising length."""
+        order = list(range(len(self.pairs)))
+        self.random.shuffle(order)
+        order.sort(key=lambda i: (self.lengths[i][1], self.lengths[i][0]))
+        return cut_batches(self.lengths, order, self.tokens, self.sentences)
+
     def next(self):
         if not self.waiting:
-            order = list(range(len(self.pairs)))
-            self.random.shuffle(order)
-            order.sort(key=lambda i: (self.lengths[i][1], self.lengths[i][0]))
-            self.waiting = cut_batches(self.lengths, order, self.tokens, self.sentences)
+            self.waiting = self.cut()
             self.random.shuffle(self.waiting)
             self.epochs += 1
         return [self.pairs[i] for i in self.waiting.pop()]

@@ -28,7 +28,7 @@ def add_program_arguments(parser):
                         help="Python with torch, and sentencepiece where needed (default $LNG_PEER_PYTHON, or the one "
                              "that runs this script)")
     parser.add_argument("--threads", type=int, default=2, help="of both (default 2)")
-    parser.add_argument("--work", required=True, metavar="DIR", help="folder for vocabularies, runs and logs")
+    parser.add_argument("--work", required=True, metavar="DIR", help="folder for vocabularies (made once), runs and logs")
 
 
 def command_output(command):
@@ -156,8 +156,8 @@ def time_lingster(args, case, dtype, warmup, updates, seed):
         raise SystemExit(f"{run_dir}/metrics.jsonl: expected {warmup + updates} updates, none skipped")
     start, end = events[warmup - 1], events[-1]
     targets, seconds = end["targets"] - start["targets"], end["seconds"] - start["seconds"]
-    return {"targets": targets, "seconds": seconds, "targets_per_second": targets / seconds,
-            "first_loss": events[0]["loss"], "others": load.others(own)}
+    return {"updates": updates, "targets": targets, "seconds": seconds, "targets_per_second": targets / seconds,
+            "warmup_loss": sum(event["loss"] for event in events[:warmup]) / warmup, "others": load.others(own)}
 
 
 def count_parameters(directory, o):
@@ -176,6 +176,35 @@ def count_parameters(directory, o):
     return total
 
 
+# ---- the same weights in both ----
+
+def write_short_pairs(case, folder, count=64, longest=30):
+    """The first pairs with few words, as files to validate on."""
+    sides = [peer_data.read_lines(path) for path in (case.source, case.target)]
+    pairs = [pair for pair in zip(*sides) if all(0 < len(text.split()) <= longest for text in pair)][:count]
+    paths = [os.path.join(folder, f"{case.name}.check.{side}") for side in ("source", "target")]
+    for path, lines in zip(paths, zip(*pairs)):
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(line + "\n" for line in lines)
+    return paths
+
+
+def same_weights(args, case):
+    """{parameters, loss} of lingster and of PyTorch, with random weights that lingster made."""
+    source, target = write_short_pairs(case, args.work)
+    options = {"max-updates": 1, "lr": 0, "warmup-start-lr": 0, "average-last": 1, "valid-source": source,
+               "valid-target": target, "early-stopping-metrics": "loss"}
+    run_dir = os.path.join(args.work, f"{case.name}.check")
+    run_checked(lingster_command(args, case, run_dir, options))
+    loss = [event for event in read_events(run_dir) if event["event"] == "valid"][0]["loss"]
+    o = peer_data.resolve_options(args.lingster, case.arguments())
+    ours = {"parameters": count_parameters(f"{run_dir}/model", o), "loss": loss}
+    output = run_checked(peer_command(args, case, {**options, "max-updates": 0}, [f"--load={run_dir}/model"]),
+                         env=peer_environment(args))
+    start, valid = (json.loads(line) for line in output.strip().split("\n"))
+    return ours, {"parameters": start["parameters"], "loss": valid["loss"]}
+
+
 # ---- PyTorch ----
 
 def peer_command(args, case, options, own=()):
@@ -190,18 +219,18 @@ def peer_environment(args):
 class PeerProcess:
     """The PyTorch counterpart, started once (so that it compiles once) and training on command. It sleeps between."""
 
-    def __init__(self, args, case, dtype, compiled):
+    def __init__(self, args, case, dtype, compiled, own=()):
         self.name = f"{dtype} {'compiled' if compiled else 'eager'}"
         self.dtype = dtype
         options = {"dtype": dtype, "seed": 1, "log-every": "1000000u", "save-every": "1000000u", "max-updates": 1000000}
-        command = peer_command(args, case, options, ["--rounds", *(["--compile"] if compiled else [])])
+        command = peer_command(args, case, options, ["--rounds", *own, *(["--compile"] if compiled else [])])
         log = os.path.join(args.work, f"{case.name}.{self.name.replace(' ', '.')}.log")
         with open(log, "w", encoding="utf-8") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
                                             text=True, env=peer_environment(args))
         self.log = log
         self.start = self.expect("start")
-        self.expect("data")
+        self.data = self.expect("data")
 
     def expect(self, event):
         line = self.process.stdout.readline()

@@ -12,6 +12,7 @@ goes to standard output. Rates count target tokens, the end token included and p
   --compile               torch.compile(dynamic=True) instead of eager
   --load DIR              start from a model directory that lingster wrote
   --rounds                train on command: each line "N" on standard input makes N updates
+  --targets-per-batch X   change the token budget so that batches hold X target tokens on average
   --output FILE           the model at the end (state_dict), mean of the last --average-last saves
   --translate FILE        at the end translate FILE ...
   --translations FILE     ... into FILE (both may be repeated)
@@ -29,7 +30,10 @@ import time
 
 sys.dont_write_bytecode = True
 
-import torch  # noqa: E402
+try:
+    import torch
+except ImportError:
+    raise SystemExit(f"{sys.executable} has no torch; set --python or LNG_PEER_PYTHON to one that has") from None
 
 import peer_data  # noqa: E402
 import peer_model  # noqa: E402
@@ -107,11 +111,13 @@ class Trainer:
     def autocast(self):
         return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.o["dtype"] == "bf16")
 
-    def open_data(self):
+    def open_data(self, targets_per_batch=0):
         started = time.monotonic()
         pairs = peer_data.training_pairs(self.o, self.vocabularies)
         self.batches = peer_data.Batches(pairs, self.o)
-        report("data", pairs=len(pairs), seconds=time.monotonic() - started)
+        if targets_per_batch > 0:
+            self.batches.fit_budget(targets_per_batch)
+        report("data", pairs=len(pairs), seconds=time.monotonic() - started, batch_tokens=self.batches.tokens)
 
     def update(self):
         """Returns loss a token, gradient norm (NaN without clipping) and target tokens."""
@@ -156,8 +162,8 @@ class Trainer:
             if self.updates % save_every == 0:
                 self.save()
         targets, seconds = self.targets - start[0], self.seconds - start[1]
-        return {"updates": updates, "targets": targets, "seconds": seconds, "first_loss": losses[0],
-                "last_loss": losses[-1], "targets_per_second": targets / seconds,
+        return {"updates": updates, "targets": targets, "seconds": seconds, "mean_loss": sum(losses) / updates,
+                "targets_per_second": targets / seconds,
                 "graphs": graph_count() - graphs}
 
     def save(self):
@@ -209,6 +215,7 @@ def parse_arguments():
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--load")
     parser.add_argument("--rounds", action="store_true")
+    parser.add_argument("--targets-per-batch", type=float, default=0)
     parser.add_argument("--output")
     parser.add_argument("--translate", action="append", default=[])
     parser.add_argument("--translations", action="append", default=[])
@@ -236,10 +243,10 @@ def main():
            dtype=o["dtype"], compiled=own.compile, threads=torch.get_num_threads(), seed=o["seed"],
            source_vocabulary=len(trainer.vocabularies[0]), target_vocabulary=len(trainer.vocabularies[1]))
     if own.rounds:
-        trainer.open_data()
+        trainer.open_data(own.targets_per_batch)
         run_on_command(trainer)
     elif o["max-updates"] > 0:
-        trainer.open_data()
+        trainer.open_data(own.targets_per_batch)
         report("end", **trainer.run(o["max-updates"]))
         trainer.average()
     if own.output:
