@@ -32,6 +32,7 @@ struct chunk {
 struct pool {
     struct chunk *chunks;
     size_t left;
+    bool no_memory; /* the heap refused, not the limit */
 };
 
 static void *pool_take(void *data, size_t size)
@@ -44,6 +45,7 @@ static void *pool_take(void *data, size_t size)
     if (chunk == NULL || chunk->capacity - chunk->used < rounded) {
         size_t capacity = rounded > CHUNK_BYTES ? rounded : CHUNK_BYTES;
         chunk = lng_alloc(1, sizeof *chunk + capacity);
+        pool->no_memory |= chunk == NULL;
         if (chunk == NULL)
             return NULL;
         chunk->capacity = capacity;
@@ -278,7 +280,9 @@ enum lng_status lng_spm_check(const void *bytes, size_t size, struct lng_spm_inf
     struct lng_spm_info found = {0};
     enum lng_status status;
     Lng__SpmModel *model = lng__spm_model__unpack(&allocator, size, bytes);
-    if (model == NULL)
+    if (model == NULL && pool.no_memory)
+        status = LNG_ERR_MEMORY;
+    else if (model == NULL)
         status =
             lng_fail(LNG_ERR_FORMAT,
                      "%zu bytes that are not a SentencePiece model (a cut download, an HTML page, "

@@ -1,0 +1,257 @@
+/* Every command with memory that runs out at one allocation after another: each time it says so or copes,
+ * frees what it holds, and never crashes. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/base/file.h"
+#include "host/base/log.h"
+#include "host/base/mem.h"
+#include "host/cli/cmd.h"
+#include "host/store/hf.h"
+#include "host/store/run_dir.h"
+#include "tests/support/check.h"
+#include "tests/support/random_data.h"
+#include "tests/support/scratch.h"
+#include "tests/support/tiny_model.h"
+#include "tokenizer/tokenizer.h"
+
+enum { MOST_WORDS = 64 };
+
+static const struct entry {
+    struct lng_command command;
+    enum lng_status (*run)(const struct lng_options *options);
+} commands[] = {
+#define LNG_COMMAND(id, bit, arguments, min_arguments, max_arguments, arguments_are_config, \
+                    summary)                                                                \
+    {{#id, bit, arguments, min_arguments, max_arguments, arguments_are_config, summary},    \
+     lng_cmd_##id},
+#include "host/cli/commands.def"
+#undef LNG_COMMAND
+};
+
+/* "COMMAND word word"; @ in a word stands for the scratch folder. As in main.c. */
+static enum lng_status run(const char *line)
+{
+    static char text[4096];
+    char *words[MOST_WORDS + 1], *none[] = {NULL}, *rest = NULL;
+    int count = 0;
+    size_t used = 0;
+    for (const char *c = line; *c != '\0' && used < sizeof text - 300; c++)
+        if (*c == '@')
+            used += (size_t)snprintf(text + used, 256, "%s", scratch_path(""));
+        else
+            text[used++] = *c;
+    text[used] = '\0';
+    for (char *word = strtok_r(text, " ", &rest); word && count < MOST_WORDS;
+         word = strtok_r(NULL, " ", &rest))
+        words[count++] = word;
+    words[count] = NULL;
+    const struct entry *entry = commands;
+    while (strcmp(entry->command.name, words[0]) != 0)
+        entry++;
+    struct lng_options options;
+    struct lng_buffer dump = {0};
+    LNG_TRY(lng_options_init(&options, &entry->command));
+    enum lng_status status = lng_options_parse(&options, count, words, none);
+    if (status == LNG_OK)
+        status = lng_options_dump(&options, &dump);
+    if (status == LNG_OK)
+        status = entry->run(&options);
+    lng_buffer_release(&dump);
+    lng_options_release(&options);
+    return status;
+}
+
+/* prepare removes what a run would find of the one before it. Of all allocations about `trials` are tried:
+ * the first half of them one by one, then ever larger steps, for what comes late is mostly more of the same. */
+static void torture(const char *line, int trials, void (*prepare)(void))
+{
+    size_t failures = 0;
+    prepare();
+    check_ok(run(line)); /* the libraries' own first-time work */
+    prepare();
+    size_t live = lng_mem_get_stats().blocks_live;
+    size_t before = lng_mem_get_stats().allocations;
+    check_ok(run(line));
+    size_t count = lng_mem_get_stats().allocations - before;
+    cr_assert(lng_mem_get_stats().blocks_live == live, "%s: leaks when all is well", line);
+    double step = 1;
+    for (double n = 1; n <= (double)count; n += step) {
+        for (int forever = 0; forever < 2; forever++) {
+            prepare();
+            lng_mem_fail_nth((size_t)n, forever);
+            enum lng_status status = run(line);
+            lng_mem_fail_nth(0, 0);
+            cr_assert(status == LNG_OK || status == LNG_ERR_MEMORY,
+                      "%s: allocation %.0f of %zu fails%s: status '%s', %s", line, n, count,
+                      forever ? " and all later ones" : "", lng_status_text(status),
+                      lng_error_message());
+            cr_assert(lng_mem_get_stats().blocks_live == live,
+                      "%s: allocation %.0f of %zu fails%s: %zd blocks leak", line, n, count,
+                      forever ? " and all later ones" : "",
+                      (ssize_t)(lng_mem_get_stats().blocks_live - live));
+            failures += status == LNG_ERR_MEMORY;
+        }
+        if (n > trials / 2)
+            step = fmax(1, step * exp(log((double)count / n) / (trials / 2)));
+    }
+    cr_assert(count > 0 && failures > 0, "%s: %zu allocations, %zu failures", line, count,
+              failures);
+}
+
+static void nothing(void)
+{
+}
+
+static void remove_output(void)
+{
+    check_ok(lng_remove_tree(scratch_path("out")));
+}
+
+static void setup(void)
+{
+    scratch_make();
+    lng_log_set_level(LNG_LOG_ERROR);
+}
+
+TestSuite(memory, .init = setup, .fini = scratch_remove, .timeout = 300);
+
+static struct lng_tokenizer *words_tokenizer(void)
+{
+    struct lng_vocab *vocab;
+    struct lng_tokenizer *tokenizer;
+    check_ok(lng_vocab_open(&vocab));
+    check_ok(lng_vocab_add(vocab, "</s>", 4, NULL));
+    check_ok(lng_vocab_add(vocab, "<unk>", 5, NULL));
+    for (char word = 'a'; word < 'a' + TINY_V - 3; word++)
+        check_ok(lng_vocab_add(vocab, &word, 1, NULL));
+    check_ok(lng_vocab_add(vocab, "<pad>", 5, NULL));
+    check_ok(lng_tokenizer_open_symbols(vocab, NULL, &tokenizer));
+    return tokenizer;
+}
+
+/* The model directory @model, and text for it. */
+static void write_model(void)
+{
+    static const char text[] = "a b c\n\nd e\n\xFF f\n";
+    struct lng_hparams h = tiny_hparams();
+    struct lng_model_data data = random_data(&h, 5);
+    struct lng_tokenizer *tokenizer = words_tokenizer();
+    check_ok(lng_make_directories(scratch_path("model")));
+    check_ok(lng_tokenizer_save(tokenizer, scratch_path("model")));
+    save_data(scratch_path("model"), &data, LNG_DTYPE_F32);
+    scratch_write("text", text, sizeof text - 1);
+    lng_tokenizer_close(tokenizer);
+    lng_model_data_release(&data);
+}
+
+Test(memory, translate)
+{
+    write_model();
+    torture("translate -m @model -i @text -o @out --device ref --max-length-factor 1 --beam-size 2",
+            120, nothing);
+    torture("translate -m @model -i @text -o @out --device cpu --threads 1 --json --alignment hard "
+            "--n-best 2 --beam-size 2 --max-length-factor 1",
+            200, nothing);
+}
+
+Test(memory, score)
+{
+    write_model();
+    torture("score -m @model --source @text --target @text -o @out --device cpu --threads 1 --json",
+            200, nothing);
+}
+
+Test(memory, average_and_info)
+{
+    write_model();
+    torture("average -o @out @model @model", 100, remove_output);
+    int keep = dup(1), null = open("/dev/null", O_WRONLY);
+    cr_assert(keep >= 0 && null >= 0 && dup2(null, 1) == 1);
+    torture("info @model", 100, nothing);
+    torture("info --json @model", 100, nothing);
+    fflush(stdout);
+    dup2(keep, 1);
+    close(keep);
+    close(null);
+}
+
+Test(memory, eval)
+{
+    static const char hypothesis[] = "a b c d e\nthe tree\n", reference[] = "a b c e\nthe tree.\n";
+    scratch_write("hypothesis", hypothesis, sizeof hypothesis - 1);
+    scratch_write("reference", reference, sizeof reference - 1);
+    int keep = dup(1), null = open("/dev/null", O_WRONLY);
+    cr_assert(keep >= 0 && null >= 0 && dup2(null, 1) == 1);
+    torture("eval --hypothesis @hypothesis --reference @reference --reference @hypothesis --json",
+            200, nothing);
+    fflush(stdout);
+    dup2(keep, 1);
+    close(keep);
+    close(null);
+}
+
+static void write_corpus(void)
+{
+    struct lng_buffer source = {0}, target = {0};
+    for (unsigned i = 0; i < 60; i++)
+        for (unsigned k = 0; k <= i % 5; k++) {
+            const char *end = k == i % 5 ? "\n" : " ";
+            check_ok(
+                lng_buffer_append_format(&source, "%c%s", (char)('a' + i * (k + 1) % 16), end));
+            check_ok(
+                lng_buffer_append_format(&target, "%c%s", (char)('a' + i * (k + 3) % 16), end));
+        }
+    scratch_write("train.s", source.data, source.length);
+    scratch_write("train.t", target.data, target.length);
+    lng_buffer_release(&source);
+    lng_buffer_release(&target);
+}
+
+Test(memory, vocab)
+{
+    write_corpus();
+    torture("vocab --model-type symbols --vocab-size 30 --input @train.s --input @train.t "
+            "--output @out.json",
+            100, nothing);
+    torture("vocab --vocab-size 21 --input @train.s --output @out.spm", 60, nothing);
+}
+
+static const char train[] =
+    "train --tokenizer symbols --vocab @v.json --train-source @train.s --train-target @train.t "
+    "--output @out --enc-depth 1 --dec-depth 1 --dim 8 --heads 2 --ffn-dim 8 --batch-tokens 64 "
+    "--max-length 16 "
+    "--device cpu --threads 1 --max-updates 4 --save-every 2u --log-every 2u --ema 0.01";
+
+Test(memory, train)
+{
+    write_corpus();
+    check_ok(run("vocab --model-type symbols --vocab-size 30 --input @train.s --input @train.t "
+                 "--output @v.json"));
+    torture(train, 200, remove_output);
+}
+
+/* A run that is there is gone on with, and validated. */
+static void keep_a_run(void)
+{
+    remove_output();
+    check_ok(run(train));
+}
+
+Test(memory, resume_and_validate)
+{
+    static char words[1024];
+    write_corpus();
+    check_ok(run("vocab --model-type symbols --vocab-size 30 --input @train.s --input @train.t "
+                 "--output @v.json"));
+    snprintf(words, sizeof words,
+             "%s --max-updates 6 --valid-every 2u --valid-source @train.s --valid-target @train.t "
+             "--valid-max-sentences 3",
+             train);
+    torture(words, 120, keep_a_run);
+}
