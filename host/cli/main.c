@@ -161,6 +161,7 @@ int main(int argc, char **argv)
     guard_standard_streams();
     /* A reader that went away is a failed write, reported as such, not a sudden death. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* the same for a file at its size limit */
     const struct entry *entry = argc > 1 ? find_command(argv[1]) : NULL;
     enum lng_status status =
         entry ? run_command(entry, argc - 1, argv + 1) : run_general(argc, argv);

@@ -12,13 +12,9 @@
 #include "host/base/log.h"
 #include "host/base/mem.h"
 #include "host/cli/cmd.h"
-#include "host/store/hf.h"
-#include "host/store/run_dir.h"
 #include "tests/support/check.h"
 #include "tests/support/random_data.h"
 #include "tests/support/scratch.h"
-#include "tests/support/tiny_model.h"
-#include "tokenizer/tokenizer.h"
 
 enum { MOST_WORDS = 64 };
 
@@ -121,33 +117,12 @@ static void setup(void)
 
 TestSuite(memory, .init = setup, .fini = scratch_remove, .timeout = 300);
 
-static struct lng_tokenizer *words_tokenizer(void)
-{
-    struct lng_vocab *vocab;
-    struct lng_tokenizer *tokenizer;
-    check_ok(lng_vocab_open(&vocab));
-    check_ok(lng_vocab_add(vocab, "</s>", 4, NULL));
-    check_ok(lng_vocab_add(vocab, "<unk>", 5, NULL));
-    for (char word = 'a'; word < 'a' + TINY_V - 3; word++)
-        check_ok(lng_vocab_add(vocab, &word, 1, NULL));
-    check_ok(lng_vocab_add(vocab, "<pad>", 5, NULL));
-    check_ok(lng_tokenizer_open_symbols(vocab, NULL, &tokenizer));
-    return tokenizer;
-}
-
 /* The model directory @model, and text for it. */
 static void write_model(void)
 {
     static const char text[] = "a b c\n\nd e\n\xFF f\n";
-    struct lng_hparams h = tiny_hparams();
-    struct lng_model_data data = random_data(&h, 5);
-    struct lng_tokenizer *tokenizer = words_tokenizer();
-    check_ok(lng_make_directories(scratch_path("model")));
-    check_ok(lng_tokenizer_save(tokenizer, scratch_path("model")));
-    save_data(scratch_path("model"), &data, LNG_DTYPE_F32);
+    save_words_model(scratch_path("model"));
     scratch_write("text", text, sizeof text - 1);
-    lng_tokenizer_close(tokenizer);
-    lng_model_data_release(&data);
 }
 
 Test(memory, translate)

@@ -6,6 +6,8 @@
 #include "host/base/file.h"
 #include "host/base/philox.h"
 #include "tests/support/check.h"
+#include "tests/support/tiny_model.h"
+#include "tokenizer/tokenizer.h"
 
 static void clear_row(struct lng_model_data *data, enum lng_param_id id, int32_t row)
 {
@@ -46,6 +48,27 @@ void save_data(const char *directory, const struct lng_model_data *data, enum ln
         .provenance = data->provenance,
         .generation = data->generation,
     }));
+}
+
+void save_words_model(const char *directory)
+{
+    struct lng_hparams h = tiny_hparams();
+    struct lng_model_data data = random_data(&h, 5);
+    struct lng_vocab *vocab;
+    struct lng_tokenizer *tokenizer;
+    check_ok(lng_vocab_open(&vocab));
+    check_ok(lng_vocab_add(vocab, "</s>", 4, NULL));
+    check_ok(lng_vocab_add(vocab, "<unk>", 5, NULL));
+    for (char word = 'a'; word < 'a' + TINY_V - 3; word++)
+        check_ok(lng_vocab_add(vocab, &word, 1, NULL));
+    check_ok(lng_vocab_add(vocab, "<pad>", 5, NULL));
+    check_ok(lng_tokenizer_open_symbols(vocab, NULL, &tokenizer));
+    check_ok(lng_make_directories(directory));
+    check_ok(lng_tokenizer_save(tokenizer, directory));
+    data.generation = (struct lng_generation){.length_penalty = NAN, .forced_bos = -1};
+    save_data(directory, &data, LNG_DTYPE_F32);
+    lng_tokenizer_close(tokenizer);
+    lng_model_data_release(&data);
 }
 
 double data_distance(const struct lng_model_data *a, const struct lng_model_data *b)

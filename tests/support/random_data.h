@@ -8,6 +8,8 @@
 struct lng_model_data random_data(const struct lng_hparams *hparams, uint32_t seed);
 /* Saves it as a model directory, made when needed. */
 void save_data(const char *directory, const struct lng_model_data *data, enum lng_dtype dtype);
+/* A model directory of tiny_hparams with random values, for the words a to p; made when needed. */
+void save_words_model(const char *directory);
 /* Greatest |a - b| over all parameters; fails the test when the layouts differ. */
 double data_distance(const struct lng_model_data *a, const struct lng_model_data *b);
 
