@@ -1,8 +1,10 @@
 /* usage: make_seeds FOLDER   Writes the seeds of the fuzz targets for binary formats into FOLDER/spm,
- * FOLDER/checkpoint and FOLDER/safetensors, the same bytes every time (`make fuzz-seeds`). Seeds of text
+ * FOLDER/checkpoint, FOLDER/safetensors and FOLDER/lines, the same bytes every time (`make fuzz-seeds`). Seeds of text
  * formats are written by hand. */
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
+#include <zstd.h>
 
 #include "host/base/file.h"
 #include "host/base/mem.h"
@@ -171,11 +173,37 @@ fail:
     return status;
 }
 
+/* ---- compressed text ---- */
+
+static enum lng_status write_lines(void)
+{
+    static const char text[] = "one\r\n\ntwo\0three\nno newline at the end";
+    unsigned char packed[256];
+    size_t size = ZSTD_compress(packed, sizeof packed, text, sizeof text - 1, 3);
+    LNG_FAIL_IF(ZSTD_isError(size), LNG_ERR_INTERNAL, "zstd");
+    LNG_TRY(lng_file_write(path_of("lines/plain"), text, sizeof text - 1));
+    LNG_TRY(lng_file_write(path_of("lines/zstd"), packed, size));
+    z_stream stream = {.next_in = (unsigned char *)text,
+                       .avail_in = sizeof text - 1,
+                       .next_out = packed,
+                       .avail_out = sizeof packed};
+    int done = deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY);
+    if (done == Z_OK)
+        done = deflate(&stream, Z_FINISH);
+    size = stream.total_out;
+    deflateEnd(&stream);
+    LNG_FAIL_IF(done != Z_STREAM_END, LNG_ERR_INTERNAL, "zlib");
+    LNG_TRY(lng_file_write(path_of("lines/gzip"), packed, size));
+    memcpy(packed + size, packed, size); /* two members */
+    return lng_file_write(path_of("lines/gzip-twice"), packed, 2 * size);
+}
+
 static enum lng_status write_all(void)
 {
-    static const char *const folders[] = {"spm", "checkpoint", "safetensors"};
-    for (int i = 0; i < 3; i++)
+    static const char *const folders[] = {"spm", "checkpoint", "safetensors", "lines"};
+    for (int i = 0; i < 4; i++)
         LNG_TRY(lng_make_directories(path_of(folders[i])));
+    LNG_TRY(write_lines());
     LNG_TRY(write_spm("spm/unigram", 1, false, false));
     LNG_TRY(write_spm("spm/unigram-charsmap", 1, false, true));
     LNG_TRY(write_spm("spm/bpe", 2, false, false));
