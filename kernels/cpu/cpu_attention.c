@@ -286,12 +286,45 @@ static void backward_pair(const struct attention_job *job, int64_t b, int64_t h,
         backward_block(job, b, h, q, s);
 }
 
+/* Rows of a head's slice lie too far apart for the processor to guess where the next are. */
+static void prefetch_slice(const struct attention_job *job, const struct lng_view *view,
+                           int64_t first, int64_t end, int64_t col)
+{
+    enum { ROWS = 64, LINE = 16 };
+    end = lng_cpu_min(end, first + ROWS);
+    for (int64_t row = first; row < end; row++)
+        for (int64_t a = 0; a < job->width; a += LINE)
+            __builtin_prefetch(at(view, row, col + a));
+}
+
+static void prefetch_pair(const struct attention_job *job, int64_t pair)
+{
+    const int64_t b = pair / job->heads, col = pair % job->heads * job->width;
+    if (job->fwd) {
+        const struct lng_attention_fwd_args *args = job->fwd;
+        prefetch_slice(job, &args->k, args->k_offsets[b], args->k_offsets[b + 1], col);
+        prefetch_slice(job, &args->q, args->q_offsets[b], args->q_offsets[b + 1], col);
+        prefetch_slice(job, &args->v, args->k_offsets[b], args->k_offsets[b + 1], col);
+    } else {
+        const struct lng_attention_bwd_args *args = job->bwd;
+        prefetch_slice(job, &args->k, args->k_offsets[b], args->k_offsets[b + 1], col);
+        prefetch_slice(job, &args->v, args->k_offsets[b], args->k_offsets[b + 1], col);
+        prefetch_slice(job, &args->q, args->q_offsets[b], args->q_offsets[b + 1], col);
+        prefetch_slice(job, &args->d_o, args->q_offsets[b], args->q_offsets[b + 1], col);
+        prefetch_slice(job, &args->d_q, args->q_offsets[b], args->q_offsets[b + 1], col);
+        prefetch_slice(job, &args->d_k, args->k_offsets[b], args->k_offsets[b + 1], col);
+        prefetch_slice(job, &args->d_v, args->k_offsets[b], args->k_offsets[b + 1], col);
+    }
+}
+
 static void attention_task(void *context, int64_t task, int thread)
 {
     const struct attention_job *job = context;
     struct scratch scratch = scratch_of(job, thread);
     int64_t end = lng_cpu_min((task + 1) * job->block, job->pairs);
     for (int64_t pair = task * job->block; pair < end; pair++) {
+        if (pair + 1 < end)
+            prefetch_pair(job, pair + 1);
         if (job->fwd)
             forward_pair(job, pair / job->heads, pair % job->heads, &scratch);
         else
