@@ -18,10 +18,15 @@ float LNG_SIMD(quantize_row)(const float *x, int64_t count, uint8_t flip, int8_t
     for (int64_t i = 0; i < padded; i += VW) {
         vf v = v_nan_to_zero(v_div(v_load_n(x + i, count - i), v_set(scale)));
         vi n = v_to_int(v_max(v_set(-127), v_min(v_set(127), v)));
+#if defined(__AVX512F__)
+        __m128i bytes = _mm_xor_si128(_mm512_cvtepi32_epi8(n), _mm_set1_epi8((char)flip));
+        _mm_mask_storeu_epi8(q + i, v_mask_n(padded - i), bytes);
+#else
         int32_t lanes[VW];
         memcpy(lanes, &n, sizeof lanes);
         for (int64_t l = 0; l < VW && i + l < padded; l++)
             q[i + l] = (int8_t)((uint8_t)lanes[l] ^ flip);
+#endif
     }
     return scale;
 }
