@@ -19,29 +19,39 @@ struct worker {
     int index;
 };
 
+/* A thread's own share of a job's tasks, a cache line each. */
+struct share {
+    _Atomic int64_t next;
+    int64_t end;
+    char apart[64 - 2 * sizeof(int64_t)];
+};
+
 struct lng_cpu_pool {
     int threads;
+    struct share *shares;   /* [threads] */
     struct worker *workers; /* threads - 1 */
     int started;
     _Atomic uint64_t gate;
-    _Atomic int64_t next;
     _Atomic int sleepers;
     _Atomic bool stop;
-    int64_t tasks;
     lng_cpu_task *function;
     void *context;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
 };
 
+/* Own tasks first: the same rows as in the op before, so that they lie in this core's cache; then whatever
+ * the others have not begun. */
 static void work(struct lng_cpu_pool *pool, int thread)
 {
-    int64_t tasks = pool->tasks;
-    for (;;) {
-        int64_t task = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (task >= tasks)
-            return;
-        pool->function(pool->context, task, thread);
+    for (int turn = 0; turn < pool->threads; turn++) {
+        struct share *share = &pool->shares[(thread + turn) % pool->threads];
+        for (;;) {
+            int64_t task = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
+            if (task >= share->end)
+                break;
+            pool->function(pool->context, task, thread);
+        }
     }
 }
 
@@ -94,10 +104,13 @@ void lng_cpu_pool_run(struct lng_cpu_pool *pool, int64_t tasks, lng_cpu_task *fu
             function(context, task, 0);
         return;
     }
-    pool->tasks = tasks;
     pool->function = function;
     pool->context = context;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    for (int t = 0; t < pool->threads; t++) {
+        atomic_store_explicit(&pool->shares[t].next, tasks * t / pool->threads,
+                              memory_order_relaxed);
+        pool->shares[t].end = tasks * (t + 1) / pool->threads;
+    }
     /* No one is inside: the last job ended with its gate shut and empty. */
     atomic_fetch_add(&pool->gate, GATE_JOB + GATE_OPEN);
     if (atomic_load(&pool->sleepers) > 0) {
@@ -124,7 +137,8 @@ enum lng_status lng_cpu_pool_open(int threads, struct lng_cpu_pool **out)
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pool->workers = lng_alloc((size_t)threads, sizeof *pool->workers);
-    if (!pool->workers) {
+    pool->shares = lng_alloc((size_t)threads, sizeof *pool->shares);
+    if (!pool->workers || !pool->shares) {
         lng_cpu_pool_close(pool);
         return LNG_ERR_MEMORY;
     }
@@ -156,5 +170,6 @@ void lng_cpu_pool_close(struct lng_cpu_pool *pool)
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->mutex);
     lng_free(pool->workers);
+    lng_free(pool->shares);
     lng_free(pool);
 }
