@@ -116,7 +116,7 @@ Test(scripts, catalogs_give_messages)
         {"_Open", "Ö_ffnen"},
         {"button\004Save the file", "Die Datei speichern"},
     };
-    static const size_t lengths[][2] = {{0, 40}, {16, 18}, {5, 9}, {20, 19}};
+    static const size_t lengths[][2] = {{0, 40}, {16, 19}, {5, 8}, {20, 19}};
     unsigned char bytes[1024];
     size_t size = make_catalog(bytes, pairs, lengths, 4);
     make_folders("x/de/LC_MESSAGES");
