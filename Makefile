@@ -82,7 +82,7 @@ SONAME  := liblingster.so.$(SOVERSION)
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help tests test test-asan test-ubsan test-threads run-logged run-threads \
+.PHONY: all help tests test check-install test-asan test-ubsan test-threads run-logged run-threads \
         fuzz run-fuzz fuzz-seeds check check-floors check-size check-format format install uninstall demo clean FORCE
 
 all: $B/lingster $B/liblingster.a ## build the program and the library
@@ -206,12 +206,15 @@ run-logged: $(TESTS) $B/lingster
 run-threads: $(THREAD_TESTS)
 	$Qrc=0; for test in $(THREAD_TESTS); do TSAN_OPTIONS=exitcode=66 timeout -k 10 600 $$test || rc=1; done; exit $$rc
 
-check: check-floors check-size check-format test ## all that must hold before a commit
+check: check-floors check-size check-format check-install test ## all that must hold before a commit
 check-floors: ## includes point down the floors, and what belongs in one place stays there
 	$Qscripts/check-floors.sh
 check-size: ## files, functions and folders keep their limits
 	$Qscripts/check-size.sh
-FORMATTED = $(shell git ls-files '*.c' '*.h' '*.cc' '*.cu' '*.cuh')
+FORMATTED = $(or $(shell git ls-files '*.c' '*.h' '*.cc' '*.cu' '*.cuh' 2>/dev/null),$(shell \
+    find host kernels tokenizer tests -name '*.[ch]' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh'))
+check-install: $B/lingster ## install below a temporary folder, use what is there, uninstall
+	$Qscripts/check-install.sh B=$B CC=$(CC)
 check-format: ## clang-format would change nothing
 	$Qclang-format --dry-run --Werror $(FORMATTED)
 format: ## run clang-format on every source

@@ -1,8 +1,8 @@
 #!/bin/sh
-# usage: scripts/setup.sh [--check|--clang]
+# usage: scripts/setup.sh [--check|--ci]
 # Looks for what the build needs, says what is missing and what it is for, and installs it (Debian 12,
-# apt-get). With --check it only says; with --clang that compiler is needed too. Fast when all is there;
-# standard input is not read.
+# apt-get). With --check it only says; with --ci what .ci/run needs beyond that is looked for too. Fast when
+# all is there; standard input is not read.
 set -u
 
 # package, header or command that proves it is there, what it is for
@@ -27,8 +27,10 @@ libcriterion-dev          header:criterion/criterion.h           tests
 libcmocka-dev             header:cmocka.h                        tests with threads
 '
 
-[ "${1-}" != --clang ] || needs="$needs
-clang                     command:clang                          compiles a second time, with other warnings"
+[ "${1-}" != --ci ] || needs="$needs
+clang                     command:clang                          compiles a second time, with other warnings
+clang-format              command:clang-format                   checks the layout of the sources
+git                       command:git                            lists them"
 
 have_header() {
     for folder in /usr/include /usr/local/include /usr/include/*-linux-gnu; do
