@@ -1,6 +1,6 @@
-#include <errno.h>
 #include "host/base/progress.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
