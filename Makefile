@@ -40,9 +40,7 @@ COMMON  := -I. -I$B -D_GNU_SOURCE -DLNG_VERSION='"$(VERSION)"' -fPIC -fno-semant
 # -std=c11 keeps floating-point contraction off: the same source gives the same bits everywhere.
 ALL_C   := -std=c11 $(COMMON) $(WARN_C)
 ALL_CXX := -std=c++17 $(COMMON) $(WARN)
-# One table: package -> link flags.
-LIBS    := -ldnnl -lopenblas -lsentencepiece_train -lsentencepiece -lprotobuf-c -lyaml -ljansson -lz -lzstd \
-           -licui18n -licuuc -lstdc++ -lgomp -lpthread -ldl -lm
+LIBS    := -lsentencepiece_train -lsentencepiece -lprotobuf-c -lyaml -ljansson -lz -lzstd -licuuc -lstdc++ -lpthread -lm
 LDALL   := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(SANFLAGS)
 
 HOST_SRC := $(sort $(filter-out host/cli/main.c,$(wildcard host/*/*.c)) $(wildcard tokenizer/*.c))
@@ -102,7 +100,7 @@ FLAGS_TEXT := $(CC) $(CXX) $(ALL_C) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(LIBS)
 $B/.flags: FORCE | $B/.packages
 	@mkdir -p $B; echo '$(subst ','\'',$(FLAGS_TEXT))' | cmp -s - $@ || echo '$(subst ','\'',$(FLAGS_TEXT))' > $@
 
-KERNEL_O := $(if $(SAN),-O2,-O3) -fopenmp -fno-math-errno
+KERNEL_O := $(if $(SAN),-O2,-O3) -fno-math-errno
 $B/kernels/cpu/simd/%.base.o: kernels/cpu/simd/%.c $B/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$< base)$(CC) $(ALL_C) $(CPPFLAGS) $(CFLAGS) $(KERNEL_O) $(ISA_base) -c -o $@ $<

@@ -12,8 +12,6 @@ g++                       command:g++                            compiles the on
 make                      command:make                           builds
 pkg-config                command:pkg-config                     finds the test libraries
 libc6-dev                 header:stdio.h                         the C library
-libdnnl-dev               header:oneapi/dnnl/dnnl.h              matrix products on the CPU
-libopenblas-pthread-dev   header:openblas-pthread/openblas_config.h  matrix products where oneDNN has none
 libsentencepiece-dev      header:sentencepiece_trainer.h         vocabularies
 libprotobuf-c-dev         header:protobuf-c/protobuf-c.h         checks vocabulary files before they are used
 protobuf-c-compiler       command:protoc-c                       the same
