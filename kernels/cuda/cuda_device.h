@@ -1,0 +1,66 @@
+/* Inside kernels/cuda only: a GPU as the backend sees it. Usable from C and from .cu files.
+ *
+ * One stream a device: operations are in order, so scratch memory may be handed out again by the next one.
+ * An error of the CUDA runtime becomes a status that names the operation, and is cleared where CUDA
+ * lets it be; after one that it does not (an address error in a kernel, say) the device refuses all work
+ * with the first message. */
+#ifndef LNG_KERNELS_CUDA_CUDA_DEVICE_H
+#define LNG_KERNELS_CUDA_CUDA_DEVICE_H
+
+#include <cuda_runtime_api.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "kernels/backend.h"
+
+struct cuda_pool;
+struct cuda_gemm;
+
+struct cuda_state {
+    int ordinal;
+    pid_t owner; /* CUDA does not survive a fork */
+    cudaStream_t stream;
+    struct cuda_pool *pool;
+    struct cuda_gemm *gemm;
+    int multiprocessors;
+    size_t shared_limit; /* bytes of shared memory a block may have, after opting in */
+    bool strict;         /* the same bits on every run, no TF32 */
+    void *scratch;
+    size_t scratch_bytes;
+    bool broken; /* by an error that CUDA does not recover from */
+};
+
+static inline struct cuda_state *cuda_state_of(const struct lng_device *device)
+{
+    return (struct cuda_state *)device->state;
+}
+static inline cudaStream_t cuda_stream(const struct lng_device *device)
+{
+    return cuda_state_of(device)->stream;
+}
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* LNG_OK, or the status of `error`, with a message: device, operation `what`, CUDA's name and text of the
+ * error, what to do. Sticky errors mark the device broken, others are cleared. */
+LNG_MUST_CHECK enum lng_status cuda_check(struct lng_device *device, const char *what,
+                                          cudaError_t error);
+/* Device memory for one operation: valid until the next call of cuda_scratch on the device, 256-byte
+ * aligned, its contents anything. Grows, never shrinks; kernels queued earlier may still use an old block. */
+LNG_MUST_CHECK enum lng_status cuda_scratch(struct lng_device *device, size_t bytes, void **memory);
+
+/* enum lng_status cuda_embed_fwd(device, args), ...: the table's entries. */
+#define LNG_OP(name) \
+    enum lng_status cuda_##name(struct lng_device *device, const struct lng_##name##_args *args);
+#include "kernels/ops.def"
+#undef LNG_OP
+
+#ifdef __cplusplus
+}
+#endif
+
+#define CUDA_TRY(device, what, call) LNG_TRY(cuda_check((device), (what), (call)))
+
+#endif
