@@ -14,6 +14,7 @@
 #include "kernels/backend.h"
 
 struct cuda_pool;
+struct cuda_staging;
 struct cuda_gemm;
 
 struct cuda_state {
@@ -21,13 +22,16 @@ struct cuda_state {
     pid_t owner; /* CUDA does not survive a fork */
     cudaStream_t stream;
     struct cuda_pool *pool;
+    struct cuda_staging *staging;
     struct cuda_gemm *gemm;
     int multiprocessors;
     size_t shared_limit; /* bytes of shared memory a block may have, after opting in */
     bool strict;         /* the same bits on every run, no TF32 */
     void *scratch;
     size_t scratch_bytes;
-    bool broken; /* by an error that CUDA does not recover from */
+    bool check_each;       /* wait after every operation: LNG_CUDA_SYNC=1 */
+    bool broken;           /* by an error that CUDA does not recover from: */
+    char first_error[320]; /* this one */
 };
 
 static inline struct cuda_state *cuda_state_of(const struct lng_device *device)

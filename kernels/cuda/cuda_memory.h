@@ -1,0 +1,31 @@
+/* The backend's functions about memory and the device as a whole (kernels/backend.h). */
+#ifndef LNG_KERNELS_CUDA_CUDA_MEMORY_H
+#define LNG_KERNELS_CUDA_CUDA_MEMORY_H
+
+#include "kernels/backend.h"
+
+enum lng_status cuda_open(struct lng_device *device, const struct lng_device_options *options);
+void cuda_close(struct lng_device *device);
+enum lng_status cuda_alloc(struct lng_device *device, size_t bytes, void **memory);
+void cuda_free(struct lng_device *device, void *memory);
+enum lng_status cuda_write(struct lng_device *device, void *to, const void *from, size_t bytes);
+enum lng_status cuda_read(struct lng_device *device, void *to, const void *from, size_t bytes);
+enum lng_status cuda_sync(struct lng_device *device);
+enum lng_dtype cuda_activation(const struct lng_device *device, enum lng_dtype compute);
+enum lng_status cuda_supports(const struct lng_device *device, enum lng_dtype compute);
+int64_t cuda_logit_rows(const struct lng_device *device, int64_t vocabulary);
+
+/* Copies through pinned memory: slots used in turn, each free again once its copy is done. */
+LNG_MUST_CHECK enum lng_status cuda_staging_open(struct lng_device *device);
+void cuda_staging_close(struct lng_device *device);
+LNG_MUST_CHECK enum lng_status cuda_staging_write(struct lng_device *device, void *to,
+                                                  const void *from, size_t bytes);
+LNG_MUST_CHECK enum lng_status cuda_staging_read(struct lng_device *device, void *to,
+                                                 const void *from, size_t bytes);
+
+enum lng_status cuda_weight_prepare(struct lng_device *device, struct lng_view master,
+                                    enum lng_dtype compute, int flags, struct lng_weight **weight);
+enum lng_status cuda_weight_refresh(struct lng_device *device, struct lng_weight *weight);
+void cuda_weight_release(struct lng_device *device, struct lng_weight *weight);
+
+#endif

@@ -1,0 +1,62 @@
+#include "kernels/cuda/cuda_weight.h"
+
+#include "host/base/mem.h"
+#include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/cuda_memory.h"
+
+enum { INT8_STEP = 16 };
+
+enum lng_status cuda_weight_refresh(struct lng_device *device, struct lng_weight *weight)
+{
+    struct cuda_weight *own = (struct cuda_weight *)weight;
+    struct lng_view values = own->values;
+    if (weight->compute == LNG_DTYPE_BF16)
+        return cuda_copy(device, &(struct lng_copy_args){.x = weight->master, .y = values});
+    values.cols = weight->master.cols;
+    if (weight->compute == LNG_DTYPE_I8)
+        return cuda_quantize_rows(device, &(struct lng_quantize_rows_args){.x = weight->master,
+                                                                           .q = values,
+                                                                           .scales = own->scales});
+    return LNG_OK;
+}
+
+enum lng_status cuda_weight_prepare(struct lng_device *device, struct lng_view master,
+                                    enum lng_dtype compute, int flags, struct lng_weight **weight)
+{
+    enum lng_status status = LNG_OK;
+    int64_t width = compute == LNG_DTYPE_I8 ? (master.cols + INT8_STEP - 1) / INT8_STEP * INT8_STEP
+                                            : master.cols;
+    size_t bytes = (size_t)master.rows * (size_t)width * lng_dtype_size(compute);
+    struct cuda_weight *own = lng_alloc(1, sizeof *own);
+    if (own == NULL)
+        return LNG_ERR_MEMORY;
+    own->head = (struct lng_weight){.master = master, .compute = compute, .flags = flags};
+    own->values = master;
+    if (compute != LNG_DTYPE_F32) {
+        own->values = lng_view_make(NULL, compute, master.rows, width);
+        LNG_TRY_OR_FAIL(cuda_alloc(device, bytes, &own->values.data));
+        own->head.bytes = bytes;
+    }
+    if (compute == LNG_DTYPE_I8) {
+        void *scales = NULL;
+        LNG_TRY_OR_FAIL(cuda_alloc(device, (size_t)master.rows * sizeof(float), &scales));
+        own->scales = scales;
+        own->head.bytes += (size_t)master.rows * sizeof(float);
+    }
+    LNG_TRY_OR_FAIL(cuda_weight_refresh(device, &own->head));
+    *weight = &own->head;
+    return LNG_OK;
+fail:
+    cuda_weight_release(device, &own->head);
+    return status;
+}
+
+void cuda_weight_release(struct lng_device *device, struct lng_weight *weight)
+{
+    struct cuda_weight *own = (struct cuda_weight *)weight;
+    if (own->head.compute != LNG_DTYPE_F32 && own->values.data != NULL)
+        cuda_free(device, own->values.data);
+    if (own->scales != NULL)
+        cuda_free(device, own->scales);
+    lng_free(own);
+}
