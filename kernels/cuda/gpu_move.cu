@@ -1,0 +1,181 @@
+/* Element-wise moves: scale, fill, copy, add, gather. One octet a thread, nothing shared, so every value is
+ * read once and written once: the bytes of the views are the cost, floating-point work is nothing. All of
+ * them: grid ceil(rows ceil(cols / 8) / 256) blocks of 256, no shared memory, any alignment (WIDE: 16
+ * bytes), a view may be read and written in place; every result is one float operation, so deterministic. */
+#include "kernels/cuda/gpu_vector.cuh"
+
+/* y *= factor. y [rows, cols]. Reads and writes y once. */
+template <class T, bool WIDE>
+static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
+    scale_kernel(gpu_matrix<T> y, int64_t rows, int64_t cols, float factor)
+{
+    const struct gpu_octet own = gpu_own_octet(rows, cols);
+    if (own.count == 0)
+        return;
+    float value[GPU_OCTET];
+    gpu_load_octet<WIDE>(y.row(own.row) + own.col, own.count, value);
+#pragma unroll
+    for (int i = 0; i < GPU_OCTET; i++)
+        value[i] *= factor;
+    gpu_store_octet<WIDE>(y.row(own.row) + own.col, own.count, value);
+}
+
+/* y = value. y [rows, cols]. Writes y once. */
+template <class T, bool WIDE>
+static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
+    fill_kernel(gpu_matrix<T> y, int64_t rows, int64_t cols, float number)
+{
+    const struct gpu_octet own = gpu_own_octet(rows, cols);
+    if (own.count == 0)
+        return;
+    float value[GPU_OCTET];
+#pragma unroll
+    for (int i = 0; i < GPU_OCTET; i++)
+        value[i] = number;
+    gpu_store_octet<WIDE>(y.row(own.row) + own.col, own.count, value);
+}
+
+/* y = x, rounded to nearest even where y is bf16. x, y [rows, cols]. Reads x and writes y once. */
+template <class From, class To, bool WIDE>
+static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
+    copy_kernel(gpu_matrix<From> x, gpu_matrix<To> y, int64_t rows, int64_t cols)
+{
+    const struct gpu_octet own = gpu_own_octet(rows, cols);
+    if (own.count == 0)
+        return;
+    float value[GPU_OCTET];
+    gpu_load_octet<WIDE>(x.row(own.row) + own.col, own.count, value);
+    gpu_store_octet<WIDE>(y.row(own.row) + own.col, own.count, value);
+}
+
+/* y += x. x, y [rows, cols]. Reads both and writes y once. */
+template <class T, bool WIDE>
+static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
+    add_kernel(gpu_matrix<T> x, gpu_matrix<T> y, int64_t rows, int64_t cols)
+{
+    const struct gpu_octet own = gpu_own_octet(rows, cols);
+    if (own.count == 0)
+        return;
+    float value[GPU_OCTET], term[GPU_OCTET];
+    gpu_load_octet<WIDE>(y.row(own.row) + own.col, own.count, value);
+    gpu_load_octet<WIDE>(x.row(own.row) + own.col, own.count, term);
+#pragma unroll
+    for (int i = 0; i < GPU_OCTET; i++)
+        value[i] += term[i];
+    gpu_store_octet<WIDE>(y.row(own.row) + own.col, own.count, value);
+}
+
+/* y[i] = x[picks[i]], zeros where that is -1. y [rows, cols], apart from x. Reads as much as it writes. */
+template <class T, bool WIDE>
+static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
+    gather_kernel(gpu_matrix<T> x, gpu_matrix<T> y, const int32_t *picks, int64_t rows,
+                  int64_t cols)
+{
+    const struct gpu_octet own = gpu_own_octet(rows, cols);
+    if (own.count == 0)
+        return;
+    const int32_t pick = picks[own.row];
+    float value[GPU_OCTET];
+    gpu_load_octet<WIDE>(x.row(pick < 0 ? 0 : pick) + own.col, pick < 0 ? 0 : own.count, value);
+    gpu_store_octet<WIDE>(y.row(own.row) + own.col, own.count, value);
+}
+
+/* Without gaps between its rows a matrix is one long row: odd widths are then no matter. */
+static bool is_dense(const struct lng_view &view)
+{
+    return view.stride == view.cols || view.rows == 1;
+}
+static struct lng_view as_row(const struct lng_view &view)
+{
+    return lng_view_make(view.data, view.dtype, 1, view.rows * view.cols);
+}
+
+enum lng_status cuda_scale(struct lng_device *device, const struct lng_scale_args *args)
+{
+    const struct lng_view y = is_dense(args->y) ? as_row(args->y) : args->y;
+    const unsigned blocks = gpu_octet_blocks(y.rows, y.cols);
+    if (blocks == 0)
+        return LNG_OK;
+    return gpu_by_dtype_and_flag(y.dtype, gpu_is_wide(y), [&](auto zero, auto wide) {
+        typedef decltype(zero) T;
+        CUDA_TRY(device, "scale",
+                 GPU_LAUNCH((scale_kernel<T, decltype(wide)::value>), blocks, GPU_OCTET_THREADS, 0,
+                            cuda_stream(device), gpu_matrix_of<T>(y), y.rows, y.cols,
+                            (float)args->factor));
+        return LNG_OK;
+    });
+}
+
+enum lng_status cuda_fill(struct lng_device *device, const struct lng_fill_args *args)
+{
+    const struct lng_view y = is_dense(args->y) ? as_row(args->y) : args->y;
+    const unsigned blocks = gpu_octet_blocks(y.rows, y.cols);
+    if (blocks == 0)
+        return LNG_OK;
+    return gpu_by_dtype_and_flag(y.dtype, gpu_is_wide(y), [&](auto zero, auto wide) {
+        typedef decltype(zero) T;
+        CUDA_TRY(device, "fill",
+                 GPU_LAUNCH((fill_kernel<T, decltype(wide)::value>), blocks, GPU_OCTET_THREADS, 0,
+                            cuda_stream(device), gpu_matrix_of<T>(y), y.rows, y.cols,
+                            (float)args->value));
+        return LNG_OK;
+    });
+}
+
+enum lng_status cuda_copy(struct lng_device *device, const struct lng_copy_args *args)
+{
+    const bool dense = is_dense(args->x) && is_dense(args->y);
+    const struct lng_view x = dense ? as_row(args->x) : args->x;
+    const struct lng_view y = dense ? as_row(args->y) : args->y;
+    const unsigned blocks = gpu_octet_blocks(y.rows, y.cols);
+    if (blocks == 0)
+        return LNG_OK;
+    return gpu_by_dtype(x.dtype, [&](auto from) {
+        typedef decltype(from) From;
+        return gpu_by_dtype_and_flag(
+            y.dtype, gpu_is_wide(x) && gpu_is_wide(y), [&](auto to, auto wide) {
+                typedef decltype(to) To;
+                CUDA_TRY(device, "copy",
+                         GPU_LAUNCH((copy_kernel<From, To, decltype(wide)::value>), blocks,
+                                    GPU_OCTET_THREADS, 0, cuda_stream(device),
+                                    gpu_matrix_of<From>(x), gpu_matrix_of<To>(y), y.rows, y.cols));
+                return LNG_OK;
+            });
+    });
+}
+
+enum lng_status cuda_add(struct lng_device *device, const struct lng_add_args *args)
+{
+    const bool dense = is_dense(args->x) && is_dense(args->y);
+    const struct lng_view x = dense ? as_row(args->x) : args->x;
+    const struct lng_view y = dense ? as_row(args->y) : args->y;
+    const unsigned blocks = gpu_octet_blocks(y.rows, y.cols);
+    if (blocks == 0)
+        return LNG_OK;
+    return gpu_by_dtype_and_flag(
+        y.dtype, gpu_is_wide(x) && gpu_is_wide(y), [&](auto zero, auto wide) {
+            typedef decltype(zero) T;
+            CUDA_TRY(device, "add",
+                     GPU_LAUNCH((add_kernel<T, decltype(wide)::value>), blocks, GPU_OCTET_THREADS,
+                                0, cuda_stream(device), gpu_matrix_of<T>(x), gpu_matrix_of<T>(y),
+                                y.rows, y.cols));
+            return LNG_OK;
+        });
+}
+
+enum lng_status cuda_gather_rows(struct lng_device *device, const struct lng_gather_rows_args *args)
+{
+    const struct lng_view x = args->x, y = args->y;
+    const unsigned blocks = gpu_octet_blocks(y.rows, y.cols);
+    if (blocks == 0)
+        return LNG_OK;
+    return gpu_by_dtype_and_flag(
+        y.dtype, gpu_is_wide(x) && gpu_is_wide(y), [&](auto zero, auto wide) {
+            typedef decltype(zero) T;
+            CUDA_TRY(device, "gather_rows",
+                     GPU_LAUNCH((gather_kernel<T, decltype(wide)::value>), blocks,
+                                GPU_OCTET_THREADS, 0, cuda_stream(device), gpu_matrix_of<T>(x),
+                                gpu_matrix_of<T>(y), args->rows, y.rows, y.cols));
+            return LNG_OK;
+        });
+}

@@ -1,0 +1,162 @@
+/* Eight neighbouring values of a row, an octet: what one thread loads, computes and stores at a time, what
+ * one block of random numbers decides about, and 16 bytes of bf16. Octets begin at columns divisible by 8;
+ * the last of a row may be short.
+ *
+ * WIDE: the views are gpu_is_wide, so whole octets move as vectors of 16 bytes (8 of int8). Which thread
+ * works on which column does not depend on it, so results do not either. */
+#ifndef LNG_KERNELS_CUDA_GPU_VECTOR_CUH
+#define LNG_KERNELS_CUDA_GPU_VECTOR_CUH
+
+#include "kernels/cuda/gpu_common.cuh"
+
+enum { GPU_OCTET = 8, GPU_OCTET_THREADS = 256 };
+
+/* Octets of the view start at multiples of their size (of 16 bytes at most). Absent views do. */
+static inline bool gpu_is_wide(const struct lng_view &view)
+{
+    size_t size = lng_dtype_size(view.dtype), octet = GPU_OCTET * size < 16 ? GPU_OCTET * size : 16;
+    return view.data == NULL || ((uintptr_t)view.data % octet == 0 &&
+                                 (view.rows <= 1 || (size_t)view.stride % (octet / size) == 0));
+}
+
+__device__ __forceinline__ void gpu_load_whole(const float *at, float (&value)[GPU_OCTET])
+{
+    const float4 low = reinterpret_cast<const float4 *>(at)[0];
+    const float4 high = reinterpret_cast<const float4 *>(at)[1];
+    value[0] = low.x;
+    value[1] = low.y;
+    value[2] = low.z;
+    value[3] = low.w;
+    value[4] = high.x;
+    value[5] = high.y;
+    value[6] = high.z;
+    value[7] = high.w;
+}
+__device__ __forceinline__ void gpu_load_whole(const gpu_bf16 *at, float (&value)[GPU_OCTET])
+{
+    const uint4 words = *reinterpret_cast<const uint4 *>(at);
+    const uint32_t word[4] = {words.x, words.y, words.z, words.w};
+#pragma unroll
+    for (int i = 0; i < GPU_OCTET; i++)
+        value[i] = __uint_as_float(i % 2 ? word[i / 2] & 0xFFFF0000u : word[i / 2] << 16);
+}
+__device__ __forceinline__ void gpu_load_whole(const int8_t *at, float (&value)[GPU_OCTET])
+{
+    const uint2 words = *reinterpret_cast<const uint2 *>(at);
+#pragma unroll
+    for (int i = 0; i < GPU_OCTET; i++)
+        value[i] = (float)(int8_t)((i < 4 ? words.x : words.y) >> (i % 4 * 8));
+}
+__device__ __forceinline__ void gpu_store_whole(float *at, const float (&value)[GPU_OCTET])
+{
+    reinterpret_cast<float4 *>(at)[0] = make_float4(value[0], value[1], value[2], value[3]);
+    reinterpret_cast<float4 *>(at)[1] = make_float4(value[4], value[5], value[6], value[7]);
+}
+__device__ __forceinline__ void gpu_store_whole(gpu_bf16 *at, const float (&value)[GPU_OCTET])
+{
+    *reinterpret_cast<uint4 *>(at) =
+        make_uint4(gpu_pack_bf16(value[0], value[1]), gpu_pack_bf16(value[2], value[3]),
+                   gpu_pack_bf16(value[4], value[5]), gpu_pack_bf16(value[6], value[7]));
+}
+/* Whole numbers in [-127, 127]. */
+__device__ __forceinline__ void gpu_store_whole(int8_t *at, const float (&value)[GPU_OCTET])
+{
+    uint32_t word[2] = {0, 0};
+#pragma unroll
+    for (int i = 0; i < GPU_OCTET; i++)
+        word[i / 4] |= ((uint32_t)(int)value[i] & 0xFFu) << (i % 4 * 8);
+    *reinterpret_cast<uint2 *>(at) = make_uint2(word[0], word[1]);
+}
+__device__ __forceinline__ float gpu_load(const int8_t *at)
+{
+    return *at;
+}
+__device__ __forceinline__ void gpu_store(int8_t *at, float value)
+{
+    *at = (int8_t)value;
+}
+
+/* `count` values, 0 to 8, and zeros for the rest. */
+template <bool WIDE, class T>
+__device__ __forceinline__ void gpu_load_octet(const T *at, int count, float (&value)[GPU_OCTET])
+{
+    if (WIDE && count == GPU_OCTET) {
+        gpu_load_whole(at, value);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < GPU_OCTET; i++)
+        value[i] = i < count ? gpu_load(at + i) : 0.0f;
+}
+template <bool WIDE, class T>
+__device__ __forceinline__ void gpu_store_octet(T *at, int count, const float (&value)[GPU_OCTET])
+{
+    if (WIDE && count == GPU_OCTET) {
+        gpu_store_whole(at, value);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < GPU_OCTET; i++)
+        if (i < count)
+            gpu_store(at + i, value[i]);
+}
+
+/* How many values the octet at column `col` of `cols` has: 8, fewer at the end, 0 behind it. */
+__device__ __forceinline__ int gpu_octet_count(int64_t col, int64_t cols)
+{
+    return col + GPU_OCTET <= cols ? (int)GPU_OCTET : col < cols ? (int)(cols - col) : 0;
+}
+
+/* Dropout of the octet of row n whose first unit is `unit`. */
+__device__ __forceinline__ void gpu_dropout_octet(const struct gpu_dropout &dropout, int64_t n,
+                                                  int64_t unit, float (&value)[GPU_OCTET])
+{
+    if (dropout.scale == 0.0f)
+        return;
+    const struct lng_philox block = gpu_dropout_block(dropout, n, (uint32_t)unit);
+#pragma unroll
+    for (int i = 0; i < GPU_OCTET; i++)
+        value[i] *= gpu_dropout_keep(dropout, block, (uint32_t)i);
+}
+
+/* For kernels of one octet a thread, in blocks of GPU_OCTET_THREADS: which one. */
+struct gpu_octet {
+    int64_t row, col;
+    int count; /* 0: this thread has none */
+};
+__device__ __forceinline__ struct gpu_octet gpu_own_octet(int64_t rows, int64_t cols)
+{
+    const uint64_t width = (uint64_t)(cols + GPU_OCTET - 1) / GPU_OCTET;
+    const uint64_t item = (uint64_t)blockIdx.x * GPU_OCTET_THREADS + threadIdx.x;
+    struct gpu_octet own;
+    /* A division of 32 bits is several times faster. */
+    own.row =
+        (int64_t)((item | width) >> 32 == 0 ? (uint32_t)item / (uint32_t)width : item / width);
+    own.col = ((int64_t)item - own.row * (int64_t)width) * GPU_OCTET;
+    own.count = own.row < rows ? gpu_octet_count(own.col, cols) : 0;
+    return own;
+}
+/* Blocks of such a launch; 0 where there is nothing to do. */
+static inline unsigned gpu_octet_blocks(int64_t rows, int64_t cols)
+{
+    return (unsigned)gpu_ceil(rows * gpu_ceil(cols, GPU_OCTET), GPU_OCTET_THREADS);
+}
+
+/* Calls body with a constant: a lambda takes decltype(flag)::value as a template argument. */
+template <bool VALUE> struct gpu_flag {
+    static constexpr bool value = VALUE;
+};
+template <class Body> static inline enum lng_status gpu_by_flag(bool flag, Body body)
+{
+    return flag ? body(gpu_flag<true>()) : body(gpu_flag<false>());
+}
+/* Calls body with a zero of the activations' type and the flag. */
+template <class Body>
+static inline enum lng_status gpu_by_dtype_and_flag(enum lng_dtype dtype, bool flag, Body body)
+{
+    return gpu_by_dtype(dtype, [&](auto zero) {
+        return gpu_by_flag(flag, [&](auto constant) { return body(zero, constant); });
+    });
+}
+
+#endif
