@@ -46,10 +46,13 @@ struct lng_device {
     const struct lng_backend *backend;
     int threads;
     bool fast;
-    void *state; /* the backend's own */
+    int ordinal;      /* which GPU; -1: none */
+    char name[16];    /* "cpu", "cuda:1" */
+    char remark[256]; /* lng_device_remark */
+    void *state;      /* the backend's own */
 };
 
-/* Backends; device.c is the one place that lists them. */
+/* Backends of this library; device.c is the one place that lists them. */
 extern const struct lng_backend lng_backend_ref, lng_backend_ref64, lng_backend_cpu;
 
 #endif

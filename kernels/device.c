@@ -1,21 +1,21 @@
 /* The device registry and the device-independent part of memory, copies and weights. */
+#include <stdio.h>
 #include <string.h>
 
 #include "host/base/mem.h"
 #include "kernels/backend.h"
+#include "kernels/plugin.h"
 
-/* In the order in which "auto" would rather have them; it takes none that is not `automatic`. */
-static const struct {
-    const struct lng_backend *backend;
-    bool automatic;
-} registry[] = {
-    {&lng_backend_cpu, true},
-    {&lng_backend_ref, false},
-    {&lng_backend_ref64, false},
+/* The backends of this library; cuda is a plugin. */
+static const struct lng_backend *const registry[] = {&lng_backend_cpu, &lng_backend_ref,
+                                                     &lng_backend_ref64};
+static const char KNOWN_NAMES[] = "auto, cpu, cuda, cuda:N, ref, ref64";
+
+enum {
+    BACKENDS = sizeof registry / sizeof registry[0],
+    MAX_THREADS = 1024,
+    MAX_ORDINAL = 63,
 };
-static const char KNOWN_NAMES[] = "auto, cpu, cuda, ref, ref64";
-
-enum { BACKENDS = sizeof registry / sizeof registry[0], MAX_THREADS = 1024 };
 
 size_t lng_dtype_size(enum lng_dtype dtype)
 {
@@ -66,17 +66,28 @@ struct lng_view lng_view_cols(struct lng_view view, int64_t first, int64_t count
     return view;
 }
 
+/* "cuda" is cuda:0. -1: the name is none of a GPU. */
+static int cuda_ordinal(const char *name)
+{
+    int ordinal = 0, length = 0;
+    if (strcmp(name, "cuda") == 0)
+        return 0;
+    if (sscanf(name, "cuda:%2d%n", &ordinal, &length) != 1 || name[length] != '\0' || ordinal < 0 ||
+        ordinal > MAX_ORDINAL)
+        return -1;
+    return ordinal;
+}
+
 static enum lng_status find_backend(const char *name, const struct lng_backend **backend)
 {
-    bool automatic = name == NULL || strcmp(name, "auto") == 0;
+    if (cuda_ordinal(name) >= 0)
+        return lng_plugin_open_cuda(backend);
     for (int i = 0; i < BACKENDS; i++) {
-        if (automatic ? registry[i].automatic : strcmp(name, registry[i].backend->name) == 0) {
-            *backend = registry[i].backend;
+        if (strcmp(name, registry[i]->name) == 0) {
+            *backend = registry[i];
             return LNG_OK;
         }
     }
-    LNG_FAIL_IF(name != NULL && strcmp(name, "cuda") == 0, LNG_ERR_UNSUPPORTED,
-                "this build has no CUDA backend; use device \"cpu\" or \"auto\"");
     return lng_fail(LNG_ERR_UNSUPPORTED, "unknown device \"%.64s\", expected one of: %s", name,
                     KNOWN_NAMES);
 }
@@ -92,29 +103,48 @@ static enum lng_status check_complete(const struct lng_backend *backend)
     return LNG_OK;
 }
 
-enum lng_status lng_device_open(const char *name, const struct lng_device_options *options,
-                                struct lng_device **device)
+static enum lng_status open_named(const char *name, const struct lng_device_options *options,
+                                  struct lng_device **device)
 {
-    static const struct lng_device_options defaults = {0};
     const struct lng_backend *backend = NULL;
-    if (options == NULL)
-        options = &defaults;
-    LNG_FAIL_IF(options->threads < 0 || options->threads > MAX_THREADS, LNG_ERR_RANGE,
-                "device threads: expected 0 (one a core) to %d, found %d", MAX_THREADS,
-                options->threads);
     LNG_TRY(find_backend(name, &backend));
     LNG_TRY(check_complete(backend));
     struct lng_device *opened = lng_alloc(1, sizeof *opened);
     if (opened == NULL)
         return LNG_ERR_MEMORY;
-    *opened =
-        (struct lng_device){.backend = backend, .threads = options->threads, .fast = options->fast};
+    *opened = (struct lng_device){.backend = backend,
+                                  .threads = options->threads,
+                                  .fast = options->fast,
+                                  .ordinal = cuda_ordinal(name)};
+    snprintf(opened->name, sizeof opened->name, "%s", opened->ordinal > 0 ? name : backend->name);
     enum lng_status status = backend->open(opened, options);
     if (status != LNG_OK) {
         lng_free(opened);
         return status;
     }
     *device = opened;
+    return LNG_OK;
+}
+
+enum lng_status lng_device_open(const char *name, const struct lng_device_options *options,
+                                struct lng_device **device)
+{
+    static const struct lng_device_options defaults = {0};
+    if (options == NULL)
+        options = &defaults;
+    LNG_FAIL_IF(options->threads < 0 || options->threads > MAX_THREADS, LNG_ERR_RANGE,
+                "device threads: expected 0 (one a core) to %d, found %d", MAX_THREADS,
+                options->threads);
+    if (name != NULL && strcmp(name, "auto") != 0)
+        return open_named(name, options, device);
+    char why_not[sizeof(*device)->remark] = "";
+    enum lng_status status = open_named("cuda", options, device);
+    if (status != LNG_ERR_UNSUPPORTED)
+        return status;
+    if (lng_plugin_is_there())
+        snprintf(why_not, sizeof why_not, "%s", lng_error_message());
+    LNG_TRY(open_named("cpu", options, device));
+    memcpy((*device)->remark, why_not, sizeof why_not);
     return LNG_OK;
 }
 
@@ -128,7 +158,12 @@ void lng_device_close(struct lng_device *device)
 
 const char *lng_device_name(const struct lng_device *device)
 {
-    return device->backend->name;
+    return device->name;
+}
+
+const char *lng_device_remark(const struct lng_device *device)
+{
+    return device->remark;
 }
 
 int lng_device_threads(const struct lng_device *device)

@@ -1,8 +1,8 @@
 /* Devices: open by name, memory, copies, prepared weights.
  *
  * "cpu"   fast CPU path (default)         "ref"    plain C, double accumulation, one thread: the truth
- * "ref64" ref with every real in double   "cuda"   a GPU, once that backend is built
- * "auto"  cuda when present, else cpu
+ * "ref64" ref with every real in double   "cuda"   the first GPU; "cuda:1" the second, ...
+ * "auto"  cuda when there is a GPU that can be used, else cpu
  *
  * Work on a device is asynchronous and in order; only lng_device_sync and lng_device_read wait.
  * Pointers made by lng_device_alloc may be device memory: never dereference them above kernels/. */
@@ -58,6 +58,8 @@ LNG_MUST_CHECK enum lng_status lng_device_open(const char *name,
 void lng_device_close(struct lng_device *device);
 
 const char *lng_device_name(const struct lng_device *device);
+/* Of a device that "auto" chose: why it is no GPU although this installation serves them; else "". */
+const char *lng_device_remark(const struct lng_device *device);
 int lng_device_threads(const struct lng_device *device);
 /* Dtype of statistics, parameters and gradients: F32, or F64 on ref64. */
 enum lng_dtype lng_device_real(const struct lng_device *device);
