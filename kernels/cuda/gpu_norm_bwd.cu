@@ -82,7 +82,7 @@ static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP)
             const int count = gpu_octet_count(col, job.cols);
             gpu_load_octet<WIDE>(job.d_y.row(n) + col, count, g[o]);
             gpu_load_octet<WIDE>(job.sum.row(n) + col, count, h[o]);
-            if (job.d_sum.data != NULL)
+            if (OCTETS <= 2 && job.d_sum.data != NULL) /* else there is no room so early */
                 gpu_load_octet<WIDE>(job.d_sum.row(n) + col, count, d_sum[o]);
         }
         float total = 0, product = 0;
@@ -106,10 +106,13 @@ static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP)
 #pragma unroll
         for (int o = 0; o < OCTETS; o++) {
             const int col = (o * GPU_WARP + lane) * GPU_OCTET;
+            const int count = gpu_octet_count(col, job.cols);
+            if (OCTETS > 2 && job.d_sum.data != NULL)
+                gpu_load_octet<WIDE>(job.d_sum.row(n) + col, count, d_sum[o]);
 #pragma unroll
             for (int i = 0; i < GPU_OCTET; i++)
                 g[o][i] = rstd * (g[o][i] - shift - h[o][i] * product) + d_sum[o][i];
-            store_gradient<WIDE>(job, n, col, gpu_octet_count(col, job.cols), g[o]);
+            store_gradient<WIDE>(job, n, col, count, g[o]);
         }
     }
     float *partial = job.partials + (int64_t)blockIdx.x * 2 * job.pitch;
@@ -299,7 +302,7 @@ cuda_norm_bwd(struct lng_device *device, const struct lng_norm_bwd_args *args)
             return LNG_OK;
         }
         int64_t groups = gpu_ceil(job.rows, NORM_GROUP_ROWS);
-        job.group_rows = gpu_ceil(job.rows, groups < NORM_GROUPS ? groups : NORM_GROUPS);
+        job.group_rows = gpu_ceil(job.rows, groups < NORM_GROUPS ? groups : (int64_t)NORM_GROUPS);
         groups = gpu_ceil(job.rows, job.group_rows);
         void *scratch;
         LNG_TRY(cuda_scratch(device, (size_t)(groups * 2 * job.pitch) * sizeof(float), &scratch));
