@@ -1,70 +1,6 @@
 /* Activation functions with dropout, and their gradients. */
+#include "kernels/cuda/gpu_activate.cuh"
 #include "kernels/cuda/gpu_vector.cuh"
-
-static constexpr float SQRT_HALF = 0.707106781186547524f;
-static constexpr float SQRT_8_OVER_PI = 1.59576912160573071f;
-static constexpr float INVERSE_SQRT_2_PI = 0.398942280401432678f;
-static constexpr float TANH_CUBIC = 0.044715f;
-static constexpr float SIGMOID_SLOPE = 1.702f;
-
-static __device__ __forceinline__ float sigmoid(float x)
-{
-    return 1.0f / (1.0f + expf(-x));
-}
-
-/* Phi(x), exact also where it is tiny. */
-static __device__ __forceinline__ float normal_distribution(float x)
-{
-    return 0.5f * erfcf(-x * SQRT_HALF);
-}
-
-/* (1 + tanh(u)) / 2 is sigmoid(2u), without cancellation. */
-static __device__ __forceinline__ float tanh_gate(float x)
-{
-    return sigmoid(SQRT_8_OVER_PI * (x + TANH_CUBIC * x * x * x));
-}
-
-static __device__ __forceinline__ float activate(enum lng_activation activation, float x)
-{
-    switch (activation) {
-    case LNG_ACTIVATION_RELU:
-        return x > 0 ? x : 0.0f;
-    case LNG_ACTIVATION_GELU:
-        return x * normal_distribution(x);
-    case LNG_ACTIVATION_GELU_TANH:
-        return x * tanh_gate(x);
-    case LNG_ACTIVATION_GELU_SIGMOID:
-        return x * sigmoid(SIGMOID_SLOPE * x);
-    case LNG_ACTIVATION_SWISH:
-        return x * sigmoid(x);
-    case LNG_ACTIVATION_NONE:
-        break;
-    }
-    return x;
-}
-
-static __device__ __forceinline__ float slope(enum lng_activation activation, float x)
-{
-    float t;
-    switch (activation) {
-    case LNG_ACTIVATION_RELU:
-        return x > 0 ? 1.0f : 0.0f;
-    case LNG_ACTIVATION_GELU:
-        return normal_distribution(x) + x * INVERSE_SQRT_2_PI * expf(-0.5f * x * x);
-    case LNG_ACTIVATION_GELU_TANH:
-        t = tanh_gate(x);
-        return t + x * t * (1 - t) * SQRT_8_OVER_PI * (1 + 3 * TANH_CUBIC * x * x);
-    case LNG_ACTIVATION_GELU_SIGMOID:
-        t = sigmoid(SIGMOID_SLOPE * x);
-        return t + SIGMOID_SLOPE * x * t * (1 - t);
-    case LNG_ACTIVATION_SWISH:
-        t = sigmoid(x);
-        return t + x * t * (1 - t);
-    case LNG_ACTIVATION_NONE:
-        break;
-    }
-    return 1.0f;
-}
 
 /* y = dropout(activation(x)). x, y [rows, cols], any alignment (WIDE: 16 bytes); y may be x.
  * Grid ceil(rows ceil(cols / 8) / 256) blocks of 256, an octet a thread, nothing shared, no order of sums.
@@ -81,7 +17,7 @@ static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
     gpu_load_octet<WIDE>(x.row(own.row) + own.col, own.count, value);
 #pragma unroll
     for (int i = 0; i < GPU_OCTET; i++)
-        value[i] = activate(activation, value[i]);
+        value[i] = gpu_activate(activation, value[i]);
     gpu_dropout_octet(dropout, own.row, own.col, value);
     gpu_store_octet<WIDE>(y.row(own.row) + own.col, own.count, value);
 }
@@ -103,7 +39,7 @@ static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
     gpu_dropout_octet(dropout, own.row, own.col, gradient);
 #pragma unroll
     for (int i = 0; i < GPU_OCTET; i++)
-        gradient[i] *= slope(activation, value[i]);
+        gradient[i] *= gpu_activate_slope(activation, value[i]);
     gpu_store_octet<WIDE>(d_x.row(own.row) + own.col, own.count, gradient);
 }
 
