@@ -1,0 +1,57 @@
+# The CUDA backend on a CPU: the plugin's own sources against tests/cudaemu instead of nvcc, the CUDA runtime
+# and cuBLASLt. Included by the Makefile; needs the toolkit's headers only.
+#   $B/cudaemu/<plain|asan|race>/liblingster-cuda.so     LNG_CUDA_PLUGIN=<path> makes a program take one
+# asan is g++'s whatever CC is, and loads only into programs linked with EMU_ASAN_LINK.
+CUDA_HOME ?= /usr/local/cuda
+EMU_READY := $(and $(wildcard $(CUDA_HOME)/include/cuda_runtime.h),$(wildcard $(CUDA_HOME)/include/cublasLt.h),$(filter x86_64,$(shell uname -m)),1)
+
+EMU_SRC  := $(sort $(wildcard tests/cudaemu/emu_*.cc))
+EMU_HOST := $(sort $(wildcard kernels/cuda/*.c))
+EMU_LIBS := $(foreach v,plain asan race,$B/cudaemu/$v/liblingster-cuda.so)
+EMU_ASAN_LINK := -fsanitize=address,undefined
+
+EMU_INCLUDE := -I. -I$B -isystem $(CUDA_HOME)/include
+EMU_COMMON  := $(EMU_INCLUDE) -D_GNU_SOURCE -DCUDA_NO_HALF -DLNG_CUDAEMU -DLNG_VERSION='"$(VERSION)"' -fPIC -fvisibility=hidden -MMD -MP -g1 \
+               -ffile-prefix-map=$(CURDIR)=.
+EMU_SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# Kernels: -ffp-contract as the C sources have it; NVIDIA's vector types are read through pointers to others.
+EMU_KERNEL  := -std=c++17 $(EMU_COMMON) -Wall $(if $(filter 1,$(WERROR)),-Werror) -Wno-unknown-pragmas -fno-strict-aliasing -ffp-contract=off -fno-math-errno \
+               -x c++ -include tests/cudaemu/cudaemu.h
+EMU_CXX_plain := $(CXX)
+EMU_CXX_asan  := g++
+EMU_CXX_race  := $(CXX)
+EMU_CC_plain  := $(CC)
+EMU_CC_asan   := gcc
+EMU_CC_race   := $(CC)
+EMU_KERNEL_plain := -O2
+EMU_KERNEL_asan  := -O1 $(EMU_SAN) -fsanitize-sections=cudaemu_shared
+# Calls before every access, answered by emu_race.cc: libtsan is not linked.
+EMU_KERNEL_race  := -O1 -fsanitize=thread
+EMU_HOST_asan    := $(EMU_SAN)
+EMU_DOUBLE_asan  := -DCUDAEMU_ASAN
+EMU_DOUBLE_race  := -DCUDAEMU_RACE
+EMU_SPAN_asan    := $(EMU_SAN)
+
+define EMU_RULES
+$B/cudaemu/$(1)/%.cu.o: %.cu $B/.flags tests/cudaemu/cudaemu.mk
+	@mkdir -p $$(@D)
+	$$(call say,EMU,$$< $(1))$$(EMU_CXX_$(1)) $$(EMU_KERNEL) $$(EMU_KERNEL_$(1)) -c -o $$@ $$<
+$B/cudaemu/$(1)/%.c.o: %.c $B/.flags tests/cudaemu/cudaemu.mk
+	@mkdir -p $$(@D)
+	$$(call say,EMU,$$< $(1))$$(EMU_CC_$(1)) -std=c11 $$(EMU_COMMON) $$(WARN_C) -O1 $$(EMU_HOST_$(1)) -c -o $$@ $$<
+$B/cudaemu/$(1)/%.cc.o: %.cc $B/.flags tests/cudaemu/cudaemu.mk
+	@mkdir -p $$(@D)
+	$$(call say,EMU,$$< $(1))$$(EMU_CXX_$(1)) -std=c++17 $$(EMU_COMMON) $$(WARN) -O2 $$(EMU_DOUBLE_$(1)) -c -o $$@ $$<
+# What every plugin or program on the double links.
+$B/cudaemu/$(1)/libcudaemu.a: $(EMU_SRC:%.cc=$B/cudaemu/$(1)/%.cc.o)
+	$$(call say,AR,$$@)rm -f $$@ && $$(AR) rcsD $$@ $$^
+$B/cudaemu/$(1)/liblingster-cuda.so: $(CUDA_SRC:%.cu=$B/cudaemu/$(1)/%.cu.o) $(EMU_HOST:%.c=$B/cudaemu/$(1)/%.c.o) \
+                                     $B/cudaemu/$(1)/libcudaemu.a tests/cudaemu/plugin.map
+	$$(call say,LD,$$@)$$(EMU_CXX_$(1)) -shared $$(EMU_SPAN_$(1)) -Wl,-Bsymbolic -Wl,--version-script,tests/cudaemu/plugin.map \
+	    $$(if $$(EMU_SPAN_$(1)),,-Wl$$(comma)-z$$(comma)defs) -o $$@ $$(filter %.o,$$^) \
+	    -Wl,--whole-archive $B/cudaemu/$(1)/libcudaemu.a -Wl,--no-whole-archive -lpthread -ldl -lm
+endef
+$(foreach v,plain asan race,$(eval $(call EMU_RULES,$v)))
+
+.PHONY: cudaemu
+cudaemu: $(EMU_LIBS)

@@ -1,0 +1,225 @@
+/* Inside tests/cudaemu: what the files of the double share.
+ *
+ * emu_fiber.cc     stacks and switches              emu_memory.cc    allocations, copies, fills
+ * emu_block.cc     one block: scheduler, barriers   emu_stream.cc    queues, events, graphs
+ * emu_warp.cc      shuffles, votes, tensor cores    emu_device.cc    properties, errors, their names
+ * emu_shared.cc    shared memory, late copies       emu_cublaslt.cc  descriptors; emu_matmul.cc the product
+ * emu_launch.cc    grids, limits of a launch        emu_race.cc      the race checker
+ * emu_report.cc    settings, ends with a message
+ *
+ * Compiled without sanitizers in every variant (CUDAEMU_ASAN, CUDAEMU_RACE say which): they would slow the
+ * scheduler and find nothing in a kernel. One lock (struct entry) is held in every call of the runtime. */
+#ifndef LNG_TESTS_CUDAEMU_EMU_H
+#define LNG_TESTS_CUDAEMU_EMU_H
+
+#include "tests/cudaemu/cudaemu.h"
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <stddef.h>
+#include <vector>
+
+#ifdef CUDAEMU_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+/* The vector code of emu_matmul.cc and emu_warp.cc, for two kinds of machine. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define CUDAEMU_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define CUDAEMU_CLONES
+#endif
+#define CUDAEMU_API extern "C" cudaError_t CUDARTAPI
+
+namespace cudaemu
+{
+
+constexpr unsigned most_threads = 1024, most_warps = most_threads / 32;
+constexpr size_t shared_default = 48 << 10, shared_most = 227 << 10;
+constexpr int exit_status = 86;
+
+enum class schedule { forward, reverse, random };
+struct settings {
+    schedule order;
+    uint64_t seed;
+    bool async;    /* streams are queues */
+    bool protect;  /* device memory is closed to the host */
+    size_t memory; /* bytes a device has */
+};
+const settings &options();
+uint32_t random_number();
+
+/* A call of the runtime: one at a time. */
+struct entry {
+    entry();
+    ~entry();
+};
+
+/* One thread of a block. */
+struct fiber;
+struct late_copy {
+    void *to;
+    const void *from;
+    bool valid;
+    int group;
+    const char *file;
+    int line;
+};
+struct gpu_thread {
+    uint3 index;
+    unsigned number, lane, warp;
+    fiber *on;
+    bool done;
+    operation waits_in;
+    unsigned mask;
+    const char *file;
+    int line;
+    uint32_t joined;   /* when it last left a warp collective, on the block's clock */
+    uint32_t priority; /* in a random schedule */
+    int copy_group;
+    std::vector<late_copy> copies;
+};
+/* The thread that runs; NULL outside kernels. */
+extern gpu_thread *current;
+
+/* A launch being run. */
+struct running_launch {
+    launch_request request;
+    std::shared_ptr<void> arguments;
+};
+extern const running_launch *running;
+void run_launch(const running_launch &launch);
+/* A block, to its end. number: of the block, in the grid. */
+void run_block(const running_launch &launch, size_t number);
+[[noreturn]] void run_fiber();
+
+/* emu_fiber.cc */
+struct fiber {
+    void *stack_pointer;
+    const void *stack;
+    size_t size;
+    void *fake_stack;
+    gpu_thread *assigned;
+};
+fiber *fiber_take();
+void fiber_give(fiber *one);
+void fiber_switch(fiber *to);
+fiber *fiber_current();
+fiber *fiber_main();
+bool on_own_stack(uintptr_t at);
+
+/* emu_warp.cc: args[l] is lane l's argument where `lanes` has bit l. */
+typedef void (*collective_body)(void *const *arguments, unsigned lanes);
+collective_body body_of(operation which);
+const char *name_of(operation which);
+
+/* emu_shared.cc */
+void shared_open(size_t bytes);
+void shared_begin_block();
+void shared_end_block();
+void shared_close();
+struct span {
+    unsigned char *at;
+    size_t bytes;
+};
+span dynamic_span();
+span static_span();
+void finish_copies(gpu_thread *thread);
+
+/* emu_memory.cc */
+struct device_access {
+    device_access();
+    ~device_access();
+};
+bool is_device(const void *at, size_t bytes);
+bool is_pinned(const void *at, size_t bytes);
+/* Dies unless it lies in one allocation of device memory. */
+void check_device(const void *at, size_t bytes, const char *what);
+size_t device_memory_used();
+span device_arena();
+
+/* emu_stream.cc */
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
+void drain_stream(cudaStream_t stream);
+void drain_all();
+bool capturing(cudaStream_t stream);
+/* A call that no capture allows: cudaSuccess outside one, else the capture is void. */
+cudaError_t refuse_capture();
+
+/* emu_device.cc: remembers it for cudaGetLastError. */
+cudaError_t failed(cudaError_t error);
+cudaError_t failed(cudaError_t error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* emu_report.cc */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void say_where(); /* kernel, block, thread */
+void say_line(void *pc);
+void catch_faults();
+[[noreturn]] void stop();
+
+/* What the race checker asks of the scheduler: the current thread's place, and whether all that thread
+ * `number` did up to `clock` happened before now. */
+struct moment {
+    uint32_t block, thread, clock;
+};
+moment now();
+enum reader_group { READER_ONE, READER_WARP, READER_BLOCK };
+bool happened_before(uint32_t number, uint32_t clock, reader_group group);
+
+#ifdef CUDAEMU_RACE
+constexpr bool race_checked = true;
+void race_arena(span arena);
+void race_allocated(const void *at, size_t bytes);
+void race_freed(const void *at, size_t bytes);
+void race_written(const void *at, size_t bytes); /* by a copy, a fill, a product */
+void race_read(const void *at, size_t bytes, const char *what);
+void race_launch_begin();
+void race_launch_end();
+void race_block_begin();
+void race_forbid(const void *at, size_t bytes);
+void race_access(const void *at, size_t bytes, bool write, void *pc);
+/* A copy is under way: until it ends, nobody may read there. */
+void race_pending(const void *at, size_t bytes, void *pc);
+#else
+constexpr bool race_checked = false;
+inline void race_arena(span)
+{
+}
+inline void race_allocated(const void *, size_t)
+{
+}
+inline void race_freed(const void *, size_t)
+{
+}
+inline void race_written(const void *, size_t)
+{
+}
+inline void race_read(const void *, size_t, const char *)
+{
+}
+inline void race_launch_begin()
+{
+}
+inline void race_launch_end()
+{
+}
+inline void race_block_begin()
+{
+}
+inline void race_forbid(const void *, size_t)
+{
+}
+inline void race_access(const void *, size_t, bool, void *)
+{
+}
+inline void race_pending(const void *, size_t, void *)
+{
+}
+#endif
+
+} // namespace cudaemu
+
+#endif
