@@ -65,10 +65,9 @@ enum lng_status cuda_attention_bwd(struct lng_device *device,
     const size_t slots = (size_t)gpu_attention_plain_slots(args->q.rows, args->sentences);
     const bool additive = args->score == LNG_ATTENTION_ADDITIVE;
     void *scratch = nullptr;
-    LNG_TRY(cuda_scratch(device,
-                         (delta_floats + (additive ? slots * (size_t)args->q.cols : 0) + 1) *
-                             sizeof(float),
-                         &scratch));
+    LNG_TRY(cuda_scratch(
+        device, (delta_floats + (additive ? slots * (size_t)args->q.cols : 0) + 1) * sizeof(float),
+        &scratch));
     float *delta = static_cast<float *>(scratch);
     LNG_TRY(launch_delta(device, args, delta));
     return gpu_attention_mma_serves(views, 8, args->heads, args->score)

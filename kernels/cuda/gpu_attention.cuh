@@ -83,12 +83,20 @@ __device__ __forceinline__ attention_tile attention_find_tile(const int32_t *off
 
 /* The numbers that decide about p[i, 8 * group .. 8 * group + 7] of head h. */
 template <class T>
-__device__ __forceinline__ struct lng_philox attention_mask_block(const attention_inputs<T> &in,
-                                                                  int sentence, int i, int group,
-                                                                  int h)
+__device__ __forceinline__ struct lng_philox
+attention_mask_block(const attention_inputs<T> &in, int sentence, int i, int group, int h)
 {
     return lng_rng_block(in.rng, in.sentence_ids[sentence], (uint32_t)i, (uint32_t)group,
                          (uint32_t)h);
+}
+
+/* Shared memory above 48 KB has to be asked for. */
+template <class Kernel> static inline cudaError_t gpu_allow_shared(Kernel *kernel, size_t bytes)
+{
+    return bytes <= 48 * 1024
+               ? cudaSuccess
+               : cudaFuncSetAttribute((const void *)kernel,
+                                      cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
 }
 
 #ifdef __cplusplus

@@ -12,7 +12,8 @@ template <class T> struct forward_args {
 
 /* One step of online softmax for one row (Milakov & Gimelshein 2018): `score` is this lane's. Answers
  * exp(score - new maximum), and the factor for what was summed before. */
-__device__ __forceinline__ float online_softmax(float score, float &highest, float &sum, float &factor)
+__device__ __forceinline__ float online_softmax(float score, float &highest, float &sum,
+                                                float &factor)
 {
     const float next = fmaxf(highest, gpu_warp_max(score));
     const float base = next == -INFINITY ? 0.0f : next; /* nothing seen yet: all terms are zero */
@@ -32,8 +33,8 @@ __global__ void __launch_bounds__(PLAIN_THREADS) forward_kernel(forward_args<T> 
 {
     GPU_SHARED(room);
     const attention_inputs<T> &in = args.in;
-    const attention_tile at = attention_find_tile(in.q_offsets, in.sentences, PLAIN_ROWS,
-                                                  in.q_offsets, in.k_offsets);
+    const attention_tile at =
+        attention_find_tile(in.q_offsets, in.sentences, PLAIN_ROWS, in.q_offsets, in.k_offsets);
     if (at.count <= 0)
         return;
     const int width = in.width, pitch = width | 1, h = blockIdx.y;
@@ -105,15 +106,16 @@ enum lng_status gpu_attention_plain_fwd(struct lng_device *device,
                     (unsigned)args->heads);
     return gpu_by_dtype(args->q.dtype, [&](auto zero) {
         using T = decltype(zero);
-        const forward_args<T> kernel_args = {attention_inputs_of<T>(*args), gpu_matrix_of<T>(args->o),
+        const forward_args<T> kernel_args = {attention_inputs_of<T>(*args),
+                                             gpu_matrix_of<T>(args->o),
                                              static_cast<float *>(args->lse)};
         auto run = [&](auto chunks) -> enum lng_status {
             auto *kernel = &forward_kernel<T, decltype(chunks)::value>;
             const size_t shared = shared_bytes(width);
             CUDA_TRY(device, "attention_fwd", gpu_allow_shared(kernel, shared));
-            CUDA_TRY(device, "attention_fwd",
-                     GPU_LAUNCH(kernel, grid, PLAIN_THREADS, shared, cuda_stream(device),
-                                kernel_args));
+            CUDA_TRY(
+                device, "attention_fwd",
+                GPU_LAUNCH(kernel, grid, PLAIN_THREADS, shared, cuda_stream(device), kernel_args));
             return LNG_OK;
         };
         return PLAIN_BY_WIDTH(width, run);

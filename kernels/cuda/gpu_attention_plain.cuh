@@ -9,9 +9,9 @@
 enum {
     PLAIN_WARPS = 4,
     PLAIN_THREADS = 32 * PLAIN_WARPS,
-    PLAIN_EACH = 4,                          /* rows of a warp */
-    PLAIN_ROWS = PLAIN_WARPS * PLAIN_EACH,   /* of a block */
-    PLAIN_COLUMNS = 32,                      /* of a tile that it walks over */
+    PLAIN_EACH = 4,                        /* rows of a warp */
+    PLAIN_ROWS = PLAIN_WARPS * PLAIN_EACH, /* of a block */
+    PLAIN_COLUMNS = 32,                    /* of a tile that it walks over */
 };
 
 /* Rows first .. first + count - 1, head columns `column` .. + width - 1, as floats; rows from `count` up to
@@ -88,8 +88,8 @@ plain_add_tanh(float (&out)[PLAIN_EACH][CHUNKS], float *d_vector, const float *w
 }
 
 template <class T, int CHUNKS>
-__device__ __forceinline__ void plain_store(gpu_matrix<T> to, int64_t row, int64_t column, int width,
-                                            const float (&values)[CHUNKS], float factor)
+__device__ __forceinline__ void plain_store(gpu_matrix<T> to, int64_t row, int64_t column,
+                                            int width, const float (&values)[CHUNKS], float factor)
 {
     const int lane = threadIdx.x % GPU_WARP;
 #pragma unroll
@@ -100,8 +100,8 @@ __device__ __forceinline__ void plain_store(gpu_matrix<T> to, int64_t row, int64
 
 /* What dropout multiplies p[i, j] of head h by. */
 template <class T>
-__device__ __forceinline__ float plain_keep(const attention_inputs<T> &in, int sentence, int i, int j,
-                                            int h)
+__device__ __forceinline__ float plain_keep(const attention_inputs<T> &in, int sentence, int i,
+                                            int j, int h)
 {
     if (in.keep_scale == 0.0f)
         return 1.0f;
@@ -116,23 +116,13 @@ static inline int plain_pitch(int width)
 }
 
 /* Launches kernel<T, 1, 2, 4 or 8>, as many chunks of 32 as the head is wide. */
-#define PLAIN_BY_WIDTH(width, run)          \
-    ((width) <= 32    ? run(gpu_int<1>())   \
-     : (width) <= 64  ? run(gpu_int<2>())   \
-     : (width) <= 128 ? run(gpu_int<4>())   \
+#define PLAIN_BY_WIDTH(width, run)        \
+    ((width) <= 32    ? run(gpu_int<1>()) \
+     : (width) <= 64  ? run(gpu_int<2>()) \
+     : (width) <= 128 ? run(gpu_int<4>()) \
                       : run(gpu_int<8>()))
 template <int VALUE> struct gpu_int {
     static constexpr int value = VALUE;
 };
-
-/* Shared memory above 48 KB has to be asked for. */
-template <class Kernel>
-static inline cudaError_t gpu_allow_shared(Kernel *kernel, size_t bytes)
-{
-    return bytes <= 48 * 1024
-               ? cudaSuccess
-               : cudaFuncSetAttribute((const void *)kernel,
-                                      cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
-}
 
 #endif

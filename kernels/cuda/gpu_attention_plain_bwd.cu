@@ -22,8 +22,8 @@ __global__ void __launch_bounds__(PLAIN_THREADS) d_query_kernel(backward_args<T>
 {
     GPU_SHARED(room);
     const attention_inputs<T> &in = args.in;
-    const attention_tile at = attention_find_tile(in.q_offsets, in.sentences, PLAIN_ROWS,
-                                                  in.q_offsets, in.k_offsets);
+    const attention_tile at =
+        attention_find_tile(in.q_offsets, in.sentences, PLAIN_ROWS, in.q_offsets, in.k_offsets);
     const int width = in.width, pitch = width | 1, h = blockIdx.y;
     const int64_t column = (int64_t)h * width;
     float *q = gpu_shared_take<float>(room, PLAIN_ROWS * pitch);
@@ -92,8 +92,8 @@ __global__ void __launch_bounds__(PLAIN_THREADS) d_key_kernel(backward_args<T> a
 {
     GPU_SHARED(room);
     const attention_inputs<T> &in = args.in;
-    const attention_tile at = attention_find_tile(in.k_offsets, in.sentences, PLAIN_ROWS,
-                                                  in.q_offsets, in.k_offsets);
+    const attention_tile at =
+        attention_find_tile(in.k_offsets, in.sentences, PLAIN_ROWS, in.q_offsets, in.k_offsets);
     if (at.count <= 0)
         return;
     const int width = in.width, pitch = width | 1, h = blockIdx.y;
@@ -142,8 +142,8 @@ __global__ void __launch_bounds__(PLAIN_THREADS) d_key_kernel(backward_args<T> a
         if (vector == nullptr)
             plain_add_rows(d_k, ds + row * PLAIN_COLUMNS, tile, pitch, width);
         else
-            plain_add_tanh(d_k, nullptr, ds + row * PLAIN_COLUMNS, k + row * pitch, tile, pitch, width,
-                           vector);
+            plain_add_tanh(d_k, nullptr, ds + row * PLAIN_COLUMNS, k + row * pitch, tile, pitch,
+                           width, vector);
     }
     for (int r = 0; r < PLAIN_EACH && row + r < at.count; r++) {
         plain_store(args.d_k, first + row + r, column, width, d_k[r], 1.0f);
