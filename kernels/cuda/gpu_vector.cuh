@@ -14,7 +14,8 @@ enum { GPU_OCTET = 8, GPU_OCTET_THREADS = 256 };
 /* Octets of the view start at multiples of their size (of 16 bytes at most). Absent views do. */
 static inline bool gpu_is_wide(const struct lng_view &view)
 {
-    size_t size = lng_dtype_size(view.dtype), octet = GPU_OCTET * size < 16 ? GPU_OCTET * size : 16;
+    const size_t size = view.dtype == LNG_DTYPE_I8 ? 1 : view.dtype == LNG_DTYPE_BF16 ? 2 : 4;
+    const size_t octet = size == 1 ? 8 : 16;
     return view.data == NULL || ((uintptr_t)view.data % octet == 0 &&
                                  (view.rows <= 1 || (size_t)view.stride % (octet / size) == 0));
 }
