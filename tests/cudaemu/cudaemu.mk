@@ -6,6 +6,10 @@ CUDA_HOME ?= /usr/local/cuda
 EMU_READY := $(and $(wildcard $(CUDA_HOME)/include/cuda_runtime.h),$(wildcard $(CUDA_HOME)/include/cublasLt.h),$(filter x86_64,$(shell uname -m)),1)
 
 EMU_SRC  := $(sort $(wildcard tests/cudaemu/emu_*.cc))
+# The double's own files that differ in a variant; the others are those of plain.
+EMU_OWN_plain := $(EMU_SRC)
+EMU_OWN_asan  := $(addprefix tests/cudaemu/,emu_fiber.cc emu_memory.cc emu_report.cc emu_shared.cc)
+EMU_OWN_race  := tests/cudaemu/emu_race.cc
 EMU_HOST := $(sort $(wildcard kernels/cuda/*.c))
 EMU_LIBS := $(foreach v,plain asan race,$B/cudaemu/$v/liblingster-cuda.so)
 EMU_ASAN_LINK := -fsanitize=address,undefined
@@ -22,7 +26,6 @@ EMU_CXX_asan  := g++
 EMU_CXX_race  := $(CXX)
 EMU_CC_plain  := $(CC)
 EMU_CC_asan   := gcc
-EMU_CC_race   := $(CC)
 EMU_KERNEL_plain := -O2
 EMU_KERNEL_asan  := -O1 $(EMU_SAN) -fsanitize-sections=cudaemu_shared
 # Calls before every access, answered by emu_race.cc: libtsan is not linked.
@@ -30,7 +33,9 @@ EMU_KERNEL_race  := -O1 -fsanitize=thread
 EMU_HOST_asan    := $(EMU_SAN)
 EMU_DOUBLE_asan  := -DCUDAEMU_ASAN
 EMU_DOUBLE_race  := -DCUDAEMU_RACE
-EMU_SPAN_asan    := $(EMU_SAN)
+EMU_LINK_plain   := -Wl,-z,defs
+EMU_LINK_asan    := $(EMU_SAN)
+EMU_LINK_race    := -Wl,-z,defs -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset
 
 define EMU_RULES
 $B/cudaemu/$(1)/%.cu.o: %.cu $B/.flags tests/cudaemu/cudaemu.mk
@@ -43,12 +48,12 @@ $B/cudaemu/$(1)/%.cc.o: %.cc $B/.flags tests/cudaemu/cudaemu.mk
 	@mkdir -p $$(@D)
 	$$(call say,EMU,$$< $(1))$$(EMU_CXX_$(1)) -std=c++17 $$(EMU_COMMON) $$(WARN) -O2 $$(EMU_DOUBLE_$(1)) -c -o $$@ $$<
 # What every plugin or program on the double links.
-$B/cudaemu/$(1)/libcudaemu.a: $(EMU_SRC:%.cc=$B/cudaemu/$(1)/%.cc.o)
+$B/cudaemu/$(1)/libcudaemu.a: $(EMU_OWN_$(1):%.cc=$B/cudaemu/$(1)/%.cc.o) $(patsubst %.cc,$B/cudaemu/plain/%.cc.o,$(filter-out $(EMU_OWN_$(1)),$(EMU_SRC)))
 	$$(call say,AR,$$@)rm -f $$@ && $$(AR) rcsD $$@ $$^
-$B/cudaemu/$(1)/liblingster-cuda.so: $(CUDA_SRC:%.cu=$B/cudaemu/$(1)/%.cu.o) $(EMU_HOST:%.c=$B/cudaemu/$(1)/%.c.o) \
+$B/cudaemu/$(1)/liblingster-cuda.so: $(CUDA_SRC:%.cu=$B/cudaemu/$(1)/%.cu.o) $(EMU_HOST:%.c=$B/cudaemu/$(if $(filter asan,$(1)),asan,plain)/%.c.o) \
                                      $B/cudaemu/$(1)/libcudaemu.a tests/cudaemu/plugin.map
-	$$(call say,LD,$$@)$$(EMU_CXX_$(1)) -shared $$(EMU_SPAN_$(1)) -Wl,-Bsymbolic -Wl,--version-script,tests/cudaemu/plugin.map \
-	    $$(if $$(EMU_SPAN_$(1)),,-Wl$$(comma)-z$$(comma)defs) -o $$@ $$(filter %.o,$$^) \
+	$$(call say,LD,$$@)$$(EMU_CXX_$(1)) -shared $$(EMU_LINK_$(1)) -Wl,-Bsymbolic -Wl,--version-script,tests/cudaemu/plugin.map \
+	    -o $$@ $$(filter %.o,$$^) \
 	    -Wl,--whole-archive $B/cudaemu/$(1)/libcudaemu.a -Wl,--no-whole-archive -lpthread -ldl -lm
 endef
 $(foreach v,plain asan race,$(eval $(call EMU_RULES,$v)))

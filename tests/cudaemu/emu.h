@@ -7,8 +7,8 @@
  * emu_launch.cc    grids, limits of a launch        emu_race.cc      the race checker
  * emu_report.cc    settings, ends with a message
  *
- * Compiled without sanitizers in every variant (CUDAEMU_ASAN, CUDAEMU_RACE say which): they would slow the
- * scheduler and find nothing in a kernel. One lock (struct entry) is held in every call of the runtime. */
+ * Compiled without sanitizers in every variant: they would slow the scheduler and find nothing in a kernel. Few
+ * files differ between variants (CUDAEMU_ASAN, CUDAEMU_RACE). One lock (struct entry) is held in every call of the runtime. */
 #ifndef LNG_TESTS_CUDAEMU_EMU_H
 #define LNG_TESTS_CUDAEMU_EMU_H
 
@@ -169,56 +169,21 @@ moment now();
 enum reader_group { READER_ONE, READER_WARP, READER_BLOCK };
 bool happened_before(uint32_t number, uint32_t clock, reader_group group);
 
-#ifdef CUDAEMU_RACE
-constexpr bool race_checked = true;
+/* emu_race.cc; nothing, in the other variants. */
 void race_arena(span arena);
 void race_allocated(const void *at, size_t bytes);
 void race_freed(const void *at, size_t bytes);
-void race_written(const void *at, size_t bytes); /* by a copy, a fill, a product */
+/* A copy, a fill or a product writes or reads device memory. */
+void race_written(const void *at, size_t bytes);
 void race_read(const void *at, size_t bytes, const char *what);
 void race_launch_begin();
 void race_launch_end();
 void race_block_begin();
 void race_forbid(const void *at, size_t bytes);
+/* A thread's access. */
 void race_access(const void *at, size_t bytes, bool write, void *pc);
 /* A copy is under way: until it ends, nobody may read there. */
 void race_pending(const void *at, size_t bytes, void *pc);
-#else
-constexpr bool race_checked = false;
-inline void race_arena(span)
-{
-}
-inline void race_allocated(const void *, size_t)
-{
-}
-inline void race_freed(const void *, size_t)
-{
-}
-inline void race_written(const void *, size_t)
-{
-}
-inline void race_read(const void *, size_t, const char *)
-{
-}
-inline void race_launch_begin()
-{
-}
-inline void race_launch_end()
-{
-}
-inline void race_block_begin()
-{
-}
-inline void race_forbid(const void *, size_t)
-{
-}
-inline void race_access(const void *, size_t, bool, void *)
-{
-}
-inline void race_pending(const void *, size_t, void *)
-{
-}
-#endif
 
 } // namespace cudaemu
 

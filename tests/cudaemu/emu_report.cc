@@ -134,6 +134,16 @@ void die(const char *kind, const char *format, ...)
     stop();
 }
 
+#ifdef CUDAEMU_ASAN
+/* AddressSanitizer reports accesses; it does not know of kernels. */
+void catch_faults()
+{
+    static bool done;
+    if (!done)
+        __sanitizer_set_death_callback(say_where);
+    done = true;
+}
+#else
 /* A kernel's stray access, or the host's access to protected memory. */
 static void on_fault(int signal, siginfo_t *info, void *)
 {
@@ -152,7 +162,6 @@ static void on_fault(int signal, siginfo_t *info, void *)
 }
 void catch_faults()
 {
-#ifndef CUDAEMU_ASAN
     static thread_local bool done;
     static thread_local char room[1 << 14];
     if (done)
@@ -167,7 +176,7 @@ void catch_faults()
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigaction(SIGSEGV, &action, nullptr);
     sigaction(SIGBUS, &action, nullptr);
-#endif
 }
+#endif
 
 } // namespace cudaemu
