@@ -48,7 +48,11 @@ CXX_SRC  := $(sort $(wildcard tokenizer/*.cc))
 PROTO_SRC := $(sort $(wildcard tokenizer/*.proto))
 KERN_SRC := $(sort $(wildcard kernels/*.c))
 CUDA_SRC := $(sort $(wildcard kernels/cuda/*.cu))
-NVCC     ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) nvcc)
+CUDA_HOST_SRC := $(sort $(wildcard kernels/cuda/*.c))
+CUDA_HOME ?= /usr/local/cuda
+NVCC     ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) nvcc)
+# Code for these GPUs, and PTX of the first, which newer drivers compile for all others.
+CUDA_ARCHS ?= 80 90
 # auto: with CUDA when there are sources for it and a compiler.
 WITH_CUDA := $(if $(filter auto,$(CUDA)),$(if $(CUDA_SRC),$(if $(shell command -v $(NVCC)),1,0),0),$(CUDA))
 ifeq ($(filter 0 1,$(WITH_CUDA)),)
@@ -83,7 +87,9 @@ SONAME  := liblingster.so.$(SOVERSION)
 .PHONY: all help tests test check-install test-asan test-ubsan test-threads run-logged run-threads \
         fuzz run-fuzz fuzz-seeds check check-floors check-size check-format format install uninstall demo clean FORCE
 
-all: $B/lingster $B/liblingster.a ## build the program and the library
+PLUGIN   := $(if $(filter 1,$(WITH_CUDA)),$B/liblingster-cuda.so)
+
+all: $B/lingster $B/liblingster.a $(PLUGIN) ## build the program, the library and, where nvcc is, the CUDA backend
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n",$$1,$$2}' $(firstword $(MAKEFILE_LIST))
@@ -136,6 +142,21 @@ $B/tokenizer/spm_check.o: $(PROTO_SRC:%.proto=$B/%.pb-c.h)
 $B/%.cc.o: %.cc $B/.flags
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)$(CXX) $(ALL_CXX) $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<
+
+# The CUDA backend is a library of its own, opened when a GPU is asked for: the program runs without it.
+NVCC_FLAGS ?= -O3
+NVCC_ALL := -std=c++17 -I. -I$B -DLNG_VERSION='"$(VERSION)"' $(foreach arch,$(CUDA_ARCHS),-gencode arch=compute_$(arch),code=sm_$(arch)) \
+            -gencode arch=compute_$(firstword $(CUDA_ARCHS)),code=compute_$(firstword $(CUDA_ARCHS)) \
+            -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra$(if $(filter 1,$(WERROR)),$(comma)-Werror) -Xptxas -warn-spills -MMD -MP
+$B/kernels/cuda/%.cu.o: kernels/cuda/%.cu $B/.flags
+	@mkdir -p $(@D)
+	$(call say,NVCC,$<)$(NVCC) $(NVCC_ALL) $(NVCC_FLAGS) -c -o $@ $<
+$B/kernels/cuda/%.o: kernels/cuda/%.c $B/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_C) -isystem $(CUDA_HOME)/include -fvisibility=hidden $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+$B/liblingster-cuda.so: $(CUDA_SRC:%=$B/%.o) $(CUDA_HOST_SRC:%.c=$B/%.o)
+	$(call say,LD,$@)$(CXX) -shared -Wl,-Bsymbolic -Wl,--no-undefined $(LDALL) $(LDFLAGS) -o $@ $^ -L$(CUDA_HOME)/lib64 \
+	    -Wl,-rpath,'$$ORIGIN:$(CUDA_HOME)/lib64' -lcublasLt -lcudart_static -ldl -lrt -lpthread
 
 $B/liblingster.a: $(OBJ)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^

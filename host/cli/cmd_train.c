@@ -6,6 +6,7 @@
 #include "host/base/log.h"
 #include "host/base/mem.h"
 #include "host/cli/cmd.h"
+#include "host/cli/infer_setup.h"
 #include "host/cli/train_setup.h"
 #include "host/cli/train_validation.h"
 #include "host/store/hf.h"
@@ -238,6 +239,7 @@ static enum lng_status open_session(struct session *s, const struct lng_options 
     lng_info("%s, %d threads, %s products: %.2f million parameters, vocabularies of %d and %d",
              lng_device_name(s->device), lng_device_threads(s->device), lng_dtype_name(compute),
              (double)s->model.params.total / 1e6, hparams.source_vocab, hparams.target_vocab);
+    lng_setup_remark(s->device);
     if (options->valid_source != NULL)
         LNG_TRY(lng_train_validation_open(&s->validation, options, s->tokenizer, &s->model));
     return LNG_OK;

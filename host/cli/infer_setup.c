@@ -27,6 +27,13 @@ static enum lng_dtype compute_of(enum lng_opt_dtype dtype)
     }
 }
 
+void lng_setup_remark(const struct lng_device *device)
+{
+    const char *remark = lng_device_remark(device);
+    if (remark[0] != '\0')
+        lng_info("not on a GPU: %s", remark);
+}
+
 enum lng_status lng_infer_setup_open(const struct lng_options *options,
                                      struct lng_infer_setup *setup)
 {
@@ -44,6 +51,7 @@ enum lng_status lng_infer_setup_open(const struct lng_options *options,
              setup->model.hparams.encoder_layers, setup->model.hparams.decoder_layers,
              setup->model.hparams.dim, lng_device_name(setup->device),
              lng_device_threads(setup->device), lng_device_threads(setup->device) == 1 ? "" : "s");
+    lng_setup_remark(setup->device);
     return LNG_OK;
 }
 

@@ -19,6 +19,8 @@ struct lng_infer_setup {
 /* --model on --device in --dtype with --threads, and its tokenizer. Close in any case. */
 LNG_MUST_CHECK enum lng_status lng_infer_setup_open(const struct lng_options *options,
                                                     struct lng_infer_setup *setup);
+/* Says once why --device auto took no GPU, where this installation serves them. */
+void lng_setup_remark(const struct lng_device *device);
 /* Fine on a zeroed one. */
 void lng_infer_setup_close(struct lng_infer_setup *setup);
 

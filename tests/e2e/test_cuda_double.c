@@ -1,0 +1,240 @@
+/* The whole program with device cuda, on the double of tests/cudaemu: training and translation as on the CPU.
+ * Skipped where the double was not built (no CUDA headers). LNG_TEST_GPU=1: on the real plugin and GPU. */
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/support/program.h"
+#include "tests/support/scratch.h"
+
+enum { STEPS = 20, SENTENCES = 20, PAIRS = 60 };
+
+static char plugin[4200];
+
+/* The double's plugin lies beside the program, in cudaemu/plain. */
+static void setup(void)
+{
+    const char *binary = getenv("LNG_TEST_BINARY"), *gpu = getenv("LNG_TEST_GPU");
+    cr_assert(binary != NULL);
+    const char *folder = gpu != NULL && gpu[0] == '1' ? "" : "cudaemu/plain/";
+    snprintf(plugin, sizeof plugin, "LNG_CUDA_PLUGIN=%.*s%sliblingster-cuda.so",
+             (int)(strrchr(binary, '/') + 1 - binary), binary, folder);
+    scratch_make();
+}
+static void teardown(void)
+{
+    scratch_remove();
+}
+TestSuite(cuda_double, .init = setup, .fini = teardown, .timeout = 300);
+
+static void need_plugin(void)
+{
+    if (access(strchr(plugin, '=') + 1, R_OK) != 0)
+        cr_skip_test("%s is not there: built without CUDA's headers", strchr(plugin, '=') + 1);
+}
+
+static void run(const char *words, const char *input, struct program *program)
+{
+    const char *environment[] = {plugin, NULL};
+    program_run(program, words, input, input != NULL ? strlen(input) : 0, environment);
+}
+
+static void write_corpus(void)
+{
+    char *source = calloc(PAIRS, 64), *target = calloc(PAIRS, 64);
+    cr_assert(source != NULL && target != NULL);
+    srand(5);
+    for (int i = 0; i < PAIRS; i++) {
+        for (int k = 1 + rand() % 7; k > 0; k--) {
+            int word = rand() % 12;
+            sprintf(source + strlen(source), "s%d ", word);
+            sprintf(target + strlen(target), "t%d ", word * 5 % 12);
+        }
+        strcat(source, "\n");
+        strcat(target, "\n");
+    }
+    scratch_write("train.s", source, strlen(source));
+    scratch_write("train.t", target, strlen(target));
+    free(source);
+    free(target);
+}
+
+static void train(const char *device, const char *dtype, double losses[STEPS])
+{
+    static const char config[] =
+        "tokenizer: symbols\ntied: target\nenc-depth: 2\ndec-depth: 2\ndim: 32\nheads: 2\n"
+        "ffn-dim: 48\ndropout: 0.1\nattention-dropout: 0.1\nffn-dropout: 0.1\nlr: 0.005\n"
+        "warmup: 10u\nbatch-tokens: 128\nlog-every: 1u\nema: 0.01\nthreads: 1\nclip-norm: 1\n";
+    char words[4096], name[64];
+    struct program program;
+    const char *config_path = scratch_write("config.yml", config, sizeof config - 1);
+    snprintf(name, sizeof name, "run-%s-%s", device, dtype);
+    snprintf(words, sizeof words,
+             "train %s --source-vocab %s --target-vocab %s --train-source %s --train-target %s "
+             "--device %s --dtype %s --max-updates %d --output %s",
+             config_path, scratch_path("s.json"), scratch_path("t.json"), scratch_path("train.s"),
+             scratch_path("train.t"), device, dtype, STEPS, scratch_path(name));
+    run(words, NULL, &program);
+    cr_assert(program.status == 0, "%s %s: status %d: %s", device, dtype, program.status,
+              program.err);
+    program_release(&program);
+    char path[4200], line[4096];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", scratch_path(name));
+    FILE *metrics = fopen(path, "r");
+    cr_assert(metrics != NULL);
+    int found = 0;
+    while (fgets(line, sizeof line, metrics) != NULL) {
+        json_t *row = json_loads(line, 0, NULL);
+        const char *event = json_string_value(json_object_get(row, "event"));
+        if (event != NULL && strcmp(event, "train") == 0 && found < STEPS)
+            losses[found++] = json_number_value(json_object_get(row, "loss"));
+        json_decref(row);
+    }
+    (void)fclose(metrics);
+    cr_assert(found == STEPS, "expected %d training lines, found %d", STEPS, found);
+}
+
+static void vocabulary(const char *side)
+{
+    char words[4096], text[16], json[16];
+    struct program program;
+    snprintf(text, sizeof text, "train.%s", side);
+    snprintf(json, sizeof json, "%s.json", side);
+    snprintf(words, sizeof words,
+             "vocab --model-type symbols --vocab-size 100 --input %s --output %s",
+             scratch_path(text), scratch_path(json));
+    run(words, NULL, &program);
+    cr_assert(program.status == 0, "%s", program.err);
+    program_release(&program);
+}
+
+/* Same data, same weights, same dropout masks: every update's loss, while errors add up. */
+static void compare_training(const char *dtype, double limit)
+{
+    double cpu[STEPS], cuda[STEPS];
+    need_plugin();
+    write_corpus();
+    vocabulary("s");
+    vocabulary("t");
+    train("cpu", dtype, cpu);
+    train("cuda", dtype, cuda);
+    cr_assert(cpu[STEPS - 1] < 0.98 * cpu[0], "nothing was learned: %g to %g", cpu[0],
+              cpu[STEPS - 1]);
+    for (int i = 0; i < STEPS; i++)
+        cr_assert(fabs(cuda[i] - cpu[i]) <= limit * fabs(cpu[i]),
+                  "update %d: loss %.7g on cpu, %.7g", i + 1, cpu[i], cuda[i]);
+}
+
+Test(cuda_double, trains_as_the_cpu_in_f32)
+{
+    compare_training("f32", 1e-4);
+}
+
+Test(cuda_double, trains_as_the_cpu_in_bf16)
+{
+    compare_training("bf16", 1e-2);
+}
+
+static char *demo_lines(void)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/configs/demo/sample.en", getenv("LNG_TEST_ROOT"));
+    FILE *sample = fopen(path, "r");
+    cr_assert(sample != NULL, "%s", path);
+    char *text = calloc(SENTENCES, 512), line[512];
+    cr_assert(text != NULL);
+    for (int i = 0; i < SENTENCES && fgets(line, sizeof line, sample) != NULL; i++)
+        strcat(text, line);
+    (void)fclose(sample);
+    return text;
+}
+
+static void translate(const char *device, const char *text, struct program *program)
+{
+    char words[4400];
+    snprintf(words, sizeof words,
+             "translate -q -m %s/configs/demo --beam-size 4 --json --device %s --threads 1",
+             getenv("LNG_TEST_ROOT"), device);
+    run(words, text, program);
+    cr_assert(program->status == 0, "%s: %s", device, program->err);
+}
+
+static double score_of(const json_t *row)
+{
+    return json_number_value(
+        json_object_get(json_array_get(json_object_get(row, "hypotheses"), 0), "normalized_score"));
+}
+
+/* The same text, or another of a score so near that rounding decides. */
+Test(cuda_double, translates_as_the_cpu)
+{
+    static const double NEAR = 1e-4;
+    struct program cpu, cuda;
+    need_plugin();
+    char *text = demo_lines();
+    translate("cpu", text, &cpu);
+    translate("cuda", text, &cuda);
+    int lines = 0, ties = 0;
+    char *state_a = NULL, *state_b = NULL;
+    char *a = strtok_r(cpu.out, "\n", &state_a), *b = strtok_r(cuda.out, "\n", &state_b);
+    for (; a != NULL && b != NULL; lines++) {
+        json_t *want = json_loads(a, 0, NULL), *got = json_loads(b, 0, NULL);
+        cr_assert(want != NULL && got != NULL);
+        const char *want_text = json_string_value(json_object_get(want, "translation"));
+        const char *got_text = json_string_value(json_object_get(got, "translation"));
+        cr_assert(fabs(score_of(want) - score_of(got)) < NEAR, "line %d: %g on cpu, %g: %s / %s",
+                  lines, score_of(want), score_of(got), want_text, got_text);
+        ties += strcmp(want_text, got_text) != 0;
+        json_decref(want);
+        json_decref(got);
+        a = strtok_r(NULL, "\n", &state_a);
+        b = strtok_r(NULL, "\n", &state_b);
+    }
+    cr_assert(lines == SENTENCES && a == NULL && b == NULL, "%d lines", lines);
+    cr_assert(ties <= 1, "%d of %d lines differ", ties, lines);
+    program_release(&cpu);
+    program_release(&cuda);
+    free(text);
+}
+
+Test(cuda_double, says_why_there_is_no_gpu)
+{
+    const char *environment[] = {"LNG_CUDA_PLUGIN=/nowhere/plugin.so", NULL};
+    struct program program;
+    char words[4400];
+    snprintf(words, sizeof words, "translate -m %s/configs/demo --device cuda",
+             getenv("LNG_TEST_ROOT"));
+    program_run(&program, words, "Hello.\n", 7, environment);
+    cr_assert(program.status == 1 && program.out_length == 0);
+    cr_assert(strstr(program.err, "no device cuda") && strstr(program.err, "/nowhere/plugin.so"),
+              "%s", program.err);
+    program_release(&program);
+    snprintf(words, sizeof words, "translate -m %s/configs/demo --device auto",
+             getenv("LNG_TEST_ROOT"));
+    program_run(&program, words, "Hello.\n", 7, environment);
+    cr_assert(program.status == 0 && program.out_length > 1, "%s", program.err);
+    cr_assert(strstr(program.err, "not on a GPU: "), "%s", program.err);
+    program_release(&program);
+}
+
+Test(cuda_double, refuses_a_gpu_that_is_not_there)
+{
+    struct program program;
+    char words[4400];
+    need_plugin();
+    snprintf(words, sizeof words, "translate -m %s/configs/demo --device cuda:63",
+             getenv("LNG_TEST_ROOT"));
+    run(words, "Hello.\n", &program);
+    cr_assert(program.status == 1 && strstr(program.err, "cuda:63") != NULL, "%s", program.err);
+    program_release(&program);
+    snprintf(words, sizeof words, "translate -m %s/configs/demo --device cuda:x",
+             getenv("LNG_TEST_ROOT"));
+    run(words, "Hello.\n", &program);
+    cr_assert(program.status == 1 && strstr(program.err, "unknown device") != NULL, "%s",
+              program.err);
+    program_release(&program);
+}
