@@ -37,14 +37,19 @@ EMU_LINK_plain   := -Wl,-z,defs
 EMU_LINK_asan    := $(EMU_SAN)
 EMU_LINK_race    := -Wl,-z,defs -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset
 
+EMU_FLAGS_TEXT := $(EMU_KERNEL) $(EMU_COMMON) $(WARN) $(WARN_C) $(foreach v,plain asan race,$(EMU_CXX_$v) $(EMU_CC_$v) \
+                  $(EMU_KERNEL_$v) $(EMU_HOST_$v) $(EMU_DOUBLE_$v))
+$B/cudaemu/.flags: FORCE | $B/.packages
+	@mkdir -p $(@D); echo '$(subst ','\'',$(EMU_FLAGS_TEXT))' | cmp -s - $@ || echo '$(subst ','\'',$(EMU_FLAGS_TEXT))' > $@
+
 define EMU_RULES
-$B/cudaemu/$(1)/%.cu.o: %.cu $B/.flags tests/cudaemu/cudaemu.mk
+$B/cudaemu/$(1)/%.cu.o: %.cu $B/cudaemu/.flags
 	@mkdir -p $$(@D)
 	$$(call say,EMU,$$< $(1))$$(EMU_CXX_$(1)) $$(EMU_KERNEL) $$(EMU_KERNEL_$(1)) -c -o $$@ $$<
-$B/cudaemu/$(1)/%.c.o: %.c $B/.flags tests/cudaemu/cudaemu.mk
+$B/cudaemu/$(1)/%.c.o: %.c $B/cudaemu/.flags
 	@mkdir -p $$(@D)
 	$$(call say,EMU,$$< $(1))$$(EMU_CC_$(1)) -std=c11 $$(EMU_COMMON) $$(WARN_C) -O1 $$(EMU_HOST_$(1)) -c -o $$@ $$<
-$B/cudaemu/$(1)/%.cc.o: %.cc $B/.flags tests/cudaemu/cudaemu.mk
+$B/cudaemu/$(1)/%.cc.o: %.cc $B/cudaemu/.flags
 	@mkdir -p $$(@D)
 	$$(call say,EMU,$$< $(1))$$(EMU_CXX_$(1)) -std=c++17 $$(EMU_COMMON) $$(WARN) -O2 $$(EMU_DOUBLE_$(1)) -c -o $$@ $$<
 # What every plugin or program on the double links.
@@ -55,8 +60,24 @@ $B/cudaemu/$(1)/liblingster-cuda.so: $(CUDA_SRC:%.cu=$B/cudaemu/$(1)/%.cu.o) $(E
 	$$(call say,LD,$$@)$$(EMU_CXX_$(1)) -shared $$(EMU_LINK_$(1)) -Wl,-Bsymbolic -Wl,--version-script,tests/cudaemu/plugin.map \
 	    -o $$@ $$(filter %.o,$$^) \
 	    -Wl,--whole-archive $B/cudaemu/$(1)/libcudaemu.a -Wl,--no-whole-archive -lpthread -ldl -lm
+$B/cudaemu/$(1)/planted $B/cudaemu/$(1)/golden: $B/cudaemu/$(1)/libcudaemu.a
+	$$(call say,LD,$$@)$$(EMU_CXX_$(1)) $$(EMU_LINK_$(1)) -o $$@ $$(filter %.o,$$^) -Wl,--whole-archive $$(filter %.a,$$^) \
+	    -Wl,--no-whole-archive -lpthread -ldl -lm
+$B/cudaemu/$(1)/planted: $(patsubst %.cu,$B/cudaemu/$(1)/%.cu.o,$(wildcard tests/cudaemu/planted/*.cu))
 endef
 $(foreach v,plain asan race,$(eval $(call EMU_RULES,$v)))
+$B/cudaemu/plain/golden: $B/cudaemu/plain/tests/cudaemu/golden.cu.o
 
-.PHONY: cudaemu
-cudaemu: $(EMU_LIBS)
+# The double's own tests: it reports what is planted, and nothing else.
+EMU_TESTS := $(patsubst %.c,$B/%,$(sort $(wildcard tests/cudaemu/test_*.c)))
+$B/tests/cudaemu/test_cudaemu: | $(foreach v,plain asan race,$B/cudaemu/$v/planted)
+$B/tests/cudaemu/test_golden: | $B/cudaemu/plain/golden
+ifneq ($(EMU_READY),)
+TESTS += $(EMU_TESTS)
+tests test run-logged: $(EMU_TESTS)
+endif
+
+.PHONY: cudaemu test-cudaemu
+cudaemu: $(EMU_LIBS) ## build the CUDA backend for a CPU, in three variants
+test-cudaemu: $(EMU_TESTS)
+	$Qtests/run $(EMU_TESTS)
