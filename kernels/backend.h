@@ -42,14 +42,17 @@ struct lng_backend {
     void (*weight_release)(struct lng_device *device, struct lng_weight *weight);
 };
 
+struct lng_op_observer;
+
 struct lng_device {
     const struct lng_backend *backend;
     int threads;
     bool fast;
-    int ordinal;      /* which GPU; -1: none */
-    char name[16];    /* "cpu", "cuda:1" */
-    char remark[256]; /* lng_device_remark */
-    void *state;      /* the backend's own */
+    int ordinal;                            /* which GPU; -1: none */
+    char name[16];                          /* "cpu", "cuda:1" */
+    char remark[256];                       /* lng_device_remark */
+    void *state;                            /* the backend's own */
+    const struct lng_op_observer *observer; /* observe.h; NULL: nobody looks */
 };
 
 /* Backends of this library; device.c is the one place that lists them. */

@@ -2,6 +2,7 @@
 #include <float.h>
 
 #include "kernels/ops_check.h"
+#include "kernels/ops_run.h"
 
 enum lng_status lng_embed_fwd(struct lng_device *device, const struct lng_embed_fwd_args *args)
 {
@@ -17,7 +18,7 @@ enum lng_status lng_embed_fwd(struct lng_device *device, const struct lng_embed_
     CHECK_NUMBER(scale, -DBL_MAX, DBL_MAX);
     CHECK_DROPOUT(dropout, rows);
     CHECK_DROPOUT(word_dropout, rows);
-    return rows == 0 ? LNG_OK : device->backend->ops.embed_fwd(device, args);
+    return rows == 0 ? LNG_OK : lng_run_embed_fwd(device, args);
 }
 
 enum lng_status lng_embed_bwd(struct lng_device *device, const struct lng_embed_bwd_args *args)
@@ -36,7 +37,7 @@ enum lng_status lng_embed_bwd(struct lng_device *device, const struct lng_embed_
     CHECK_NUMBER(scale, -DBL_MAX, DBL_MAX);
     CHECK_DROPOUT(dropout, rows);
     CHECK_DROPOUT(word_dropout, rows);
-    return rows == 0 ? LNG_OK : device->backend->ops.embed_bwd(device, args);
+    return rows == 0 ? LNG_OK : lng_run_embed_bwd(device, args);
 }
 
 static enum lng_status check_weight(const struct lng_check *check, const struct lng_weight *weight)
@@ -59,7 +60,7 @@ enum lng_status lng_linear_fwd(struct lng_device *device, const struct lng_linea
                 "linear_fwd: activation: expected none with accumulate, found number %d",
                 (int)args->activation);
     CHECK_APART(y, x);
-    return args->x.rows == 0 ? LNG_OK : device->backend->ops.linear_fwd(device, args);
+    return args->x.rows == 0 ? LNG_OK : lng_run_linear_fwd(device, args);
 }
 
 enum lng_status lng_linear_bwd(struct lng_device *device, const struct lng_linear_bwd_args *args)
@@ -85,7 +86,7 @@ enum lng_status lng_linear_bwd(struct lng_device *device, const struct lng_linea
     IF_PRESENT(d_x, CHECK_ACTIVATION(d_x, rows, in));
     IF_PRESENT(d_bias, CHECK_REAL(d_bias, 1, out));
     IF_PRESENT(d_x, CHECK_APART(d_x, d_y));
-    return rows == 0 ? LNG_OK : device->backend->ops.linear_bwd(device, args);
+    return rows == 0 ? LNG_OK : lng_run_linear_bwd(device, args);
 }
 
 enum lng_status lng_norm_fwd(struct lng_device *device, const struct lng_norm_fwd_args *args)
@@ -111,7 +112,7 @@ enum lng_status lng_norm_fwd(struct lng_device *device, const struct lng_norm_fw
                     (long long)rows, (long long)width);
     }
     CHECK_DROPOUT(dropout, rows);
-    return rows == 0 ? LNG_OK : device->backend->ops.norm_fwd(device, args);
+    return rows == 0 ? LNG_OK : lng_run_norm_fwd(device, args);
 }
 
 enum lng_status lng_norm_bwd(struct lng_device *device, const struct lng_norm_bwd_args *args)
@@ -138,7 +139,7 @@ enum lng_status lng_norm_bwd(struct lng_device *device, const struct lng_norm_bw
     IF_PRESENT(d_residual, CHECK_ACTIVATION(d_residual, rows, width));
     IF_PRESENT(d_x, CHECK_ACTIVATION(d_x, rows, width));
     CHECK_DROPOUT(dropout, rows);
-    return rows == 0 ? LNG_OK : device->backend->ops.norm_bwd(device, args);
+    return rows == 0 ? LNG_OK : lng_run_norm_bwd(device, args);
 }
 
 enum lng_status lng_activation_fwd(struct lng_device *device,
@@ -149,7 +150,7 @@ enum lng_status lng_activation_fwd(struct lng_device *device,
     CHECK_ACTIVATION(y, args->x.rows, args->x.cols);
     CHECK_INTEGER(activation, LNG_ACTIVATION_NONE, LNG_ACTIVATION_SWISH);
     CHECK_DROPOUT(dropout, args->x.rows);
-    return args->x.rows == 0 ? LNG_OK : device->backend->ops.activation_fwd(device, args);
+    return args->x.rows == 0 ? LNG_OK : lng_run_activation_fwd(device, args);
 }
 
 enum lng_status lng_activation_bwd(struct lng_device *device,
@@ -161,7 +162,7 @@ enum lng_status lng_activation_bwd(struct lng_device *device,
     CHECK_ACTIVATION(d_x, args->x.rows, args->x.cols);
     CHECK_INTEGER(activation, LNG_ACTIVATION_NONE, LNG_ACTIVATION_SWISH);
     CHECK_DROPOUT(dropout, args->x.rows);
-    return args->x.rows == 0 ? LNG_OK : device->backend->ops.activation_bwd(device, args);
+    return args->x.rows == 0 ? LNG_OK : lng_run_activation_bwd(device, args);
 }
 
 enum lng_status lng_adam(struct lng_device *device, const struct lng_adam_args *args)
@@ -181,7 +182,7 @@ enum lng_status lng_adam(struct lng_device *device, const struct lng_adam_args *
     CHECK_NUMBER(bias2, DBL_MIN, 1);
     if (args->ema != NULL)
         CHECK_NUMBER(ema_rate, 0, 1);
-    return args->n == 0 ? LNG_OK : device->backend->ops.adam(device, args);
+    return args->n == 0 ? LNG_OK : lng_run_adam(device, args);
 }
 
 enum lng_status lng_gradient_stats(struct lng_device *device,
@@ -190,7 +191,7 @@ enum lng_status lng_gradient_stats(struct lng_device *device,
     struct lng_check check = lng_check_begin(device, "gradient_stats");
     CHECK_ARRAY(grad, args->n);
     CHECK_ARRAY(out, 2);
-    return device->backend->ops.gradient_stats(device, args);
+    return lng_run_gradient_stats(device, args);
 }
 
 enum lng_status lng_average(struct lng_device *device, const struct lng_average_args *args)
@@ -199,7 +200,7 @@ enum lng_status lng_average(struct lng_device *device, const struct lng_average_
     CHECK_ARRAY(y, args->n);
     CHECK_ARRAY(x, args->n);
     CHECK_NUMBER(rate, -DBL_MAX, DBL_MAX);
-    return args->n == 0 ? LNG_OK : device->backend->ops.average(device, args);
+    return args->n == 0 ? LNG_OK : lng_run_average(device, args);
 }
 
 enum lng_status lng_scale(struct lng_device *device, const struct lng_scale_args *args)
@@ -207,14 +208,14 @@ enum lng_status lng_scale(struct lng_device *device, const struct lng_scale_args
     struct lng_check check = lng_check_begin(device, "scale");
     CHECK_ACTIVATION(y, -1, -1);
     CHECK_NUMBER(factor, -DBL_MAX, DBL_MAX);
-    return args->y.rows == 0 ? LNG_OK : device->backend->ops.scale(device, args);
+    return args->y.rows == 0 ? LNG_OK : lng_run_scale(device, args);
 }
 
 enum lng_status lng_fill(struct lng_device *device, const struct lng_fill_args *args)
 {
     struct lng_check check = lng_check_begin(device, "fill");
     CHECK_ACTIVATION(y, -1, -1);
-    return args->y.rows == 0 ? LNG_OK : device->backend->ops.fill(device, args);
+    return args->y.rows == 0 ? LNG_OK : lng_run_fill(device, args);
 }
 
 enum lng_status lng_copy(struct lng_device *device, const struct lng_copy_args *args)
@@ -223,7 +224,7 @@ enum lng_status lng_copy(struct lng_device *device, const struct lng_copy_args *
     unsigned set = LNG_SET(LNG_DTYPE_F32) | LNG_SET(LNG_DTYPE_BF16) | check.real;
     LNG_TRY(lng_check_view(&check, "x", &args->x, -1, -1, set));
     LNG_TRY(lng_check_view(&check, "y", &args->y, args->x.rows, args->x.cols, set));
-    return args->y.rows == 0 ? LNG_OK : device->backend->ops.copy(device, args);
+    return args->y.rows == 0 ? LNG_OK : lng_run_copy(device, args);
 }
 
 enum lng_status lng_add(struct lng_device *device, const struct lng_add_args *args)
@@ -231,7 +232,7 @@ enum lng_status lng_add(struct lng_device *device, const struct lng_add_args *ar
     struct lng_check check = lng_check_begin(device, "add");
     CHECK_ACTIVATION(x, -1, -1);
     CHECK_ACTIVATION(y, args->x.rows, args->x.cols);
-    return args->y.rows == 0 ? LNG_OK : device->backend->ops.add(device, args);
+    return args->y.rows == 0 ? LNG_OK : lng_run_add(device, args);
 }
 
 enum lng_status lng_gather_rows(struct lng_device *device, const struct lng_gather_rows_args *args)
@@ -241,7 +242,7 @@ enum lng_status lng_gather_rows(struct lng_device *device, const struct lng_gath
     CHECK_ACTIVATION(y, -1, args->x.cols);
     CHECK_ARRAY(rows, args->y.rows);
     CHECK_APART(y, x);
-    return args->y.rows == 0 ? LNG_OK : device->backend->ops.gather_rows(device, args);
+    return args->y.rows == 0 ? LNG_OK : lng_run_gather_rows(device, args);
 }
 
 enum lng_status lng_quantize_rows(struct lng_device *device,
@@ -252,7 +253,7 @@ enum lng_status lng_quantize_rows(struct lng_device *device,
     LNG_TRY(
         lng_check_view(&check, "q", &args->q, args->x.rows, args->x.cols, LNG_SET(LNG_DTYPE_I8)));
     CHECK_ARRAY(scales, args->x.rows);
-    return args->x.rows == 0 ? LNG_OK : device->backend->ops.quantize_rows(device, args);
+    return args->x.rows == 0 ? LNG_OK : lng_run_quantize_rows(device, args);
 }
 
 enum lng_status lng_dequantize_rows(struct lng_device *device,
@@ -262,5 +263,5 @@ enum lng_status lng_dequantize_rows(struct lng_device *device,
     LNG_TRY(lng_check_view(&check, "q", &args->q, -1, -1, LNG_SET(LNG_DTYPE_I8)));
     CHECK_ACTIVATION(y, args->q.rows, args->q.cols);
     CHECK_ARRAY(scales, args->q.rows);
-    return args->q.rows == 0 ? LNG_OK : device->backend->ops.dequantize_rows(device, args);
+    return args->q.rows == 0 ? LNG_OK : lng_run_dequantize_rows(device, args);
 }

@@ -2,6 +2,7 @@
 #include <float.h>
 
 #include "kernels/ops_check.h"
+#include "kernels/ops_run.h"
 
 /* What the full-sequence operations have in common. q is already checked. */
 static enum lng_status check_heads(const struct lng_check *check, int64_t heads, int64_t cols,
@@ -66,7 +67,7 @@ enum lng_status lng_attention_fwd(struct lng_device *device,
     CHECK_APART(o, q);
     CHECK_APART(o, k);
     CHECK_APART(o, v);
-    return args->q.rows == 0 ? LNG_OK : device->backend->ops.attention_fwd(device, args);
+    return args->q.rows == 0 ? LNG_OK : lng_run_attention_fwd(device, args);
 }
 
 enum lng_status lng_attention_bwd(struct lng_device *device,
@@ -94,9 +95,7 @@ enum lng_status lng_attention_bwd(struct lng_device *device,
     CHECK_APART(d_q, d_v);
     CHECK_APART(d_k, d_v);
     /* Keys without queries still have gradients to write: zeros. */
-    return args->q.rows == 0 && args->k.rows == 0
-               ? LNG_OK
-               : device->backend->ops.attention_bwd(device, args);
+    return args->q.rows == 0 && args->k.rows == 0 ? LNG_OK : lng_run_attention_bwd(device, args);
 }
 
 enum lng_status lng_attention_step(struct lng_device *device,
@@ -130,7 +129,7 @@ enum lng_status lng_attention_step(struct lng_device *device,
         LNG_TRY(check_chosen_heads(&check, args->heads, args->first_head, args->head_count));
     }
     CHECK_APART(o, q);
-    return rows == 0 ? LNG_OK : device->backend->ops.attention_step(device, args);
+    return rows == 0 ? LNG_OK : lng_run_attention_step(device, args);
 }
 
 enum lng_status lng_attention_weights(struct lng_device *device,
@@ -146,9 +145,8 @@ enum lng_status lng_attention_weights(struct lng_device *device,
     LNG_TRY(check_chosen_heads(&check, args->heads, args->first_head, args->head_count));
     CHECK_ARRAY(weights_offsets, args->sentences);
     CHECK_ARRAY(weights, args->q.rows > 0 && args->k.rows > 0 ? 1 : 0);
-    return args->q.rows == 0 || args->k.rows == 0
-               ? LNG_OK
-               : device->backend->ops.attention_weights(device, args);
+    return args->q.rows == 0 || args->k.rows == 0 ? LNG_OK
+                                                  : lng_run_attention_weights(device, args);
 }
 
 enum lng_status lng_loss(struct lng_device *device, const struct lng_loss_args *args)
@@ -162,7 +160,7 @@ enum lng_status lng_loss(struct lng_device *device, const struct lng_loss_args *
     CHECK_INTEGER(kind, LNG_SMOOTHING_UNIFORM, LNG_SMOOTHING_OTHERS);
     if (args->d_logits)
         CHECK_NUMBER(gradient_scale, -DBL_MAX, DBL_MAX);
-    return args->logits.rows == 0 ? LNG_OK : device->backend->ops.loss(device, args);
+    return args->logits.rows == 0 ? LNG_OK : lng_run_loss(device, args);
 }
 
 enum lng_status lng_candidates(struct lng_device *device, const struct lng_candidates_args *args)
@@ -180,5 +178,5 @@ enum lng_status lng_candidates(struct lng_device *device, const struct lng_candi
     CHECK_ARRAY(banned, args->banned_count);
     CHECK_ARRAY(out, args->sentences);
     /* Sentences without rows still get their empty places. */
-    return args->sentences == 0 ? LNG_OK : device->backend->ops.candidates(device, args);
+    return args->sentences == 0 ? LNG_OK : lng_run_candidates(device, args);
 }
