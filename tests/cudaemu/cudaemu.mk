@@ -10,7 +10,7 @@ EMU_SRC  := $(sort $(wildcard tests/cudaemu/emu_*.cc))
 EMU_OWN_plain := $(EMU_SRC)
 EMU_OWN_asan  := $(addprefix tests/cudaemu/,emu_fiber.cc emu_memory.cc emu_report.cc emu_shared.cc)
 EMU_OWN_race  := tests/cudaemu/emu_race.cc
-EMU_HOST := $(sort $(wildcard kernels/cuda/*.c))
+EMU_HOST := $(CUDA_HOST_SRC)
 EMU_LIBS := $(foreach v,plain asan race,$B/cudaemu/$v/liblingster-cuda.so)
 EMU_ASAN_LINK := -fsanitize=address,undefined
 
@@ -21,6 +21,7 @@ EMU_SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-
 # Kernels: -ffp-contract as the C sources have it; NVIDIA's vector types are read through pointers to others.
 EMU_KERNEL  := -std=c++17 $(EMU_COMMON) -Wall $(if $(filter 1,$(WERROR)),-Werror) -Wno-unknown-pragmas -fno-strict-aliasing -ffp-contract=off -fno-math-errno \
                -x c++ -include tests/cudaemu/cudaemu.h
+OBJCOPY ?= objcopy
 EMU_CXX_plain := $(CXX)
 EMU_CXX_asan  := g++
 EMU_CXX_race  := $(CXX)
@@ -35,10 +36,11 @@ EMU_DOUBLE_asan  := -DCUDAEMU_ASAN
 EMU_DOUBLE_race  := -DCUDAEMU_RACE
 EMU_LINK_plain   := -Wl,-z,defs
 EMU_LINK_asan    := $(EMU_SAN)
-EMU_LINK_race    := -Wl,-z,defs -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset
+EMU_LINK_race    := -Wl,-z,defs
+EMU_AFTER_race   := $(foreach f,memcpy memmove memset,--redefine-sym $f=cudaemu_$f)
 
 EMU_FLAGS_TEXT := $(EMU_KERNEL) $(EMU_COMMON) $(WARN) $(WARN_C) $(foreach v,plain asan race,$(EMU_CXX_$v) $(EMU_CC_$v) \
-                  $(EMU_KERNEL_$v) $(EMU_HOST_$v) $(EMU_DOUBLE_$v))
+                  $(EMU_KERNEL_$v) $(EMU_HOST_$v) $(EMU_DOUBLE_$v) $(EMU_AFTER_$v))
 $B/cudaemu/.flags: FORCE | $B/.packages
 	@mkdir -p $(@D); echo '$(subst ','\'',$(EMU_FLAGS_TEXT))' | cmp -s - $@ || echo '$(subst ','\'',$(EMU_FLAGS_TEXT))' > $@
 
@@ -46,6 +48,7 @@ define EMU_RULES
 $B/cudaemu/$(1)/%.cu.o: %.cu $B/cudaemu/.flags
 	@mkdir -p $$(@D)
 	$$(call say,EMU,$$< $(1))$$(EMU_CXX_$(1)) $$(EMU_KERNEL) $$(EMU_KERNEL_$(1)) -c -o $$@ $$<
+	$$(if $$(EMU_AFTER_$(1)),@$$(OBJCOPY) $$(EMU_AFTER_$(1)) $$@)
 $B/cudaemu/$(1)/%.c.o: %.c $B/cudaemu/.flags
 	@mkdir -p $$(@D)
 	$$(call say,EMU,$$< $(1))$$(EMU_CC_$(1)) -std=c11 $$(EMU_COMMON) $$(WARN_C) -O1 $$(EMU_HOST_$(1)) -c -o $$@ $$<
@@ -81,3 +84,9 @@ endif
 cudaemu: $(EMU_LIBS) ## build the CUDA backend for a CPU, in three variants
 test-cudaemu: $(EMU_TESTS)
 	$Qtests/run $(EMU_TESTS)
+
+# The parity suite of every operation, on each variant.
+$(foreach v,plain asan race,$(eval $B/tests/cudaemu/test_parity_$v: | $B/cudaemu/$v/liblingster-cuda.so))
+$B/tests/cudaemu/test_parity_asan: CC := gcc
+$B/tests/cudaemu/test_parity_asan: LDALL += $(EMU_ASAN_LINK)
+$B/tests/e2e/test_cuda_double: | $(if $(EMU_READY),$B/cudaemu/plain/liblingster-cuda.so)

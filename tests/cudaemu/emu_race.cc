@@ -428,10 +428,8 @@ extern "C" void __tsan_vptr_read(void **)
 {
 }
 
-/* Copies and fills of structures, which the compiler leaves to the library (linked with --wrap). */
-extern "C" void *__real_memcpy(void *to, const void *from, size_t bytes);
-extern "C" void *__real_memmove(void *to, const void *from, size_t bytes);
-extern "C" void *__real_memset(void *to, int value, size_t bytes);
+/* Copies and fills of structures, which the compiler leaves to the library: the kernels' objects, and they
+ * alone, call these (cudaemu.mk renames them there). */
 static void check_copy(void *to, const void *from, size_t bytes, void *pc)
 {
     if (bytes == 0 || cudaemu::current == nullptr)
@@ -440,35 +438,25 @@ static void check_copy(void *to, const void *from, size_t bytes, void *pc)
         cudaemu::race_access(from, bytes, false, pc);
     cudaemu::race_access(to, bytes, true, pc);
 }
-extern "C" void *__wrap_memcpy(void *to, const void *from, size_t bytes)
+extern "C" void *cudaemu_memcpy(void *to, const void *from, size_t bytes)
 {
     check_copy(to, from, bytes, __builtin_return_address(0));
-    return __real_memcpy(to, from, bytes);
+    return memcpy(to, from, bytes);
 }
-extern "C" void *__wrap_memmove(void *to, const void *from, size_t bytes)
+extern "C" void *cudaemu_memmove(void *to, const void *from, size_t bytes)
 {
     check_copy(to, from, bytes, __builtin_return_address(0));
-    return __real_memmove(to, from, bytes);
+    return memmove(to, from, bytes);
 }
-extern "C" void *__wrap_memset(void *to, int value, size_t bytes)
+extern "C" void *cudaemu_memset(void *to, int value, size_t bytes)
 {
     check_copy(to, nullptr, bytes, __builtin_return_address(0));
-    return __real_memset(to, value, bytes);
+    return memset(to, value, bytes);
 }
-extern "C" void *__tsan_memcpy(void *to, const void *from, size_t bytes)
-{
-    check_copy(to, from, bytes, __builtin_return_address(0));
-    return __real_memcpy(to, from, bytes);
-}
-extern "C" void *__tsan_memmove(void *to, const void *from, size_t bytes)
-{
-    check_copy(to, from, bytes, __builtin_return_address(0));
-    return __real_memmove(to, from, bytes);
-}
-extern "C" void *__tsan_memset(void *to, int value, size_t bytes)
-{
-    check_copy(to, nullptr, bytes, __builtin_return_address(0));
-    return __real_memset(to, value, bytes);
-}
+extern "C" void *__tsan_memcpy(void *, const void *, size_t)
+    __attribute__((alias("cudaemu_memcpy")));
+extern "C" void *__tsan_memmove(void *, const void *, size_t)
+    __attribute__((alias("cudaemu_memmove")));
+extern "C" void *__tsan_memset(void *, int, size_t) __attribute__((alias("cudaemu_memset")));
 
 #endif

@@ -19,7 +19,8 @@ constexpr int ROWS = 64, WIDE = 16, PITCH = 24, TILES = 3, PRESENT = 60;
 template <int BUG>
 __device__ void load_tile(uint16_t *x_tile, uint16_t *w_tile, const uint16_t *x, const uint16_t *w)
 {
-    const int row = threadIdx.x / 2, column = threadIdx.x % 2 * 8;
+    /* Not the rows that the warp will work on. */
+    const int row = (blockDim.x - 1 - threadIdx.x) / 2, column = threadIdx.x % 2 * 8;
     const bool valid = BUG == GLOBAL_OVERRUN || row < PRESENT;
     gpu_copy_async16(x_tile + row * PITCH + column, valid ? x + row * WIDE + column : x, valid);
     if (row < WIDE)

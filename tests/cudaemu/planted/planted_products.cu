@@ -227,7 +227,7 @@ template <class Wanted> bool matches(const setting &how, Wanted wanted)
             for (int j = 0; j < N; j++) {
                 const float right = wanted(batch, i, j),
                             got = with.d.get(found, with.d.at(batch, i, j));
-                if (!(fabsf(got - right) <= 1e-6f * fabsf(right))) {
+                if (!(fabsf(got - right) <= 1e-6f * (1 + fabsf(right)))) {
                     printf("element %d, %d of %d: expected %g, found %g\n", i, j, batch,
                            (double)right, (double)got);
                     return false;

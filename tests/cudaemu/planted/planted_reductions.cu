@@ -20,10 +20,10 @@ template <int BUG> __device__ float block_sum(float value)
 {
     __shared__ float part[WARPS];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    for (int offset = 16; offset > 1; offset /= 2)
-        value += __shfl_xor_sync(0xFFFFFFFFu, value, offset);
     if (BUG != DIVERGENT_SHUFFLE || lane < 16)
-        value += __shfl_xor_sync(0xFFFFFFFFu, value, 1);
+        value += __shfl_xor_sync(0xFFFFFFFFu, value, 16);
+    for (int offset = 8; offset > 0; offset /= 2)
+        value += __shfl_xor_sync(0xFFFFFFFFu, value, offset);
     if (lane == 0)
         part[warp + (BUG == STATIC_OVERRUN)] = value;
     if (BUG != NO_BARRIER)
@@ -55,7 +55,7 @@ template <int BUG> __global__ void sums(float2 *y, const float *x)
     squares = block_sum<BUG>(squares);
     /* Read, and then not used. */
     const float unused = BUG == UNWRITTEN_SHARED ? row[COLUMNS] : 0.0f;
-    if (threadIdx.x == 0)
+    if (threadIdx.x == THREADS - 1)
         y[blockIdx.x] = unused == 12345.0f ? make_float2(0, 0) : make_float2(sum, squares);
     if (BUG == DIVERGENT_BARRIER && threadIdx.x < 64)
         __syncthreads();

@@ -1,0 +1,3 @@
+#define EMU_VARIANT "race"
+#define EMU_SEEDS "8"
+#include "tests/cudaemu/parity_on.h"
