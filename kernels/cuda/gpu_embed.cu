@@ -100,14 +100,14 @@ static __global__ void __launch_bounds__(GPU_OCTET_THREADS, 2)
     float sum[GPU_OCTET] = {};
     for (int64_t first = begin; first < end && key < job.keys; first += EMBED_AHEAD) {
         sort_entry entry[EMBED_AHEAD];
-        float term[EMBED_AHEAD][GPU_OCTET];
+        struct gpu_words<T> term[EMBED_AHEAD];
 #pragma unroll
         for (int j = 0; j < EMBED_AHEAD; j++)
             entry[j] = first + j < end ? job.sorted[first + j] : (sort_entry)job.keys << 32;
 #pragma unroll
         for (int j = 0; j < EMBED_AHEAD; j++)
-            gpu_load_octet<WIDE>(job.d_y.row(sort_row(entry[j])) + own.col,
-                                 sort_key(entry[j]) < job.keys ? own.count : 0, term[j]);
+            term[j] = gpu_load_words<WIDE>(job.d_y.row(sort_row(entry[j])) + own.col,
+                                           sort_key(entry[j]) < job.keys ? own.count : 0);
 #pragma unroll
         for (int j = 0; j < EMBED_AHEAD; j++) {
             if (first + j >= end)
@@ -125,12 +125,14 @@ static __global__ void __launch_bounds__(GPU_OCTET_THREADS, 2)
             }
             if (key >= job.keys)
                 break;
-            gpu_dropout_octet(job.dropout, sort_row(entry[j]), own.col, term[j]);
+            float value[GPU_OCTET];
+            gpu_unpack(term[j], value);
+            gpu_dropout_octet(job.dropout, sort_row(entry[j]), own.col, value);
             const float factor =
                 job.scale * gpu_dropout_factor(job.word_dropout, sort_row(entry[j]), 0);
 #pragma unroll
             for (int i = 0; i < GPU_OCTET; i++)
-                sum[i] += term[j][i] * factor;
+                sum[i] += value[i] * factor;
         }
     }
     if (key >= job.keys)

@@ -33,11 +33,14 @@ template <bool WIDE, int THREADS, class T>
 static __device__ __forceinline__ struct logits_share logits_scan(const T *row, int64_t cols)
 {
     struct logits_share share = {-INFINITY, 0, 0, 0};
-#pragma unroll 2
-    for (int64_t col = threadIdx.x * GPU_OCTET; col < cols; col += THREADS * GPU_OCTET) {
+    const int step = THREADS * GPU_OCTET;
+    int64_t col = threadIdx.x * GPU_OCTET;
+    struct gpu_words<T> next = gpu_load_words<WIDE>(row + col, gpu_octet_count(col, cols));
+    for (; col < cols; col += step) {
         const int count = gpu_octet_count(col, cols);
         float x[GPU_OCTET], highest = share.highest, sum[GPU_OCTET];
-        gpu_load_octet<WIDE>(row + col, count, x);
+        gpu_unpack(next, x);
+        next = gpu_load_words<WIDE>(row + col + step, gpu_octet_count(col + step, cols));
 #pragma unroll
         for (int i = 0; i < GPU_OCTET; i++)
             highest = i < count ? fmaxf(highest, x[i]) : highest;

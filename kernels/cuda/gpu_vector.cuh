@@ -20,34 +20,86 @@ static inline bool gpu_is_wide(const struct lng_view &view)
                                  (view.rows <= 1 || (size_t)view.stride % (octet / size) == 0));
 }
 
-__device__ __forceinline__ void gpu_load_whole(const float *at, float (&value)[GPU_OCTET])
+/* An octet as it lies in memory. Loading and unpacking are apart, so that several loads can be under way
+ * before the first is waited for. */
+template <class T> struct gpu_words {
+    uint32_t word[GPU_OCTET * sizeof(T) / 4];
+};
+__device__ __forceinline__ void gpu_load_whole(const float *at, gpu_words<float> &words)
 {
-    const float4 low = reinterpret_cast<const float4 *>(at)[0];
-    const float4 high = reinterpret_cast<const float4 *>(at)[1];
-    value[0] = low.x;
-    value[1] = low.y;
-    value[2] = low.z;
-    value[3] = low.w;
-    value[4] = high.x;
-    value[5] = high.y;
-    value[6] = high.z;
-    value[7] = high.w;
+    const uint4 low = reinterpret_cast<const uint4 *>(at)[0];
+    const uint4 high = reinterpret_cast<const uint4 *>(at)[1];
+    words = gpu_words<float>{{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
 }
-__device__ __forceinline__ void gpu_load_whole(const gpu_bf16 *at, float (&value)[GPU_OCTET])
+__device__ __forceinline__ void gpu_load_whole(const gpu_bf16 *at, gpu_words<gpu_bf16> &words)
 {
-    const uint4 words = *reinterpret_cast<const uint4 *>(at);
-    const uint32_t word[4] = {words.x, words.y, words.z, words.w};
+    const uint4 all = *reinterpret_cast<const uint4 *>(at);
+    words = gpu_words<gpu_bf16>{{all.x, all.y, all.z, all.w}};
+}
+__device__ __forceinline__ void gpu_load_whole(const int8_t *at, gpu_words<int8_t> &words)
+{
+    const uint2 all = *reinterpret_cast<const uint2 *>(at);
+    words = gpu_words<int8_t>{{all.x, all.y}};
+}
+__device__ __forceinline__ uint32_t gpu_bits(float value)
+{
+    return __float_as_uint(value);
+}
+__device__ __forceinline__ uint32_t gpu_bits(gpu_bf16 value)
+{
+    return __bfloat16_as_ushort(value);
+}
+__device__ __forceinline__ uint32_t gpu_bits(int8_t value)
+{
+    return (uint8_t)value;
+}
+
+/* `count` values, 0 to 8, and zeros for the rest. */
+template <bool WIDE, class T>
+__device__ __forceinline__ struct gpu_words<T> gpu_load_words(const T *at, int count) {
+    struct gpu_words<T> words;
+    if (WIDE && count == GPU_OCTET) {
+        gpu_load_whole(at, words);
+        return words;
+    }
+    constexpr int SHARE = 4 / sizeof(T); /* values a word */
+#pragma unroll
+    for (int w = 0; w < GPU_OCTET / SHARE; w++) {
+        words.word[w] = 0;
+#pragma unroll
+        for (int i = 0; i < SHARE; i++)
+            if (w * SHARE + i < count)
+                words.word[w] |= gpu_bits(at[w * SHARE + i]) << (i * 8 * sizeof(T));
+    }
+    return words;
+} __device__ __forceinline__ void gpu_unpack(const gpu_words<float> &words,
+                                             float (&value)[GPU_OCTET])
+{
 #pragma unroll
     for (int i = 0; i < GPU_OCTET; i++)
-        value[i] = __uint_as_float(i % 2 ? word[i / 2] & 0xFFFF0000u : word[i / 2] << 16);
+        value[i] = __uint_as_float(words.word[i]);
 }
-__device__ __forceinline__ void gpu_load_whole(const int8_t *at, float (&value)[GPU_OCTET])
+__device__ __forceinline__ void gpu_unpack(const gpu_words<gpu_bf16> &words,
+                                           float (&value)[GPU_OCTET])
 {
-    const uint2 words = *reinterpret_cast<const uint2 *>(at);
 #pragma unroll
     for (int i = 0; i < GPU_OCTET; i++)
-        value[i] = (float)(int8_t)((i < 4 ? words.x : words.y) >> (i % 4 * 8));
+        value[i] =
+            __uint_as_float(i % 2 ? words.word[i / 2] & 0xFFFF0000u : words.word[i / 2] << 16);
 }
+__device__ __forceinline__ void gpu_unpack(const gpu_words<int8_t> &words,
+                                           float (&value)[GPU_OCTET])
+{
+#pragma unroll
+    for (int i = 0; i < GPU_OCTET; i++)
+        value[i] = (float)(int8_t)(words.word[i / 4] >> (i % 4 * 8));
+}
+template <bool WIDE, class T>
+__device__ __forceinline__ void gpu_load_octet(const T *at, int count, float (&value)[GPU_OCTET])
+{
+    gpu_unpack(gpu_load_words<WIDE>(at, count), value);
+}
+
 __device__ __forceinline__ void gpu_store_whole(float *at, const float (&value)[GPU_OCTET])
 {
     reinterpret_cast<float4 *>(at)[0] = make_float4(value[0], value[1], value[2], value[3]);
@@ -68,27 +120,12 @@ __device__ __forceinline__ void gpu_store_whole(int8_t *at, const float (&value)
         word[i / 4] |= ((uint32_t)(int)value[i] & 0xFFu) << (i % 4 * 8);
     *reinterpret_cast<uint2 *>(at) = make_uint2(word[0], word[1]);
 }
-__device__ __forceinline__ float gpu_load(const int8_t *at)
-{
-    return *at;
-}
 __device__ __forceinline__ void gpu_store(int8_t *at, float value)
 {
     *at = (int8_t)value;
 }
 
-/* `count` values, 0 to 8, and zeros for the rest. */
-template <bool WIDE, class T>
-__device__ __forceinline__ void gpu_load_octet(const T *at, int count, float (&value)[GPU_OCTET])
-{
-    if (WIDE && count == GPU_OCTET) {
-        gpu_load_whole(at, value);
-        return;
-    }
-#pragma unroll
-    for (int i = 0; i < GPU_OCTET; i++)
-        value[i] = i < count ? gpu_load(at + i) : 0.0f;
-}
+/* The first `count` values. */
 template <bool WIDE, class T>
 __device__ __forceinline__ void gpu_store_octet(T *at, int count, const float (&value)[GPU_OCTET])
 {
