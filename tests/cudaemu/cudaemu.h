@@ -18,9 +18,14 @@
 #include <type_traits>
 
 /* Blocks run one after another, so a plain static is a block's shared memory (and, unlike a thread-local, has
- * AddressSanitizer's guard zones). The section lets every block start with garbage in it. */
+ * AddressSanitizer's guard zones). All lie in one section (shared.ld): every block starts with garbage in it.
+ * g++ forgets the section of a static variable in a template, but not that it is not initialised. */
 #undef __shared__
+#ifdef __clang__
 #define __shared__ static __attribute__((section("cudaemu_shared")))
+#else
+#define __shared__ static __attribute__((noinit))
+#endif
 #ifndef __launch_bounds__
 #define __launch_bounds__(...)
 #endif

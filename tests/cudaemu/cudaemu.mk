@@ -28,15 +28,15 @@ EMU_CXX_race  := $(CXX)
 EMU_CC_plain  := $(CC)
 EMU_CC_asan   := gcc
 EMU_KERNEL_plain := -O2
-EMU_KERNEL_asan  := -O1 $(EMU_SAN) -fsanitize-sections=cudaemu_shared
+EMU_KERNEL_asan  := -O1 $(EMU_SAN)
 # Calls before every access, answered by emu_race.cc: libtsan is not linked.
 EMU_KERNEL_race  := -O1 -fsanitize=thread
 EMU_HOST_asan    := $(EMU_SAN)
 EMU_DOUBLE_asan  := -DCUDAEMU_ASAN
 EMU_DOUBLE_race  := -DCUDAEMU_RACE
-EMU_LINK_plain   := -Wl,-z,defs
-EMU_LINK_asan    := $(EMU_SAN)
-EMU_LINK_race    := -Wl,-z,defs
+EMU_LINK_plain   := -Wl,-z,defs -Wl,-T,tests/cudaemu/shared.ld
+EMU_LINK_asan    := $(EMU_SAN) -Wl,-T,tests/cudaemu/shared.ld
+EMU_LINK_race    := $(EMU_LINK_plain)
 EMU_AFTER_race   := $(foreach f,memcpy memmove memset,--redefine-sym $f=cudaemu_$f)
 
 EMU_FLAGS_TEXT := $(EMU_KERNEL) $(EMU_COMMON) $(WARN) $(WARN_C) $(foreach v,plain asan race,$(EMU_CXX_$v) $(EMU_CC_$v) \
@@ -59,11 +59,11 @@ $B/cudaemu/$(1)/%.cc.o: %.cc $B/cudaemu/.flags
 $B/cudaemu/$(1)/libcudaemu.a: $(EMU_OWN_$(1):%.cc=$B/cudaemu/$(1)/%.cc.o) $(patsubst %.cc,$B/cudaemu/plain/%.cc.o,$(filter-out $(EMU_OWN_$(1)),$(EMU_SRC)))
 	$$(call say,AR,$$@)rm -f $$@ && $$(AR) rcsD $$@ $$^
 $B/cudaemu/$(1)/liblingster-cuda.so: $(CUDA_SRC:%.cu=$B/cudaemu/$(1)/%.cu.o) $(EMU_HOST:%.c=$B/cudaemu/$(if $(filter asan,$(1)),asan,plain)/%.c.o) \
-                                     $B/cudaemu/$(1)/libcudaemu.a tests/cudaemu/plugin.map
+                                     $B/cudaemu/$(1)/libcudaemu.a tests/cudaemu/plugin.map tests/cudaemu/shared.ld
 	$$(call say,LD,$$@)$$(EMU_CXX_$(1)) -shared $$(EMU_LINK_$(1)) -Wl,-Bsymbolic -Wl,--version-script,tests/cudaemu/plugin.map \
 	    -o $$@ $$(filter %.o,$$^) \
 	    -Wl,--whole-archive $B/cudaemu/$(1)/libcudaemu.a -Wl,--no-whole-archive -lpthread -ldl -lm
-$B/cudaemu/$(1)/planted $B/cudaemu/$(1)/golden: $B/cudaemu/$(1)/libcudaemu.a
+$B/cudaemu/$(1)/planted $B/cudaemu/$(1)/golden: $B/cudaemu/$(1)/libcudaemu.a tests/cudaemu/shared.ld
 	$$(call say,LD,$$@)$$(EMU_CXX_$(1)) $$(EMU_LINK_$(1)) -o $$@ $$(filter %.o,$$^) -Wl,--whole-archive $$(filter %.a,$$^) \
 	    -Wl,--no-whole-archive -lpthread -ldl -lm
 $B/cudaemu/$(1)/planted: $(patsubst %.cu,$B/cudaemu/$(1)/%.cu.o,$(wildcard tests/cudaemu/planted/*.cu))

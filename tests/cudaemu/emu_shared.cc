@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 
 extern "C" {
-extern unsigned char __start_cudaemu_shared[] __attribute__((weak, visibility("hidden")));
-extern unsigned char __stop_cudaemu_shared[] __attribute__((weak, visibility("hidden")));
+/* shared.ld */
+extern unsigned char cudaemu_shared_begin[], cudaemu_shared_end[];
 }
 
 namespace cudaemu
@@ -32,7 +32,7 @@ span dynamic_span()
 }
 span static_span()
 {
-    return {__start_cudaemu_shared, (size_t)(__stop_cudaemu_shared - __start_cudaemu_shared)};
+    return {cudaemu_shared_begin, (size_t)(cudaemu_shared_end - cudaemu_shared_begin)};
 }
 
 #ifdef CUDAEMU_ASAN

@@ -275,7 +275,7 @@ bool epilogues(bool)
     std::vector<float> bias_values(M);
     for (int i = 0; i < M; i++)
         bias_values[i] = (float)(i % 5 - 2);
-    planted_array<float> bias(bias_values), gradient(M), inputs(N * 16);
+    planted_array<float> bias(bias_values), gradient(M), inputs(std::vector<float>(N * 16, 0.0f));
     planted_array<unsigned char> bits(std::vector<unsigned char>(128 / 8 * N, 0));
     setting how = plain_setting();
     how.bias = bias.at;
