@@ -99,10 +99,15 @@ void say_line(void *pc)
     Dl_info info;
     if (dladdr(pc, &info) == 0 || info.dli_fname == nullptr)
         return;
-    char command[1200];
+    char command[1200], file[512];
+    /* A program is known by the word it was called by. */
+    snprintf(file, sizeof file, "%s", info.dli_fname);
+    if (file[0] != '/') {
+        ssize_t length = readlink("/proc/self/exe", file, sizeof file - 1);
+        file[length > 0 ? length : 0] = '\0';
+    }
     size_t offset = (size_t)((char *)pc - (char *)info.dli_fbase) - 1;
-    snprintf(command, sizeof command, "addr2line -Cipe '%s' 0x%zx 2>/dev/null", info.dli_fname,
-             offset);
+    snprintf(command, sizeof command, "addr2line -Cipe '%s' 0x%zx 2>/dev/null", file, offset);
     /* The program's own sanitizer is no business of a tool's. */
     unsetenv("LD_PRELOAD");
     char line[512];
@@ -115,7 +120,7 @@ void say_line(void *pc)
     if (tool != nullptr)
         pclose(tool);
     if (!any)
-        say("  at %s+0x%zx\n", info.dli_fname, offset);
+        say("  at %s+0x%zx\n", file, offset);
 }
 void stop()
 {
