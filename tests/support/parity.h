@@ -19,7 +19,9 @@ enum parity_class {
     PARITY_OPTIMIZER,
     PARITY_MOVE,
     PARITY_QUANTIZE,
-    PARITY_STORED, /* any of them on bf16 activations */
+    PARITY_STORED, /* any of them on bf16 activations, but on a GPU's tensor cores: */
+    PARITY_TENSOR_LINEAR,
+    PARITY_TENSOR_ATTENTION,
 };
 
 struct parity_output {
