@@ -48,7 +48,7 @@ CXX_SRC  := $(sort $(wildcard tokenizer/*.cc))
 PROTO_SRC := $(sort $(wildcard tokenizer/*.proto))
 KERN_SRC := $(sort $(wildcard kernels/*.c))
 CUDA_SRC := $(sort $(wildcard kernels/cuda/*.cu))
-CUDA_HOST_SRC := $(sort $(wildcard kernels/cuda/*.c))
+CUDA_HOST_SRC := $(sort $(wildcard kernels/cuda/*.c)) kernels/dtype.c
 CUDA_HOME ?= /usr/local/cuda
 NVCC     ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) nvcc)
 # Code for these GPUs, and PTX of the first, which newer drivers compile for all others.
@@ -85,7 +85,7 @@ SONAME  := liblingster.so.$(SOVERSION)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help tests test check-install test-asan test-ubsan test-threads run-logged run-threads \
-        fuzz run-fuzz fuzz-seeds check check-floors check-size check-format format install uninstall demo clean FORCE
+        fuzz run-fuzz fuzz-seeds check check-floors check-size check-format format install uninstall demo dist clean FORCE
 
 PLUGIN   := $(if $(filter 1,$(WITH_CUDA)),$B/liblingster-cuda.so)
 
@@ -190,6 +190,9 @@ $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/libreaders.a
 	$(call say,LD,$@)$(CXX) $(subst fuzzer-no-link,fuzzer,$(LDALL)) $(LDFLAGS) -o $@ $^ $(LIBS)
 endif
 
+# The CUDA backend on a CPU, and its tests.
+include tests/cudaemu/cudaemu.mk
+
 tests: $(TESTS) ## build the tests without running them
 test: $(TESTS) $B/lingster ## run every test; ends with 'N passed, N failed, N skipped'
 	$Qtests/run $(TESTS)
@@ -242,6 +245,11 @@ format: ## run clang-format on every source
 demo: $B/lingster ## translate sentences with the model in configs/demo
 	$QLINGSTER=$(abspath $B/lingster) scripts/demo.sh
 
+DIST_ARCHS := 80 86 89 90 100
+dist: ## a folder that runs on another x86-64 Linux, with all GPUs' code and the tests that compare devices
+	$Q$(MAKE) B=$B-dist CUDA_ARCHS='$(DIST_ARCHS)' CFLAGS='$(CFLAGS)' all $B-dist/tests/parity/test_parity
+	$Qscripts/make-dist.sh $B-dist $B-dist/lingster-$(VERSION)
+
 # Headers keep their paths below include/lingster, so that they include each other as they do here.
 PUBLIC := $(sort $(wildcard host/base/*.h host/base/*.def host/config/*.h host/config/*.def host/model/*.h host/model/*.def \
           host/data/*.h host/store/*.h host/infer/*.h host/train/*.h host/eval/*.h tokenizer/*.h kernels/ops.h kernels/ops.def \
@@ -264,6 +272,6 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(DATADIR)/bash-completion/completions/lingster
 	rm -rf $(DESTDIR)$(INCLUDEDIR)/lingster $(DESTDIR)$(DATADIR)/lingster
 clean: ## remove the build folders
-	rm -rf $B $B-asan $B-ubsan $B-tsan $B-fuzz
+	rm -rf $B $B-asan $B-ubsan $B-tsan $B-fuzz $B-dist
 
 -include $(shell find $B -name '*.d' -type f 2>/dev/null)

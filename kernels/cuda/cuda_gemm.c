@@ -216,6 +216,12 @@ static cublasStatus_t choose(struct cuda_gemm *gemm, struct plan *plan, const st
     return status;
 }
 
+static cublasStatus_t point_to_bias(struct plan *plan, const void *bias)
+{
+    return cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias,
+                                          sizeof bias);
+}
+
 static uint64_t hash(const struct key *key)
 {
     uint64_t words[sizeof *key / sizeof(uint64_t)], h = 0x9E3779B97F4A7C15u;
@@ -229,7 +235,7 @@ static uint64_t hash(const struct key *key)
 
 /* The plan of this key; the last place probed is given up when all are taken by others. */
 static enum lng_status find_plan(struct lng_device *device, const char *what, const struct key *key,
-                                 struct plan **plan)
+                                 const void *bias, struct plan **plan)
 {
     struct cuda_gemm *gemm = cuda_state_of(device)->gemm;
     uint64_t h = hash(key);
@@ -245,6 +251,8 @@ static enum lng_status find_plan(struct lng_device *device, const char *what, co
     }
     release_plan(place);
     cublasStatus_t error = describe(place, key);
+    if (error == CUBLAS_STATUS_SUCCESS && has_bias(key->epilogue))
+        error = point_to_bias(place, bias);
     if (error == CUBLAS_STATUS_SUCCESS)
         error = choose(gemm, place, key);
     if (error != CUBLAS_STATUS_SUCCESS) {
@@ -263,12 +271,9 @@ enum lng_status cuda_gemm(struct lng_device *device, const char *what,
     const float one = 1, beta = args->accumulate ? 1 : 0;
     struct key key = key_of(device, args);
     struct plan *plan = NULL;
-    LNG_TRY(find_plan(device, what, &key, &plan));
+    LNG_TRY(find_plan(device, what, &key, args->bias, &plan));
     if (has_bias(key.epilogue))
-        LNG_TRY(
-            check(device, what, &key,
-                  cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
-                                                 &args->bias, sizeof args->bias)));
+        LNG_TRY(check(device, what, &key, point_to_bias(plan, args->bias)));
     LNG_TRY(check(device, what, &key,
                   cublasLtMatmul(gemm->handle, plan->product, &one, args->b.data, plan->a,
                                  args->a.data, plan->b, &beta, args->c.data, plan->c, args->c.data,

@@ -65,9 +65,14 @@ static void place_forward(const struct lng_linear_fwd_args *args, struct pieces 
     *room = (struct forward_room){0};
     if (args->x.dtype != compute)
         room->x = matrix_piece(pieces, compute, rows, args->x.cols);
-    if (args->bias.data != NULL && args->y.dtype == LNG_DTYPE_BF16)
+    if (args->y.dtype != LNG_DTYPE_BF16)
+        return;
+    /* Rounding before a curved activation and again after it would cost a bit of bf16's few. */
+    bool curved =
+        args->activation != LNG_ACTIVATION_NONE && args->activation != LNG_ACTIVATION_RELU;
+    if (args->bias.data != NULL)
         room->bias = matrix_piece(pieces, LNG_DTYPE_BF16, 1, out);
-    if (compute == LNG_DTYPE_F32 && args->y.dtype == LNG_DTYPE_BF16)
+    if (compute == LNG_DTYPE_F32 || curved)
         room->sum = lng_view_make(piece(pieces, (size_t)(rows * out) * sizeof(float)),
                                   LNG_DTYPE_F32, rows, out);
 }

@@ -34,8 +34,10 @@ static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
     if (own.count == 0)
         return;
     float value[GPU_OCTET], gradient[GPU_OCTET];
-    gpu_load_octet<WIDE>(x.row(own.row) + own.col, own.count, value);
-    gpu_load_octet<WIDE>(d_y.row(own.row) + own.col, own.count, gradient);
+    const struct gpu_words<T> in = gpu_load_words<WIDE>(x.row(own.row) + own.col, own.count);
+    const struct gpu_words<T> out = gpu_load_words<WIDE>(d_y.row(own.row) + own.col, own.count);
+    gpu_unpack(in, value);
+    gpu_unpack(out, gradient);
     gpu_dropout_octet(dropout, own.row, own.col, gradient);
 #pragma unroll
     for (int i = 0; i < GPU_OCTET; i++)

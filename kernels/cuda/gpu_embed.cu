@@ -24,19 +24,16 @@ static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
     if (own.count == 0)
         return;
     const int32_t id = job.ids[own.row];
-    float value[GPU_OCTET], position[GPU_OCTET];
-    gpu_load_octet<WIDE>(job.table.row(id < 0 ? 0 : id) + own.col, id < 0 ? 0 : own.count, value);
+    const int count = id < 0 ? 0 : own.count;
+    float value[GPU_OCTET], position[GPU_OCTET] = {};
+    gpu_load_octet<WIDE>(job.table.row(id < 0 ? 0 : id) + own.col, count, value);
+    if (job.position_table.data != NULL)
+        gpu_load_octet<WIDE>(job.position_table.row(job.positions[own.row]) + own.col, own.count,
+                             position);
     const float factor = job.scale * gpu_dropout_factor(job.word_dropout, own.row, 0);
 #pragma unroll
     for (int i = 0; i < GPU_OCTET; i++)
-        value[i] *= factor;
-    if (job.position_table.data != NULL) {
-        gpu_load_octet<WIDE>(job.position_table.row(job.positions[own.row]) + own.col, own.count,
-                             position);
-#pragma unroll
-        for (int i = 0; i < GPU_OCTET; i++)
-            value[i] += position[i];
-    }
+        value[i] = value[i] * factor + position[i];
     gpu_dropout_octet(job.dropout, own.row, own.col, value);
     gpu_store_octet<WIDE>(job.y.row(own.row) + own.col, own.count, value);
 }

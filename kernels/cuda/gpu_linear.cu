@@ -140,7 +140,7 @@ unsigned blocks(int64_t count, int64_t size)
 }
 unsigned capped(int64_t count)
 {
-    return (unsigned)(count < MOST_BLOCKS ? count : MOST_BLOCKS);
+    return (unsigned)(count < MOST_BLOCKS ? count : (int64_t)MOST_BLOCKS);
 }
 
 } // namespace

@@ -57,8 +57,10 @@ static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
     if (own.count == 0)
         return;
     float value[GPU_OCTET], term[GPU_OCTET];
-    gpu_load_octet<WIDE>(y.row(own.row) + own.col, own.count, value);
-    gpu_load_octet<WIDE>(x.row(own.row) + own.col, own.count, term);
+    const struct gpu_words<T> here = gpu_load_words<WIDE>(y.row(own.row) + own.col, own.count);
+    const struct gpu_words<T> there = gpu_load_words<WIDE>(x.row(own.row) + own.col, own.count);
+    gpu_unpack(here, value);
+    gpu_unpack(there, term);
 #pragma unroll
     for (int i = 0; i < GPU_OCTET; i++)
         value[i] += term[i];

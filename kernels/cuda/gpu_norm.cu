@@ -12,21 +12,41 @@ template <class T> struct norm_fwd_job {
     struct gpu_dropout dropout;
 };
 
-/* An octet of s = residual + dropout(x), zeros behind the row. */
-template <bool WIDE, class T>
+/* What an octet of s is made of, on its way from memory. */
+template <class T> struct norm_octet {
+    struct gpu_words<T> x, residual;
+};
+template <int WIDE, class T>
+static __device__ __forceinline__ norm_octet<T> load_parts(const struct norm_fwd_job<T> &job,
+                                                           int64_t n, int64_t col, int count)
+{
+    norm_octet<T> parts = {};
+    parts.x = gpu_load_words<WIDE>(job.x.row(n) + col, count);
+    if (job.residual.data != NULL)
+        parts.residual = gpu_load_words<WIDE>(job.residual.row(n) + col, count);
+    return parts;
+}
+
+/* s = residual + dropout(x), zeros behind the row. */
+template <class T>
+static __device__ __forceinline__ void
+add_parts(const struct norm_fwd_job<T> &job, int64_t n, int64_t col, int count,
+          const struct norm_octet<T> &parts, float (&s)[GPU_OCTET])
+{
+    float residual[GPU_OCTET];
+    gpu_unpack(parts.x, s);
+    gpu_unpack(parts.residual, residual);
+    if (count > 0)
+        gpu_dropout_octet(job.dropout, n, col, s);
+#pragma unroll
+    for (int i = 0; i < GPU_OCTET; i++)
+        s[i] += residual[i];
+}
+template <int WIDE, class T>
 static __device__ __forceinline__ void residual_sum(const struct norm_fwd_job<T> &job, int64_t n,
                                                     int64_t col, int count, float (&s)[GPU_OCTET])
 {
-    gpu_load_octet<WIDE>(job.x.row(n) + col, count, s);
-    if (count > 0)
-        gpu_dropout_octet(job.dropout, n, col, s);
-    if (job.residual.data != NULL) {
-        float residual[GPU_OCTET];
-        gpu_load_octet<WIDE>(job.residual.row(n) + col, count, residual);
-#pragma unroll
-        for (int i = 0; i < GPU_OCTET; i++)
-            s[i] += residual[i];
-    }
+    add_parts(job, n, col, count, load_parts<WIDE>(job, n, col, count), s);
 }
 
 static __device__ __forceinline__ float octet_sum(const float (&s)[GPU_OCTET])
@@ -46,7 +66,7 @@ static __device__ __forceinline__ float octet_squares(const float (&s)[GPU_OCTET
 }
 
 /* Stores s, and y = (s - mean) rstd gamma + beta. */
-template <bool WIDE, class T>
+template <int WIDE, class T>
 static __device__ __forceinline__ void
 store_normalised(const struct norm_fwd_job<T> &job, int64_t n, int64_t col, int count,
                  float (&s)[GPU_OCTET], float mean, float rstd)
@@ -78,11 +98,11 @@ enum { NORM_WARPS = 4, NORM_BLOCK = 256 };
 /* s = residual + dropout(x), sum = s, y = (s - mean) rstd gamma + beta, with the mean (RMS: 0) and
  * rstd = 1 / sqrt(mean of (s - mean)^2 + epsilon) of the row.
  * x, residual, y, sum [rows, cols], cols <= 256 OCTETS; gamma, beta [cols]; mean, rstd [rows]. Any alignment
- * (WIDE: 16 bytes). x, residual, y, sum may be one another, row on row.
+ * (WHOLE: 16 bytes and cols divisible by 8). x, residual, y, sum may be one another, row on row.
  * Grid ceil(rows / 4) blocks of 128, a warp a row, nothing shared. The row stays in registers: mean first,
  * then squares about it, in float, in an order that depends on the column alone.
  * Cost: reads x and residual once, writes sum and y once; about 10 operations a value. */
-template <class T, bool WIDE, int OCTETS>
+template <class T, int WIDE, int OCTETS>
 static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP)
     norm_fwd_warp_kernel(struct norm_fwd_job<T> job)
 {
@@ -90,11 +110,17 @@ static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP)
     const int lane = threadIdx.x % GPU_WARP;
     if (n >= job.rows)
         return;
+    struct norm_octet<T> parts[OCTETS];
     float s[OCTETS][GPU_OCTET], total = 0, square = 0;
 #pragma unroll
     for (int o = 0; o < OCTETS; o++) {
         const int col = (o * GPU_WARP + lane) * GPU_OCTET;
-        residual_sum<WIDE>(job, n, col, gpu_octet_count(col, job.cols), s[o]);
+        parts[o] = load_parts<WIDE>(job, n, col, gpu_octet_count(col, job.cols));
+    }
+#pragma unroll
+    for (int o = 0; o < OCTETS; o++) {
+        const int col = (o * GPU_WARP + lane) * GPU_OCTET;
+        add_parts(job, n, col, gpu_octet_count(col, job.cols), parts[o], s[o]);
         total += octet_sum(s[o]);
     }
     const float mean = job.layer ? gpu_warp_sum(total) / (float)job.cols : 0.0f;
@@ -116,7 +142,7 @@ static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP)
 /* The same for any width. Grid rows blocks of 256, 32 bytes shared. A thread reads its octets of the row
  * three times, from the cache but for the first, and writes them last.
  * Cost: as above, and two more reads of the row from the cache. */
-template <class T, bool WIDE>
+template <class T, int WIDE>
 static __global__ void __launch_bounds__(NORM_BLOCK)
     norm_fwd_block_kernel(struct norm_fwd_job<T> job)
 {
@@ -149,7 +175,7 @@ static __global__ void __launch_bounds__(NORM_BLOCK)
 /* sum = y = residual + dropout(x); sum or y may be absent. Views and alignment as above.
  * Grid ceil(rows ceil(cols / 8) / 256) blocks of 256, an octet a thread, nothing shared.
  * Cost: reads x and residual once, writes sum and y once. */
-template <class T, bool WIDE>
+template <class T, int WIDE>
 static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
     residual_kernel(struct norm_fwd_job<T> job)
 {
@@ -164,7 +190,7 @@ static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
         gpu_store_octet<WIDE>(job.y.row(own.row) + own.col, own.count, s);
 }
 
-template <class T, bool WIDE>
+template <class T, int WIDE>
 static enum lng_status launch(struct lng_device *device, const struct norm_fwd_job<T> &job,
                               bool plain)
 {
@@ -192,12 +218,13 @@ static enum lng_status launch(struct lng_device *device, const struct norm_fwd_j
 enum lng_status cuda_norm_fwd(struct lng_device *device, const struct lng_norm_fwd_args *args)
 {
     const bool plain = args->kind == LNG_NORM_NONE;
-    const bool wide = gpu_is_wide(args->x) && gpu_is_wide(args->residual) && gpu_is_wide(args->y) &&
-                      gpu_is_wide(args->sum) &&
-                      (plain || (gpu_is_wide(args->gamma) && gpu_is_wide(args->beta)));
+    const bool whole = args->x.cols % GPU_OCTET == 0 && gpu_is_wide(args->x) &&
+                       gpu_is_wide(args->residual) && gpu_is_wide(args->y) &&
+                       gpu_is_wide(args->sum) &&
+                       (plain || (gpu_is_wide(args->gamma) && gpu_is_wide(args->beta)));
     if (args->x.cols == 0 && plain)
         return LNG_OK;
-    return gpu_by_dtype_and_flag(args->x.dtype, wide, [&](auto zero, auto flag) {
+    return gpu_by_dtype_and_flag(args->x.dtype, whole, [&](auto zero, auto flag) {
         typedef decltype(zero) T;
         const struct norm_fwd_job<T> job = {
             gpu_matrix_of<T>(args->x), gpu_matrix_of<T>(args->residual), gpu_matrix_of<T>(args->y),
@@ -206,6 +233,6 @@ enum lng_status cuda_norm_fwd(struct lng_device *device, const struct lng_norm_f
                 static_cast<float *>(args->rstd), args->x.rows, args->x.cols,
                 (float)args->epsilon, args->kind == LNG_NORM_LAYER, gpu_dropout_of(args->dropout),
         };
-        return launch<T, decltype(flag)::value>(device, job, plain);
+        return launch < T, decltype(flag)::value ? GPU_WHOLE : GPU_SCALAR > (device, job, plain);
     });
 }

@@ -12,7 +12,7 @@ template <class T> struct norm_bwd_job {
 };
 
 /* Stores an octet of d_s to d_residual, and times the mask to d_x. */
-template <bool WIDE, class T>
+template <int WIDE, class T>
 static __device__ __forceinline__ void store_gradient(const struct norm_bwd_job<T> &job, int64_t n,
                                                       int64_t col, int count,
                                                       float (&d_s)[GPU_OCTET])
@@ -60,30 +60,33 @@ static __device__ __forceinline__ void store_partial(float (&room)[NORM_WARPS][O
  *   d_residual = d_s,  d_x = mask * d_s
  * and for the rows of the block's group, partials = sums of d_y h and of d_y.
  * sum, d_y, d_sum, d_residual, d_x [rows, cols], cols <= 256 OCTETS; gamma [cols]; mean, rstd [rows]. Any
- * alignment (WIDE: 16 bytes). d_residual and d_x may be d_y, d_sum or (without dropout) each other.
+ * alignment (WHOLE: 16 bytes and cols divisible by 8). d_residual and d_x may be d_y, d_sum or (without dropout) each other.
  * Grid ceil(rows / group_rows) blocks of 128; shared 16 KiB (OCTETS 4) or 8; warp w takes rows w, w + 4, ...
  * of the group and keeps a row in registers. Sums in float, in fixed order.
  * Cost: reads sum, d_y, d_sum once, writes d_residual, d_x once; about 20 operations a value. */
-template <class T, bool WIDE, int OCTETS>
+template <class T, int WIDE, int OCTETS>
 static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP)
     norm_bwd_warp_kernel(struct norm_bwd_job<T> job)
 {
+    constexpr bool EARLY = OCTETS * sizeof(T) <= 8; /* there are registers for d_sum at once */
     __shared__ __align__(16) float room[NORM_WARPS][OCTETS * GPU_WARP * GPU_OCTET];
     const int lane = threadIdx.x % GPU_WARP, warp = threadIdx.x / GPU_WARP;
     const int64_t first = blockIdx.x * job.group_rows;
     const int64_t end = first + job.group_rows < job.rows ? first + job.group_rows : job.rows;
     float d_gamma[OCTETS][GPU_OCTET] = {}, d_beta[OCTETS][GPU_OCTET] = {};
     for (int64_t n = first + warp; n < end; n += NORM_WARPS) {
-        float g[OCTETS][GPU_OCTET], h[OCTETS][GPU_OCTET], d_sum[OCTETS][GPU_OCTET] = {};
+        float g[OCTETS][GPU_OCTET], h[OCTETS][GPU_OCTET];
+        struct gpu_words<T> d_y[OCTETS], sum[OCTETS], d_sum[OCTETS] = {
+        };
         const float mean = job.layer ? job.mean[n] : 0.0f, rstd = job.rstd[n];
 #pragma unroll
         for (int o = 0; o < OCTETS; o++) {
             const int col = (o * GPU_WARP + lane) * GPU_OCTET;
             const int count = gpu_octet_count(col, job.cols);
-            gpu_load_octet<WIDE>(job.d_y.row(n) + col, count, g[o]);
-            gpu_load_octet<WIDE>(job.sum.row(n) + col, count, h[o]);
-            if (OCTETS <= 2 && job.d_sum.data != NULL) /* else there is no room so early */
-                gpu_load_octet<WIDE>(job.d_sum.row(n) + col, count, d_sum[o]);
+            d_y[o] = gpu_load_words<WIDE>(job.d_y.row(n) + col, count);
+            sum[o] = gpu_load_words<WIDE>(job.sum.row(n) + col, count);
+            if (EARLY && job.d_sum.data != NULL)
+                d_sum[o] = gpu_load_words<WIDE>(job.d_sum.row(n) + col, count);
         }
         float total = 0, product = 0;
 #pragma unroll
@@ -91,6 +94,8 @@ static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP)
             const int col = (o * GPU_WARP + lane) * GPU_OCTET;
             float gamma[GPU_OCTET];
             gpu_load_octet<WIDE>(job.gamma + col, gpu_octet_count(col, job.cols), gamma);
+            gpu_unpack(d_y[o], g[o]);
+            gpu_unpack(sum[o], h[o]);
 #pragma unroll
             for (int i = 0; i < GPU_OCTET; i++) {
                 h[o][i] = (h[o][i] - mean) * rstd;
@@ -107,11 +112,13 @@ static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP)
         for (int o = 0; o < OCTETS; o++) {
             const int col = (o * GPU_WARP + lane) * GPU_OCTET;
             const int count = gpu_octet_count(col, job.cols);
-            if (OCTETS > 2 && job.d_sum.data != NULL)
-                gpu_load_octet<WIDE>(job.d_sum.row(n) + col, count, d_sum[o]);
+            float above[GPU_OCTET];
+            if (!EARLY && job.d_sum.data != NULL)
+                d_sum[o] = gpu_load_words<WIDE>(job.d_sum.row(n) + col, count);
+            gpu_unpack(d_sum[o], above);
 #pragma unroll
             for (int i = 0; i < GPU_OCTET; i++)
-                g[o][i] = rstd * (g[o][i] - shift - h[o][i] * product) + d_sum[o][i];
+                g[o][i] = rstd * (g[o][i] - shift - h[o][i] * product) + above[i];
             store_gradient<WIDE>(job, n, col, count, g[o]);
         }
     }
@@ -148,7 +155,7 @@ static __global__ void __launch_bounds__(NORM_COLUMNS)
  * Grid rows blocks of 256, a row each, 32 bytes shared. A thread reads its octets twice, the second time
  * mostly from the cache, and writes them then.
  * Cost: as above, and one more read of d_y and sum from the cache. */
-template <class T, bool WIDE>
+template <class T, int WIDE>
 static __global__ void __launch_bounds__(NORM_BLOCK)
     norm_bwd_block_kernel(struct norm_bwd_job<T> job)
 {
@@ -215,7 +222,7 @@ static __global__ void __launch_bounds__(NORM_SUM_COLUMNS *NORM_SUM_LANES)
 /* d_s = d_y + d_sum without a norm (d_y, d_sum NULL: zero); d_residual = d_s, d_x = mask * d_s. Views and
  * aliasing as above. Grid ceil(rows ceil(cols / 8) / 256) blocks of 256, an octet a thread.
  * Cost: reads d_y and d_sum once, writes d_residual and d_x once. */
-template <class T, bool WIDE>
+template <class T, int WIDE>
 static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
     residual_bwd_kernel(struct norm_bwd_job<T> job)
 {
@@ -233,7 +240,7 @@ static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
     store_gradient<WIDE>(job, own.row, own.col, own.count, d_s);
 }
 
-template <class T, bool WIDE>
+template <class T, int WIDE>
 static enum lng_status launch_rows(struct lng_device *device, const struct norm_bwd_job<T> &job,
                                    unsigned groups)
 {
@@ -284,14 +291,15 @@ cuda_norm_bwd(struct lng_device *device, const struct lng_norm_bwd_args *args)
 {
     const bool plain = args->kind == LNG_NORM_NONE;
     const struct lng_view shape = args->d_y.data != NULL ? args->d_y : args->d_sum;
-    const bool wide = gpu_is_wide(args->d_y) && gpu_is_wide(args->d_sum) &&
-                      gpu_is_wide(args->d_residual) && gpu_is_wide(args->d_x) &&
-                      (plain || (gpu_is_wide(args->sum) && gpu_is_wide(args->gamma)));
+    const bool whole = shape.cols % GPU_OCTET == 0 && gpu_is_wide(args->d_y) &&
+                       gpu_is_wide(args->d_sum) && gpu_is_wide(args->d_residual) &&
+                       gpu_is_wide(args->d_x) &&
+                       (plain || (gpu_is_wide(args->sum) && gpu_is_wide(args->gamma)));
     if (shape.cols == 0)
         return LNG_OK;
-    return gpu_by_dtype_and_flag(shape.dtype, wide, [&](auto zero, auto flag) {
+    return gpu_by_dtype_and_flag(shape.dtype, whole, [&](auto zero, auto flag) {
         typedef decltype(zero) T;
-        constexpr bool WIDE = decltype(flag)::value;
+        constexpr int WIDE = decltype(flag)::value ? GPU_WHOLE : GPU_SCALAR;
         const cudaStream_t stream = cuda_stream(device);
         struct norm_bwd_job<T> job = job_of<T>(args, shape);
         if (plain) {

@@ -2,14 +2,16 @@
  * one block of random numbers decides about, and 16 bytes of bf16. Octets begin at columns divisible by 8;
  * the last of a row may be short.
  *
- * WIDE: the views are gpu_is_wide, so whole octets move as vectors of 16 bytes (8 of int8). Which thread
- * works on which column does not depend on it, so results do not either. */
+ * How octets move is a template argument, and so the host's choice (gpu_way): value by value; as vectors of
+ * 16 bytes (8 of int8), short ones by value; or as vectors always, without a branch, where every octet of
+ * the row is whole. Which thread works on which column does not depend on it, so results do not either. */
 #ifndef LNG_KERNELS_CUDA_GPU_VECTOR_CUH
 #define LNG_KERNELS_CUDA_GPU_VECTOR_CUH
 
 #include "kernels/cuda/gpu_common.cuh"
 
 enum { GPU_OCTET = 8, GPU_OCTET_THREADS = 256 };
+enum { GPU_SCALAR, GPU_WIDE, GPU_WHOLE };
 
 /* Octets of the view start at multiples of their size (of 16 bytes at most). Absent views do. */
 static inline bool gpu_is_wide(const struct lng_view &view)
@@ -55,25 +57,25 @@ __device__ __forceinline__ uint32_t gpu_bits(int8_t value)
 }
 
 /* `count` values, 0 to 8, and zeros for the rest. */
-template <bool WIDE, class T>
-__device__ __forceinline__ struct gpu_words<T> gpu_load_words(const T *at, int count) {
-    struct gpu_words<T> words;
-    if (WIDE && count == GPU_OCTET) {
+template <int WIDE, class T>
+__device__ __forceinline__ gpu_words<T> gpu_load_words(const T *at, int count)
+{
+    gpu_words<T> words = {};
+    if constexpr (WIDE == GPU_WHOLE) {
+        if (count > 0)
+            gpu_load_whole(at, words);
+    } else if (WIDE == GPU_WIDE && count == GPU_OCTET) {
         gpu_load_whole(at, words);
-        return words;
-    }
-    constexpr int SHARE = 4 / sizeof(T); /* values a word */
+    } else {
+        constexpr int SHARE = 4 / sizeof(T); /* values a word */
 #pragma unroll
-    for (int w = 0; w < GPU_OCTET / SHARE; w++) {
-        words.word[w] = 0;
-#pragma unroll
-        for (int i = 0; i < SHARE; i++)
-            if (w * SHARE + i < count)
-                words.word[w] |= gpu_bits(at[w * SHARE + i]) << (i * 8 * sizeof(T));
+        for (int i = 0; i < GPU_OCTET; i++)
+            if (i < count)
+                words.word[i / SHARE] |= gpu_bits(at[i]) << (i % SHARE * 8 * sizeof(T));
     }
     return words;
-} __device__ __forceinline__ void gpu_unpack(const gpu_words<float> &words,
-                                             float (&value)[GPU_OCTET])
+}
+__device__ __forceinline__ void gpu_unpack(const gpu_words<float> &words, float (&value)[GPU_OCTET])
 {
 #pragma unroll
     for (int i = 0; i < GPU_OCTET; i++)
@@ -94,7 +96,7 @@ __device__ __forceinline__ void gpu_unpack(const gpu_words<int8_t> &words,
     for (int i = 0; i < GPU_OCTET; i++)
         value[i] = (float)(int8_t)(words.word[i / 4] >> (i % 4 * 8));
 }
-template <bool WIDE, class T>
+template <int WIDE, class T>
 __device__ __forceinline__ void gpu_load_octet(const T *at, int count, float (&value)[GPU_OCTET])
 {
     gpu_unpack(gpu_load_words<WIDE>(at, count), value);
@@ -126,17 +128,20 @@ __device__ __forceinline__ void gpu_store(int8_t *at, float value)
 }
 
 /* The first `count` values. */
-template <bool WIDE, class T>
+template <int WIDE, class T>
 __device__ __forceinline__ void gpu_store_octet(T *at, int count, const float (&value)[GPU_OCTET])
 {
-    if (WIDE && count == GPU_OCTET) {
+    if constexpr (WIDE == GPU_WHOLE) {
+        if (count > 0)
+            gpu_store_whole(at, value);
+    } else if (WIDE == GPU_WIDE && count == GPU_OCTET) {
         gpu_store_whole(at, value);
-        return;
-    }
+    } else {
 #pragma unroll
-    for (int i = 0; i < GPU_OCTET; i++)
-        if (i < count)
-            gpu_store(at + i, value[i]);
+        for (int i = 0; i < GPU_OCTET; i++)
+            if (i < count)
+                gpu_store(at + i, value[i]);
+    }
 }
 
 /* How many values the octet at column `col` of `cols` has: 8, fewer at the end, 0 behind it. */

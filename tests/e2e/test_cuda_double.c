@@ -68,7 +68,8 @@ static void train(const char *device, const char *dtype, double losses[STEPS])
     static const char config[] =
         "tokenizer: symbols\ntied: target\nenc-depth: 2\ndec-depth: 2\ndim: 32\nheads: 2\n"
         "ffn-dim: 48\ndropout: 0.1\nattention-dropout: 0.1\nffn-dropout: 0.1\nlr: 0.005\n"
-        "warmup: 10u\nbatch-tokens: 128\nlog-every: 1u\nema: 0.01\nthreads: 1\nclip-norm: 1\n";
+        "max-length: 16\nwarmup: 10u\nbatch-tokens: 128\nlog-every: 1u\nema: 0.01\nthreads: "
+        "1\nclip-norm: 1\n";
     char words[4096], name[64];
     struct program program;
     const char *config_path = scratch_write("config.yml", config, sizeof config - 1);

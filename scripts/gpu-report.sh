@@ -1,0 +1,120 @@
+#!/bin/sh
+# usage: scripts/gpu-report.sh [--output DIR] [--device cuda] [--seeds N] [--model DIR]...
+#
+# What a GPU makes of this build, from the folder that `make dist` made or from a build: every operation
+# against the reference in f32, bf16 and int8; models on GPU and CPU (`lingster compare`); compute-sanitizer
+# over small shapes where it is there; what the tensor-core instructions answer; translation speed.
+#   --output   where report.json, report.md and all logs go, gpu-report by default
+#   --device   cuda, cuda:1 ...
+#   --seeds    shapes an operation, 40 by default
+#   --model    models to compare besides the demo model
+#   LINGSTER   the program; its tests are looked for beside it
+# Exit status: 0 all passed, 1 something failed or there is no GPU, 2 wrong usage.
+set -u
+here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+output=gpu-report device=cuda seeds=40 models=$here/configs/demo
+usage() {
+    echo "gpu-report: $*; --help says more" >&2
+    exit 2
+}
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help)
+        sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
+        exit 0
+        ;;
+    --output | --device | --seeds | --model) [ $# -gt 1 ] || usage "$1 needs a value" ;;
+    *) usage "unexpected '$1'" ;;
+    esac
+    case $1 in
+    --output) output=$2 ;;
+    --device) device=$2 ;;
+    --seeds) seeds=$2 ;;
+    --model) models="$models $2" ;;
+    esac
+    shift 2
+done
+if [ -x "$here/bin/lingster" ]; then
+    LINGSTER=${LINGSTER:-$here/bin/lingster} tests=$here/tests/test_parity golden=$here/tests/golden
+    LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    export LD_LIBRARY_PATH
+else
+    LINGSTER=${LINGSTER:-$here/build/lingster}
+    tests=${LINGSTER%/*}/tests/parity/test_parity golden=${LINGSTER%/*}/tests/cudaemu/golden-gpu
+fi
+mkdir -p "$output" || exit 1
+sample=$output/sample.en
+head -n 50 "$here/configs/demo/sample.en" >"$sample" || exit 1
+export LNG_PARITY_DEVICE="$device"
+results=$output/results.tsv
+: >"$results"
+failures=0
+
+# NAME COMMAND...: runs it, its output in NAME.log, its outcome and seconds in the table.
+step() {
+    name=$1
+    shift
+    start=$(date +%s.%N)
+    if "$@" >"$output/$name.log" 2>&1; then outcome=passed; else
+        outcome=failed
+        failures=$((failures + 1))
+    fi
+    seconds=$(awk -v a="$start" -v b="$(date +%s.%N)" 'BEGIN {printf "%.2f", b - a}')
+    printf '%s\t%s\t%s\t%s\n' "$name" "$outcome" "$seconds" "$(tail -n 1 "$output/$name.log" | tr '\t"\\' '   ')" >>"$results"
+    echo "$name: $outcome, $seconds s"
+}
+skip() { # NAME WHY
+    printf '%s\tskipped\t0\t%s\n' "$1" "$2" >>"$results"
+    echo "$1: skipped, $2"
+}
+
+if ! echo Hello. | "$LINGSTER" translate -m "$here/configs/demo" --device "$device" >"$output/first.log" 2>&1; then
+    cat "$output/first.log" >&2
+    exit 1
+fi
+LNG_PARITY_SEEDS=$seeds LNG_PARITY_REPORT=1 step parity "$tests" --timeout 600
+for model in $models; do
+    label=$(basename "$model")
+    for dtype in f32 bf16; do
+        step "compare-$label-$dtype" "$LINGSTER" compare -m "$model" -i "$sample" --device "$device" --against cpu \
+            --dtype "$dtype" --against-dtype "$dtype" --train-steps 3 --json "$output/compare-$label-$dtype.json"
+    done
+done
+if [ -x "$golden" ]; then step golden "$golden"; else skip golden "no program $golden"; fi
+sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null || true)
+for tool in memcheck racecheck initcheck synccheck; do
+    if [ -n "$sanitizer" ]; then
+        LNG_PARITY_SEEDS=3 step "sanitizer-$tool" "$sanitizer" --tool "$tool" --error-exitcode 3 \
+            --target-processes all "$tests" --timeout 900 -j1
+    else
+        skip "sanitizer-$tool" "compute-sanitizer is not there"
+    fi
+done
+for where in cpu "$device"; do
+    for dtype in f32 bf16; do
+        step "translate-$where-$dtype" "$LINGSTER" translate -m "$here/configs/demo" --device "$where" --dtype "$dtype" \
+            -i "$here/configs/demo/sample.en" -o "$output/translation-$where-$dtype.de"
+    done
+done
+
+gpu=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -n 1)
+commit=$(cat "$here/COMMIT" 2>/dev/null || git -C "$here" rev-parse HEAD 2>/dev/null || echo unknown)
+when=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+{
+    printf '{"date": "%s", "gpu": "%s", "commit": "%s", "version": "%s", "plugin": "%s", "steps": [' "$when" \
+        "${gpu:-unknown}" "$commit" "$("$LINGSTER" --version | head -n 1)" "${LNG_CUDA_PLUGIN:-}"
+    awk -F'\t' '{printf "%s{\"name\": \"%s\", \"outcome\": \"%s\", \"seconds\": %s, \"last_line\": \"%s\"}",
+                 NR > 1 ? ", " : "", $1, $2, $3, $4}' "$results"
+    printf ']}\n'
+} >"$output/report.json"
+{
+    echo "# GPU report"
+    echo
+    echo "$when, ${gpu:-GPU unknown}, commit $commit${LNG_CUDA_PLUGIN:+, plugin $LNG_CUDA_PLUGIN}"
+    echo
+    echo "| step | outcome | seconds | last line |"
+    echo "|---|---|---|---|"
+    awk -F'\t' '{gsub(/[|]/, "/", $4); printf "| %s | %s | %s | %s |\n", $1, $2, $3, $4}' "$results"
+} >"$output/report.md"
+echo "$output/report.md: $failures failed"
+[ "$failures" -eq 0 ]
