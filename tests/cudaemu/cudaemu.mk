@@ -3,7 +3,7 @@
 #   $B/cudaemu/<plain|asan|race>/liblingster-cuda.so     LNG_CUDA_PLUGIN=<path> makes a program take one
 # asan is g++'s whatever CC is, and loads only into programs linked with EMU_ASAN_LINK.
 CUDA_HOME ?= /usr/local/cuda
-EMU_READY := $(and $(wildcard $(CUDA_HOME)/include/cuda_runtime.h),$(wildcard $(CUDA_HOME)/include/cublasLt.h),$(filter x86_64,$(shell uname -m)),1)
+EMU_READY := $(and $(filter-out 0,$(CUDA)),$(wildcard $(CUDA_HOME)/include/cuda_runtime.h),$(wildcard $(CUDA_HOME)/include/cublasLt.h),$(filter x86_64,$(shell uname -m)),1)
 
 EMU_SRC  := $(sort $(wildcard tests/cudaemu/emu_*.cc))
 # The double's own files that differ in a variant; the others are those of plain.
