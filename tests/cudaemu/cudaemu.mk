@@ -71,6 +71,11 @@ endef
 $(foreach v,plain asan race,$(eval $(call EMU_RULES,$v)))
 $B/cudaemu/plain/golden: $B/cudaemu/plain/tests/cudaemu/golden.cu.o
 
+# The same on a GPU; what it prints is tests/cudaemu/golden.txt.
+$B/tests/cudaemu/golden-gpu: tests/cudaemu/golden.cu $B/.flags
+	@mkdir -p $(@D)
+	$(call say,NVCC,$<)$(NVCC) $(NVCC_ALL) $(NVCC_FLAGS) -o $@ $<
+
 # The double's own tests: it reports what is planted, and nothing else.
 EMU_TESTS := $(patsubst %.c,$B/%,$(sort $(wildcard tests/cudaemu/test_*.c)))
 $B/tests/cudaemu/test_cudaemu: | $(foreach v,plain asan race,$B/cudaemu/$v/planted)

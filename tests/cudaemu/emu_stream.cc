@@ -27,7 +27,7 @@ struct CUstream_st {
     std::deque<queued> queue;
     bool blocking; /* orders itself with the default stream */
     CUgraph_st *capture;
-    bool origin, invalid;
+    bool origin, invalid, relaxed;
 };
 
 namespace cudaemu
@@ -99,7 +99,7 @@ cudaError_t refuse_capture()
 {
     cudaError_t error = cudaSuccess;
     for (CUstream_st *stream : streams)
-        if (stream->capture != nullptr) {
+        if (stream->capture != nullptr && !stream->relaxed) {
             stream->invalid = true;
             error = failed(cudaErrorStreamCaptureUnsupported);
         }
@@ -258,7 +258,7 @@ CUDAEMU_API cudaEventElapsedTime(float *out, cudaEvent_t from, cudaEvent_t to)
     return cudaSuccess;
 }
 
-CUDAEMU_API cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
+CUDAEMU_API cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode)
 {
     entry guard;
     CUstream_st *own = stream_of(stream);
@@ -269,6 +269,7 @@ CUDAEMU_API cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
     own->capture = new CUgraph_st();
     own->origin = true;
     own->invalid = false;
+    own->relaxed = mode == cudaStreamCaptureModeRelaxed;
     return cudaSuccess;
 }
 CUDAEMU_API cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
