@@ -20,9 +20,9 @@ _lingster()
         current=
     fi
     case $previous in
-    --device) mapfile -t COMPREPLY < <(compgen -W 'auto cpu cuda ref' -- "$current") ;;
+    --device | --against) mapfile -t COMPREPLY < <(compgen -W 'auto cpu cuda ref' -- "$current") ;;
     --preset) mapfile -t COMPREPLY < <(compgen -W 'tiny small base big base-prenorm deep-shallow' -- "$current") ;;
-    --dtype) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 int8' -- "$current") ;;
+    --dtype | --against-dtype) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 int8' -- "$current") ;;
     --tokenize) mapfile -t COMPREPLY < <(compgen -W '13a char none' -- "$current") ;;
     --model-type) mapfile -t COMPREPLY < <(compgen -W 'unigram bpe char word symbols' -- "$current") ;;
     *)

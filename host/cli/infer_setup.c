@@ -15,7 +15,7 @@ static void warn_lines(const struct lng_buffer *warnings)
             lng_warn("%.*s", (int)line.length, line.data);
 }
 
-static enum lng_dtype compute_of(enum lng_opt_dtype dtype)
+enum lng_dtype lng_infer_compute_type(enum lng_opt_dtype dtype)
 {
     switch (dtype) {
     case LNG_OPT_DTYPE_BF16:
@@ -40,8 +40,8 @@ enum lng_status lng_infer_setup_open(const struct lng_options *options,
     *setup = (struct lng_infer_setup){0};
     struct lng_device_options device_options = {.threads = options->threads};
     LNG_TRY(lng_device_open(options->device, &device_options, &setup->device));
-    LNG_TRY(lng_model_load(options->model, setup->device, compute_of(options->dtype), false,
-                           &setup->model, &setup->data));
+    LNG_TRY(lng_model_load(options->model, setup->device, lng_infer_compute_type(options->dtype),
+                           false, &setup->model, &setup->data));
     warn_lines(&setup->data.warnings);
     LNG_FAIL_IF(setup->data.directory == NULL, LNG_ERR_IO,
                 "%s: found a model but no vocabulary beside it; expected a model directory",

@@ -10,6 +10,9 @@
 #include "host/store/model_dir.h"
 #include "tokenizer/tokenizer.h"
 
+/* What products are computed in for --dtype. */
+enum lng_dtype lng_infer_compute_type(enum lng_opt_dtype dtype);
+
 struct lng_infer_setup {
     struct lng_device *device;
     struct lng_model model;

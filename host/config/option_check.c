@@ -125,7 +125,7 @@ static enum lng_status check_required(const struct lng_options *options)
     } required[] = {
         {LNG_FOR_VOCAB, LNG_OPTION_vocab_inputs},
         {LNG_FOR_VOCAB | LNG_FOR_TRAIN | LNG_FOR_AVERAGE, LNG_OPTION_output},
-        {LNG_FOR_TRANSLATE | LNG_FOR_SCORE, LNG_OPTION_model},
+        {LNG_FOR_TRANSLATE | LNG_FOR_SCORE | LNG_FOR_COMPARE, LNG_OPTION_model},
         {LNG_FOR_SCORE, LNG_OPTION_source},
         {LNG_FOR_SCORE, LNG_OPTION_target},
         {LNG_FOR_EVAL, LNG_OPTION_hypothesis},
@@ -141,11 +141,23 @@ static enum lng_status check_required(const struct lng_options *options)
     return LNG_OK;
 }
 
+static enum lng_status check_comparison(const struct lng_options *options)
+{
+    bool quantized =
+        options->dtype == LNG_OPT_DTYPE_INT8 || options->against_dtype == LNG_OPT_DTYPE_INT8;
+    LNG_FAIL_IF(options->train_steps > 0 && quantized, LNG_ERR_USAGE,
+                "train-steps (%d, from %s) needs f32 or bf16 on both sides: int8 is not trained in",
+                options->train_steps, where(options, LNG_OPTION_train_steps));
+    return LNG_OK;
+}
+
 enum lng_status lng_options_finish(struct lng_options *options, bool complete)
 {
     if (options->command->bit & LNG_FOR_TRAIN)
         LNG_TRY(finish_train(options));
     if (options->command->bit & LNG_FOR_TRANSLATE)
         LNG_TRY(check_search(options));
+    if (options->command->bit & LNG_FOR_COMPARE)
+        LNG_TRY(check_comparison(options));
     return complete ? check_required(options) : LNG_OK;
 }

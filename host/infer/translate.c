@@ -31,28 +31,31 @@ static enum lng_status check_vocabulary(const struct lng_model *model,
     return LNG_OK;
 }
 
-/* Searches with the tokenizer's tokens that are never text, and the model's rows that are no token. */
-static enum lng_status open_search(struct lng_translator *translator,
-                                   struct lng_search_options options)
+enum lng_status lng_translate_open_search(struct lng_model *model,
+                                          const struct lng_tokenizer *tokenizer,
+                                          const struct lng_search_options *options,
+                                          struct lng_search **search)
 {
+    LNG_TRY(check_vocabulary(model, tokenizer, LNG_SIDE_SOURCE));
+    LNG_TRY(check_vocabulary(model, tokenizer, LNG_SIDE_TARGET));
+    struct lng_search_options all = *options;
     size_t never_count;
-    const int32_t *never = lng_tokenizer_never(translator->tokenizer, &never_count);
-    int32_t known = lng_tokenizer_size(translator->tokenizer, LNG_SIDE_TARGET);
-    int32_t rows = translator->model->hparams.target_vocab;
-    size_t capacity = options.banned_count + never_count + (size_t)(rows - known), count = 0;
+    const int32_t *never = lng_tokenizer_never(tokenizer, &never_count);
+    int32_t known = lng_tokenizer_size(tokenizer, LNG_SIDE_TARGET);
+    int32_t rows = model->hparams.target_vocab;
+    size_t capacity = all.banned_count + never_count + (size_t)(rows - known), count = 0;
     int32_t *banned = lng_alloc(capacity, sizeof *banned);
     if (banned == NULL)
         return LNG_ERR_MEMORY;
-    for (size_t i = 0; i < options.banned_count; i++)
-        banned[count++] = options.banned[i];
+    for (size_t i = 0; i < all.banned_count; i++)
+        banned[count++] = all.banned[i];
     for (size_t i = 0; i < never_count; i++)
         banned[count++] = never[i];
     for (int32_t id = known; id < rows; id++)
         banned[count++] = id;
-    options.banned = banned;
-    options.banned_count = count;
-    options.alignment = translator->options.alignment != LNG_TRANSLATE_ALIGNMENT_NONE;
-    enum lng_status status = lng_search_open(translator->model, &options, &translator->search);
+    all.banned = banned;
+    all.banned_count = count;
+    enum lng_status status = lng_search_open(model, &all, search);
     lng_free(banned);
     return status;
 }
@@ -81,8 +84,6 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     LNG_FAIL_IF(options->forced_bos >= model->hparams.target_vocab, LNG_ERR_RANGE,
                 "forced first token %d is outside the vocabulary of %d entries",
                 options->forced_bos, model->hparams.target_vocab);
-    LNG_TRY(check_vocabulary(model, tokenizer, LNG_SIDE_SOURCE));
-    LNG_TRY(check_vocabulary(model, tokenizer, LNG_SIDE_TARGET));
     struct lng_translator *made = lng_alloc(1, sizeof *made);
     if (made == NULL)
         return LNG_ERR_MEMORY;
@@ -91,7 +92,9 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     made->options = *options;
     made->options.search.banned = NULL;
     made->options.search.banned_count = 0;
-    enum lng_status status = open_search(made, options->search);
+    struct lng_search_options search = options->search;
+    search.alignment = options->alignment != LNG_TRANSLATE_ALIGNMENT_NONE;
+    enum lng_status status = lng_translate_open_search(model, tokenizer, &search, &made->search);
     if (status == LNG_OK)
         status = collect_languages(made);
     if (status != LNG_OK) {
