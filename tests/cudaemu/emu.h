@@ -160,14 +160,26 @@ void say_line(void *pc);
 void catch_faults();
 [[noreturn]] void stop();
 
-/* What the race checker asks of the scheduler: the current thread's place, and whether all that thread
- * `number` did up to `clock` happened before now. */
-struct moment {
-    uint32_t block, thread, clock;
+/* Where the block is. Its clock goes on at every barrier and warp collective. */
+struct timeline {
+    uint32_t block, clock, barrier; /* barrier: the clock after the last one */
+    const gpu_thread *threads;
 };
-moment now();
+extern timeline progress;
+/* The race checker's question: is all that thread `number` did up to `clock` before what the current thread
+ * does now? For a thread, for all of its warp, or for all of the block. */
 enum reader_group { READER_ONE, READER_WARP, READER_BLOCK };
-bool happened_before(uint32_t number, uint32_t clock, reader_group group);
+inline bool happened_before(uint32_t number, uint32_t clock, reader_group group)
+{
+    if (clock < progress.barrier)
+        return true;
+    if (group == READER_BLOCK)
+        return false;
+    const gpu_thread &other = progress.threads[number];
+    if (group == READER_ONE && &other == current)
+        return true;
+    return other.warp == current->warp && clock < current->joined && clock < other.joined;
+}
 
 /* emu_race.cc; nothing, in the other variants. */
 void race_arena(span arena);

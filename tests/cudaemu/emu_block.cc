@@ -39,8 +39,7 @@ static gpu_thread *const threads = new gpu_thread[most_threads]();
 static warp warps[most_warps];
 static barrier_state &all = *new barrier_state();
 static unsigned thread_count;
-static uint32_t block_clock, barrier_clock;
-static uint32_t block_number;
+timeline progress;
 static schedule order;
 static bool by_priority;
 
@@ -92,22 +91,6 @@ unsigned live_lanes()
 {
     return ~warps[current->warp].gone;
 }
-moment now()
-{
-    return {block_number, current->number, block_clock};
-}
-bool happened_before(uint32_t number, uint32_t clock, reader_group group)
-{
-    if (clock < barrier_clock)
-        return true;
-    const gpu_thread &other = threads[number];
-    if (group == READER_BLOCK)
-        return false;
-    if (group == READER_ONE && &other == current)
-        return true;
-    return other.warp == current->warp && clock < std::min(current->joined, other.joined);
-}
-
 static void enter_thread(gpu_thread *thread)
 {
     current = thread;
@@ -174,7 +157,7 @@ static void barrier_release()
             all.file, all.line, all.arrived, thread_count);
     all.result = all.sum;
     all.arrived = 0;
-    barrier_clock = ++block_clock;
+    progress.barrier = ++progress.clock;
     if (order == schedule::reverse)
         std::reverse(all.waiting.begin(), all.waiting.end());
     for (gpu_thread *thread : all.waiting)
@@ -216,13 +199,13 @@ static void complete(warp &own, int which, const gpu_thread *last)
     collective_body body = body_of(done.which);
     if (body != nullptr)
         body(done.arguments, done.arrived);
-    block_clock++;
+    progress.clock++;
     gpu_thread *first = threads + (&own - warps) * 32;
     for (int i = 0; i < 32; i++) {
         gpu_thread *thread = first + (order == schedule::reverse ? i : 31 - i);
         if (!(done.arrived >> thread->lane & 1))
             continue;
-        thread->joined = block_clock;
+        thread->joined = progress.clock;
         if (thread != last)
             ready_next(thread);
     }
@@ -342,11 +325,9 @@ void run_block(const running_launch &launch, size_t number)
 {
     const dim3 grid = launch.request.grid;
     order = options().order;
-    block_number = (uint32_t)number;
+    progress = {(uint32_t)number, 1, 0, threads};
     ::blockIdx = {(unsigned)(number % grid.x), (unsigned)(number / grid.x % grid.y),
                   (unsigned)(number / ((size_t)grid.x * grid.y))};
-    block_clock = 1;
-    barrier_clock = 0;
     begin_threads(launch.request.block);
     all.arrived = all.exited = 0;
     all.live = thread_count;

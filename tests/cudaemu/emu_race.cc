@@ -100,10 +100,12 @@ struct attempt {
     void *pc;
 };
 
-static uint64_t stamp(const moment &when, uint32_t low)
+/* Of the current thread, now. */
+static uint64_t stamp(uint32_t low)
 {
-    return launch_number << 48 | (uint64_t)(when.block & 0xFFFF) << 32 |
-           (uint64_t)when.thread << 22 | (uint64_t)std::min(when.clock, last_clock) << 2 | low;
+    return launch_number << 48 | (uint64_t)(progress.block & 0xFFFF) << 32 |
+           (uint64_t)current->number << 22 | (uint64_t)std::min(progress.clock, last_clock) << 2 |
+           low;
 }
 static uint32_t block_in(uint64_t stamp)
 {
@@ -167,10 +169,9 @@ static bool published(uint64_t stamp)
     return received && fences[block_in(stamp)] == 2;
 }
 /* Against an earlier access of the same launch. */
-static void check_order(uint64_t earlier, reader_group group, const char *verb, const moment &when,
-                        const attempt &what)
+static void check_order(uint64_t earlier, reader_group group, const char *verb, const attempt &what)
 {
-    if (block_in(earlier) != (when.block & 0xFFFF)) {
+    if (block_in(earlier) != (progress.block & 0xFFFF)) {
         if (!published(earlier))
             report("race", what, "and block %u, thread %u %s it, in no order", block_in(earlier),
                    thread_in(earlier), verb);
@@ -179,38 +180,40 @@ static void check_order(uint64_t earlier, reader_group group, const char *verb, 
                thread_in(earlier), verb);
     }
 }
-static uint64_t read_stamp(uint64_t earlier, bool counts, const moment &when)
+static uint64_t read_stamp(uint64_t earlier, bool counts)
 {
     const reader_group group = (reader_group)(earlier & 3);
     const uint32_t thread = thread_in(earlier);
-    if (counts && block_in(earlier) != (when.block & 0xFFFF))
-        return stamp(when, READER_BLOCK);
-    if (counts && (thread != when.thread || group != READER_ONE) &&
+    if (counts && block_in(earlier) != (progress.block & 0xFFFF))
+        return stamp(READER_BLOCK);
+    if (counts && (thread != current->number || group != READER_ONE) &&
         !happened_before(thread, clock_in(earlier), group))
-        return stamp(when, group != READER_BLOCK && thread / 32 == when.thread / 32 ? READER_WARP
-                                                                                    : READER_BLOCK);
-    return stamp(when, READER_ONE);
+        return stamp(group != READER_BLOCK && thread / 32 == current->number / 32 ? READER_WARP
+                                                                                  : READER_BLOCK);
+    return stamp(READER_ONE);
 }
-static void check_cell(cell &one, bool is_shared, const moment &when, const attempt &what)
+static void check_cell(cell &one, bool is_shared, const attempt &what)
 {
+    if (!what.write && one.read == stamp(READER_ONE))
+        return; /* read before, and not written since */
     bool written = one.write >> 48 == launch_number, read = one.read >> 48 == launch_number;
     if (is_shared) { /* another block's shared memory is another memory */
-        written = written && block_in(one.write) == (when.block & 0xFFFF);
-        read = read && block_in(one.read) == (when.block & 0xFFFF);
+        written = written && block_in(one.write) == (progress.block & 0xFFFF);
+        read = read && block_in(one.read) == (progress.block & 0xFFFF);
         if (!written && (!what.write || what.atomic))
             report("uninitialised", what, "shared memory that this block has not written");
     } else if (one.write == 0) {
         report_unwritten(what);
     }
     if (written && !(what.atomic && one.write & 1))
-        check_order(one.write, READER_ONE, "wrote", when, what);
+        check_order(one.write, READER_ONE, "wrote", what);
     if (!what.write) {
-        one.read = read_stamp(one.read, read, when);
+        one.read = read_stamp(one.read, read);
         return;
     }
     if (read)
-        check_order(one.read, (reader_group)(one.read & 3), "read", when, what);
-    one.write = stamp(when, what.atomic);
+        check_order(one.read, (reader_group)(one.read & 3), "read", what);
+    one.write = stamp(what.atomic);
     one.read = 0;
 }
 static const shadow *shadow_of(uintptr_t at)
@@ -247,10 +250,17 @@ static void check_access(const attempt &what)
     }
     if (memory == &dynamic)
         check_gaps(what);
-    const moment when = now();
-    const uintptr_t first = what.at - memory->at;
-    for (uintptr_t i = first / 2; i <= (first + what.bytes - 1) / 2 && i < memory->bytes / 2; i++)
-        check_cell(memory->cells[i], memory->is_shared, when, what);
+    const uintptr_t first = (what.at - memory->at) / 2,
+                    last = std::min(what.at - memory->at + what.bytes - 1, memory->bytes - 1) / 2;
+    const cell before = memory->cells[first];
+    check_cell(memory->cells[first], memory->is_shared, what);
+    for (uintptr_t i = first + 1; i <= last; i++) {
+        cell &one = memory->cells[i];
+        if (one.write == before.write && one.read == before.read)
+            one = memory->cells[first]; /* as its neighbour */
+        else
+            check_cell(one, memory->is_shared, what);
+    }
 }
 
 /* What the runtime says. */
@@ -375,13 +385,13 @@ void note_atomic(const void *at, size_t bytes, void *pc)
     if (current == nullptr)
         return;
     received = true;
-    uint8_t &fence = fences[now().block & 0xFFFF];
+    uint8_t &fence = fences[progress.block & 0xFFFF];
     fence = fence == 1 ? 2 : fence;
 }
 void note_fence()
 {
     if (current != nullptr)
-        fences[now().block & 0xFFFF] = 1;
+        fences[progress.block & 0xFFFF] = 1;
 }
 
 } // namespace cudaemu
