@@ -111,6 +111,8 @@ static void weigh(const struct lng_compare *compare, struct lng_compare_differen
         range->count > 0 ? lng_beam_score(beam, total, (int32_t)range->count) : -(double)INFINITY;
 }
 
+/* A beam also drops hypotheses at near ties on the way, and what was dropped may have been the better one:
+ * so a translation that the reference ranks above its own is as good as equal. */
 static bool is_near_tie(const struct lng_compare *compare, const struct lng_compare_difference *d)
 {
     double tolerance = compare->options->tolerance;
@@ -118,7 +120,8 @@ static bool is_near_tie(const struct lng_compare *compare, const struct lng_comp
     double score = lng_compare_limit_of(LNG_COMPARE_TIE_SCORE, compare->class, tolerance).fail;
     if (fabs(d->logprobs[0] - d->logprobs[1]) <= token)
         return true;
-    return compare->options->beam_size > 1 && fabs(d->scores[0] - d->scores[1]) <= score;
+    return compare->options->beam_size > 1 &&
+           d->scores[LNG_COMPARE_TESTED] >= d->scores[LNG_COMPARE_REFERENCE] - score;
 }
 
 /* The reference scores both translations of every line in `differences`. */

@@ -94,4 +94,4 @@ test-cudaemu: $(EMU_TESTS)
 $(foreach v,plain asan race,$(eval $B/tests/cudaemu/test_parity_$v: | $B/cudaemu/$v/liblingster-cuda.so))
 $B/tests/cudaemu/test_parity_asan: private CC := gcc
 $B/tests/cudaemu/test_parity_asan: private LDALL += $(EMU_ASAN_LINK)
-$B/tests/e2e/test_cuda_double: | $(if $(EMU_READY),$B/cudaemu/plain/liblingster-cuda.so)
+$B/tests/e2e/test_cuda_double $B/tests/e2e/test_compare: | $(if $(EMU_READY),$B/cudaemu/plain/liblingster-cuda.so)

@@ -142,6 +142,20 @@ Test(memory, score)
             200, nothing);
 }
 
+Test(memory, compare)
+{
+    write_model();
+    int keep = dup(1), null = open("/dev/null", O_WRONLY);
+    cr_assert(keep >= 0 && null >= 0 && dup2(null, 1) == 1);
+    torture("compare -m @model -i @text --device cpu --against ref --threads 1 --beam-size 1 "
+            "--batch-tokens 64 --train-steps 1 --limit-lines 1 --json @out --junit @out",
+            120, nothing);
+    fflush(stdout);
+    dup2(keep, 1);
+    close(keep);
+    close(null);
+}
+
 Test(memory, average_and_info)
 {
     write_model();
