@@ -3,7 +3,8 @@
 #
 # Spelling to pronunciation on the data of SIGMORPHON 2020, task 1: for each language and seed, trains by
 # configs/g2p.yml and scores the checkpoint that was best on dev. Prints a table of word error rates (words
-# not entirely right) and phone error rates (edits), in percent, with the mean over the seeds.
+# not entirely right) and phone error rates (edits), in percent, with the mean over the seeds. Hangul syllables are
+# spelled out in their letters (Unicode's decomposition): a few thousand words show each syllable too rarely.
 #   --data     DIR/LANGUAGE/{train,dev}.{g,p}, symbols separated by spaces; test.{g,p} is scored where it is
 #              there. LANGUAGE is a folder's name: fre hun hin kor ...
 #   --seeds    one training each; 1 by default
@@ -53,27 +54,39 @@ done
 lingster=$(command -v "${LINGSTER:-$here/build/lingster}") ||
     fail "${LINGSTER:-build/lingster} is not there: build it with make, or say where it is with LINGSTER="
 
+perl -MUnicode::Normalize -e 1 2>/dev/null || fail "perl's Unicode::Normalize is not there: install perl"
+spell() { # LANGUAGE: OUTPUT/LANGUAGE/PART.g
+    for part in train dev test; do
+        [ -f "$data/$1/$part.g" ] && [ ! -f "$output/$1/$part.g" ] || continue
+        perl -MUnicode::Normalize -CSD -pe 's/([\x{AC00}-\x{D7A3}])/join " ", split m{}, NFD($1)/ge' \
+            "$data/$1/$part.g" >"$output/$1/$part.g.part" || return 1
+        mv "$output/$1/$part.g.part" "$output/$1/$part.g" || return 1
+    done
+}
 train() { # LANGUAGE SEED FOLDER [TRAIN_OPTION...]
-    files=$data/$1 seed=$2 folder=$3
+    files=$data/$1 spelled=$output/$1 seed=$2 folder=$3
     shift 3
     for side in g p; do
+        text=$spelled/train.g
+        [ $side = g ] || text=$files/train.p
         [ -f "$folder/../$side.json" ] || "$lingster" vocab -q --model-type symbols \
-            --input "$files/train.$side" --output "$folder/../$side.json" || return 1
+            --input "$text" --output "$folder/../$side.json" || return 1
     done
     "$lingster" train "$here/configs/g2p.yml" --seed "$seed" --output "$folder" \
         --source-vocab "$folder/../g.json" --target-vocab "$folder/../p.json" \
-        --train-source "$files/train.g" --train-target "$files/train.p" \
-        --valid-source "$files/dev.g" --valid-target "$files/dev.p" "$@" || return 1
+        --train-source "$spelled/train.g" --train-target "$files/train.p" \
+        --valid-source "$spelled/dev.g" --valid-target "$files/dev.p" "$@" || return 1
     [ -f "$folder/model/config.json" ] || fail "training was interrupted; the same command goes on with it"
 }
 score() { # LANGUAGE PART FOLDER -> FOLDER/PART.score
-    "$lingster" translate -q -m "$3/model" --beam-size 5 -i "$data/$1/$2.g" -o "$3/$2.p" || return 1
+    "$lingster" translate -q -m "$3/model" --beam-size 5 -i "$output/$1/$2.g" -o "$3/$2.p" || return 1
     "$lingster" eval --metrics sentence-accuracy,wer --hypothesis "$3/$2.p" --reference "$data/$1/$2.p" \
         >"$3/$2.score.part" || return 1
     mv "$3/$2.score.part" "$3/$2.score"
 }
 
 for language in $languages; do
+    mkdir -p "$output/$language" && spell "$language" || exit 1
     for seed in $seeds; do
         folder=$output/$language/seed-$seed
         mkdir -p "$folder" || exit 1
