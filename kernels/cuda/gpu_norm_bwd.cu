@@ -65,7 +65,7 @@ static __device__ __forceinline__ void store_partial(float (&room)[NORM_WARPS][O
  * of the group and keeps a row in registers. Sums in float, in fixed order.
  * Cost: reads sum, d_y, d_sum once, writes d_residual, d_x once; about 20 operations a value. */
 template <class T, int WIDE, int OCTETS>
-static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP)
+static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP, OCTETS > 2 ? 2 : 4)
     norm_bwd_warp_kernel(struct norm_bwd_job<T> job)
 {
     constexpr bool EARLY = OCTETS * sizeof(T) <= 8; /* there are registers for d_sum at once */
