@@ -20,10 +20,6 @@ enum {
 static const char *advice_for(cudaError_t error)
 {
     switch (error) {
-    case cudaErrorInsufficientDriver:
-        return "; install a newer NVIDIA driver, or use --device cpu";
-    case cudaErrorNoDevice:
-        return "; use --device cpu";
     case cudaErrorInvalidDevice:
         return "; nvidia-smi lists the GPUs there are";
     case cudaErrorNoKernelImageForDevice:
@@ -67,16 +63,28 @@ static enum lng_status check_usable(struct lng_device *device)
     return LNG_OK;
 }
 
-/* "No GPU" in words, as LNG_ERR_UNSUPPORTED: "auto" then takes the CPU. */
+static const char *why_none(cudaError_t error)
+{
+    switch (error) {
+    case cudaSuccess:
+    case cudaErrorNoDevice:
+        return "CUDA finds no GPU";
+    case cudaErrorInsufficientDriver:
+        return "the NVIDIA driver is not installed, or too old for this build's CUDA";
+    default:
+        return cudaGetErrorString(error);
+    }
+}
+
+/* What is there and of use; else LNG_ERR_UNSUPPORTED: "auto" then takes the CPU. */
 static enum lng_status check_present(struct lng_device *device, struct cudaDeviceProp *properties)
 {
     int count = 0;
     cudaError_t error = cudaGetDeviceCount(&count);
     if (error != cudaSuccess || count == 0) {
         (void)cudaGetLastError();
-        return lng_fail(LNG_ERR_UNSUPPORTED, "no GPU: %s%s",
-                        error == cudaSuccess ? "CUDA found none" : cudaGetErrorString(error),
-                        advice_for(error));
+        return lng_fail(LNG_ERR_UNSUPPORTED, "device %s: %s; use --device cpu", device->name,
+                        why_none(error));
     }
     LNG_FAIL_IF(device->ordinal >= count, LNG_ERR_UNSUPPORTED,
                 "device %s: expected cuda:0 to cuda:%d, as many GPUs as there are", device->name,
