@@ -66,13 +66,14 @@ void race_pending(const void *, size_t, void *)
 namespace cudaemu
 {
 
-/* Stamps: launch 16 bits, block 16, thread 10, clock 20, and 2: of a write whether it was atomic, of a read
- * who else read (enum reader_group). A write of 0 is none; by_host: a copy, a fill or a product wrote. */
+/* Stamps: launch 16 bits, block 16, thread 10, clock 18, which of the two bytes 2, and 2: of a write whether it
+ * was atomic, of a read who else read (enum reader_group). A write of 0 is none; by_host: a copy, a fill or a
+ * product wrote. */
 struct cell {
     uint64_t write, read;
 };
 static constexpr uint64_t by_host = 1;
-static constexpr uint32_t last_clock = (1u << 20) - 1, last_launch = (1u << 16) - 1;
+static constexpr uint32_t last_clock = (1u << 18) - 1, last_launch = (1u << 16) - 1;
 static constexpr int most_reports = 10;
 
 struct shadow {
@@ -101,11 +102,11 @@ struct attempt {
 };
 
 /* Of the current thread, now. */
-static uint64_t stamp(uint32_t low)
+static uint64_t stamp(uint32_t halves, uint32_t low)
 {
     return launch_number << 48 | (uint64_t)(progress.block & 0xFFFF) << 32 |
-           (uint64_t)current->number << 22 | (uint64_t)std::min(progress.clock, last_clock) << 2 |
-           low;
+           (uint64_t)current->number << 22 | (uint64_t)std::min(progress.clock, last_clock) << 4 |
+           halves << 2 | low;
 }
 static uint32_t block_in(uint64_t stamp)
 {
@@ -117,7 +118,11 @@ static uint32_t thread_in(uint64_t stamp)
 }
 static uint32_t clock_in(uint64_t stamp)
 {
-    return stamp >> 2 & last_clock;
+    return stamp >> 4 & last_clock;
+}
+static uint32_t halves_in(uint64_t stamp)
+{
+    return stamp >> 2 & 3;
 }
 
 static cell *reserve(size_t bytes)
@@ -180,21 +185,24 @@ static void check_order(uint64_t earlier, reader_group group, const char *verb, 
                thread_in(earlier), verb);
     }
 }
-static uint64_t read_stamp(uint64_t earlier, bool counts)
+/* What is known of a cell's readers after this one; `counts`: of earlier ones there is something to keep. */
+static uint64_t read_stamp(uint64_t earlier, bool counts, uint32_t halves)
 {
     const reader_group group = (reader_group)(earlier & 3);
     const uint32_t thread = thread_in(earlier);
+    counts = counts && halves_in(earlier) == halves;
     if (counts && block_in(earlier) != (progress.block & 0xFFFF))
-        return stamp(READER_BLOCK);
+        return stamp(halves, READER_BLOCK);
     if (counts && (thread != current->number || group != READER_ONE) &&
         !happened_before(thread, clock_in(earlier), group))
-        return stamp(group != READER_BLOCK && thread / 32 == current->number / 32 ? READER_WARP
-                                                                                  : READER_BLOCK);
-    return stamp(READER_ONE);
+        return stamp(halves, group != READER_BLOCK && thread / 32 == current->number / 32
+                                 ? READER_WARP
+                                 : READER_BLOCK);
+    return stamp(halves, READER_ONE);
 }
-static void check_cell(cell &one, bool is_shared, const attempt &what)
+static void check_cell(cell &one, bool is_shared, uint32_t halves, const attempt &what)
 {
-    if (!what.write && one.read == stamp(READER_ONE))
+    if (!what.write && one.read == stamp(halves, READER_ONE))
         return; /* read before, and not written since */
     bool written = one.write >> 48 == launch_number, read = one.read >> 48 == launch_number;
     if (is_shared) { /* another block's shared memory is another memory */
@@ -205,17 +213,15 @@ static void check_cell(cell &one, bool is_shared, const attempt &what)
     } else if (one.write == 0) {
         report_unwritten(what);
     }
-    /* Two threads may own the two bytes of a cell: of single bytes only what was written is known. */
-    const bool whole = what.bytes > 1;
-    if (whole && written && !(what.atomic && one.write & 1))
+    if (written && !(what.atomic && one.write & 1) && halves_in(one.write) & halves)
         check_order(one.write, READER_ONE, "wrote", what);
     if (!what.write) {
-        one.read = read_stamp(one.read, read);
+        one.read = read_stamp(one.read, read, halves);
         return;
     }
-    if (whole && read)
+    if (read && halves_in(one.read) & halves)
         check_order(one.read, (reader_group)(one.read & 3), "read", what);
-    one.write = stamp(what.atomic);
+    one.write = stamp(halves, what.atomic);
     one.read = 0;
 }
 static const shadow *shadow_of(uintptr_t at)
@@ -252,16 +258,16 @@ static void check_access(const attempt &what)
     }
     if (memory == &dynamic)
         check_gaps(what);
-    const uintptr_t first = (what.at - memory->at) / 2,
-                    last = std::min(what.at - memory->at + what.bytes - 1, memory->bytes - 1) / 2;
-    const cell before = memory->cells[first];
-    check_cell(memory->cells[first], memory->is_shared, what);
-    for (uintptr_t i = first + 1; i <= last; i++) {
+    const uintptr_t begin = what.at - memory->at, end = std::min(begin + what.bytes, memory->bytes);
+    const cell before = memory->cells[begin / 2];
+    for (uintptr_t i = begin / 2; i <= (end - 1) / 2; i++) {
         cell &one = memory->cells[i];
-        if (one.write == before.write && one.read == before.read)
-            one = memory->cells[first]; /* as its neighbour */
+        const uint32_t halves = (i * 2 >= begin ? 1 : 0) | (i * 2 + 1 < end ? 2 : 0);
+        if (i > begin / 2 && begin % 2 == 0 && halves == 3 && one.write == before.write &&
+            one.read == before.read)
+            one = memory->cells[begin / 2]; /* as its neighbour */
         else
-            check_cell(one, memory->is_shared, what);
+            check_cell(one, memory->is_shared, halves, what);
     }
 }
 

@@ -37,6 +37,7 @@ static const struct expectation planted[] = {
     {"plus-equals", {NULL, NULL, "[race]"}, NULL},
     {"no-fence", {NULL, NULL, "[race]"}, NULL},
     {"same-value", {NULL, NULL, "[race]"}, NULL},
+    {"shared-byte", {NULL, NULL, "[race]"}, NULL},
     {"row-overrun", {NULL, "heap-buffer-overflow|use-after-poison", "[address]"}, NULL},
     {"no-bounds-test", {NULL, "heap-buffer-overflow|use-after-poison", "[address]"}, NULL},
     {"host-pointer", {NULL, NULL, "[host-memory]"}, NULL},

@@ -55,11 +55,24 @@ bool same_value(bool bug)
     return flag.read()[0] == 1;
 }
 
+/* A byte a thread, two of them to a cell of the race checker; the bug lets neighbours share one. */
+__global__ void count_bytes(signed char *y, bool bug)
+{
+    const int at = bug ? threadIdx.x / 2 * 2 : threadIdx.x;
+    y[at] = (signed char)at;
+    __syncthreads();
+    y[at] = (signed char)(y[at] + 1);
+}
+bool shared_byte(bool bug)
+{
+    planted_array<signed char> y(std::vector<signed char>(64, 0));
+    PLANTED_TRY(GPU_LAUNCH(count_bytes, 1, 64, 0, 0, y.at, bug));
+    return y.read()[3] == 4 || bug;
+}
+
 } // namespace
 
 const planted_case planted_blocks[] = {
-    {"plus-equals", plus_equals},
-    {"no-fence", no_fence},
-    {"same-value", same_value},
-    {nullptr, nullptr},
+    {"plus-equals", plus_equals}, {"no-fence", no_fence}, {"same-value", same_value},
+    {"shared-byte", shared_byte}, {nullptr, nullptr},
 };
