@@ -29,7 +29,7 @@ __device__ __forceinline__ float online_softmax(float score, float &highest, flo
  * Sums: f32, keys in order within a lane. Bytes: q, o once, k and v once a tile of 16 queries.
  * Flops: 4 Nq Nk A a head and sentence. */
 template <class T, int CHUNKS>
-__global__ void __launch_bounds__(PLAIN_THREADS) forward_kernel(forward_args<T> args)
+__global__ void __launch_bounds__(PLAIN_THREADS, 1) forward_kernel(forward_args<T> args)
 {
     GPU_SHARED(room);
     const attention_inputs<T> &in = args.in;

@@ -18,7 +18,7 @@ template <class T> struct backward_args {
  * grid: x = slots of 16 queries, y = H. 128 threads. Shared: (2 * 16 + 32) pitch + 16 * 32 floats.
  * Sums: f32, keys in order. Flops: 6 Nq Nk A a head and sentence. */
 template <class T, int CHUNKS>
-__global__ void __launch_bounds__(PLAIN_THREADS) d_query_kernel(backward_args<T> args)
+__global__ void __launch_bounds__(PLAIN_THREADS, 1) d_query_kernel(backward_args<T> args)
 {
     GPU_SHARED(room);
     const attention_inputs<T> &in = args.in;
@@ -88,7 +88,7 @@ __global__ void __launch_bounds__(PLAIN_THREADS) d_query_kernel(backward_args<T>
  * grid: x = slots of 16 keys, y = H. 128 threads. Shared: (2 * 16 + 32) pitch + 2 * 16 * 32 floats.
  * Sums: f32, queries in order. Flops: 8 Nq Nk A a head and sentence. */
 template <class T, int CHUNKS>
-__global__ void __launch_bounds__(PLAIN_THREADS) d_key_kernel(backward_args<T> args)
+__global__ void __launch_bounds__(PLAIN_THREADS, 1) d_key_kernel(backward_args<T> args)
 {
     GPU_SHARED(room);
     const attention_inputs<T> &in = args.in;
