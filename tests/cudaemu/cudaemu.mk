@@ -27,8 +27,9 @@ EMU_CXX_asan  := g++
 EMU_CXX_race  := $(CXX)
 EMU_CC_plain  := $(CC)
 EMU_CC_asan   := gcc
-EMU_KERNEL_plain := -O2
-EMU_KERNEL_asan  := -O1 $(EMU_SAN)
+# Optimised no more than pays while the tests run.
+EMU_KERNEL_plain := -O1
+EMU_KERNEL_asan  := -Og $(EMU_SAN) -fno-sanitize=null
 # Calls before every access, answered by emu_race.cc: libtsan is not linked.
 EMU_KERNEL_race  := -O1 -fsanitize=thread
 EMU_HOST_asan    := $(EMU_SAN)
