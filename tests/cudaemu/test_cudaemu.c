@@ -141,7 +141,7 @@ Test(cudaemu, silent_in_order)
 }
 Test(cudaemu, silent_at_random)
 {
-    char seed[8];
+    char seed[16];
     for (int i = 1; i <= 4; i++) {
         snprintf(seed, sizeof seed, "%d", i);
         expect_silence("random", seed, i % 2 ? "1" : "0", "0");
@@ -155,7 +155,7 @@ Test(cudaemu, queued_streams)
     choose(PLAIN);
     setenv("LNG_CUDAEMU_ASYNC", "1", 1);
     for (int i = 1; i <= 12; i++) {
-        char seed[8];
+        char seed[16];
         struct program program;
         snprintf(seed, sizeof seed, "%d", i);
         setenv("LNG_CUDAEMU_SEED", seed, 1);
@@ -174,7 +174,7 @@ Test(cudaemu, missing_barrier_in_any_order)
     int found = 0;
     choose(PLAIN);
     for (int i = 0; i < 10; i++) {
-        char seed[8];
+        char seed[16];
         struct program program;
         snprintf(seed, sizeof seed, "%d", i);
         setenv("LNG_CUDAEMU_SCHEDULE", orders[i], 1);
