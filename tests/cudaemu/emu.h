@@ -44,9 +44,10 @@ enum class schedule { forward, reverse, random };
 struct settings {
     schedule order;
     uint64_t seed;
-    bool async;    /* streams are queues */
-    bool protect;  /* device memory is closed to the host */
-    size_t memory; /* bytes a device has */
+    bool async;            /* streams are queues */
+    bool protect;          /* device memory is closed to the host */
+    size_t memory;         /* bytes a device has */
+    uint64_t fatal_launch; /* the how manieth is the device's last; 0: none */
 };
 const settings &options();
 uint32_t random_number();
@@ -145,13 +146,18 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
 void drain_stream(cudaStream_t stream);
 void drain_all();
 bool capturing(cudaStream_t stream);
-/* A call that no capture allows: cudaSuccess outside one, else the capture is void. */
+/* A call that waits for the device, which no capture allows: cudaSuccess outside one, else the capture is
+ * void. */
 cudaError_t refuse_capture();
 
 /* emu_device.cc: remembers it for cudaGetLastError. */
 cudaError_t failed(cudaError_t error);
 cudaError_t failed(cudaError_t error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* cudaSuccess, or what the device does not recover from. */
+cudaError_t device_lost();
+void lose_device();
 
 /* emu_report.cc */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));

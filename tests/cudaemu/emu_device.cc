@@ -25,6 +25,16 @@ cudaError_t failed(cudaError_t error, const char *format, ...)
     return failed(error);
 }
 
+static cudaError_t lost;
+cudaError_t device_lost()
+{
+    return lost;
+}
+void lose_device()
+{
+    lost = cudaErrorIllegalAddress;
+}
+
 static constexpr int multiprocessors = 4;
 static const struct {
     cudaError_t error;
@@ -144,6 +154,7 @@ CUDAEMU_API cudaDeviceReset(void)
 {
     entry guard;
     drain_all();
+    lost = cudaSuccess;
     return cudaSuccess;
 }
 CUDAEMU_API cudaGetDeviceProperties(cudaDeviceProp *out, int device)
@@ -178,13 +189,13 @@ CUDAEMU_API cudaDeviceGetAttribute(int *value, cudaDeviceAttr which, int device)
 }
 CUDAEMU_API cudaGetLastError(void)
 {
-    cudaError_t error = last_error;
+    cudaError_t error = lost != cudaSuccess ? lost : last_error;
     last_error = cudaSuccess;
     return error;
 }
 CUDAEMU_API cudaPeekAtLastError(void)
 {
-    return last_error;
+    return lost != cudaSuccess ? lost : last_error;
 }
 CUDAEMU_API cudaDriverGetVersion(int *version)
 {

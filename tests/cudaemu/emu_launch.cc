@@ -79,8 +79,15 @@ cudaError_t submit(const launch_request &request)
     cudaError_t error = check(request);
     if (error != cudaSuccess)
         return error;
+    static uint64_t launches;
+    const bool fatal = ++launches == options().fatal_launch;
     running_launch launch = {request, arguments};
-    return enqueue(request.stream, [launch] { run_launch(launch); });
+    return enqueue(request.stream, [launch, fatal] {
+        if (fatal)
+            lose_device();
+        else if (device_lost() == cudaSuccess)
+            run_launch(launch);
+    });
 }
 
 } // namespace cudaemu

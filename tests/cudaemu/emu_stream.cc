@@ -97,7 +97,7 @@ bool capturing(cudaStream_t stream)
 }
 cudaError_t refuse_capture()
 {
-    cudaError_t error = cudaSuccess;
+    cudaError_t error = device_lost();
     for (CUstream_st *stream : streams)
         if (stream->capture != nullptr && !stream->relaxed) {
             stream->invalid = true;
@@ -108,6 +108,8 @@ cudaError_t refuse_capture()
 
 static cudaError_t enqueue(CUstream_st *stream, queued item)
 {
+    if (device_lost() != cudaSuccess)
+        return failed(device_lost());
     if (stream->capture != nullptr) {
         if (item.work)
             stream->capture->items.push_back(std::move(item.work));
@@ -178,11 +180,13 @@ CUDAEMU_API cudaStreamSynchronize(cudaStream_t stream)
         return failed(cudaErrorStreamCaptureUnsupported);
     }
     drain_stream(stream);
-    return cudaSuccess;
+    return device_lost();
 }
 CUDAEMU_API cudaStreamQuery(cudaStream_t stream)
 {
     entry guard;
+    if (device_lost() != cudaSuccess)
+        return device_lost();
     return stream_of(stream)->queue.empty() ? cudaSuccess : cudaErrorNotReady;
 }
 CUDAEMU_API cudaDeviceSynchronize(void)
@@ -191,7 +195,7 @@ CUDAEMU_API cudaDeviceSynchronize(void)
     cudaError_t error = refuse_capture();
     if (error == cudaSuccess)
         drain_all();
-    return error;
+    return error == cudaSuccess ? device_lost() : error;
 }
 CUDAEMU_API cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *argument)
 {
@@ -241,8 +245,9 @@ CUDAEMU_API cudaEventSynchronize(cudaEvent_t event)
 {
     entry guard;
     const uint64_t generation = event->recorded;
-    drain_until([=] { return event->completed >= generation; });
-    return cudaSuccess;
+    if (device_lost() == cudaSuccess)
+        drain_until([=] { return event->completed >= generation; });
+    return device_lost();
 }
 CUDAEMU_API cudaEventQuery(cudaEvent_t event)
 {

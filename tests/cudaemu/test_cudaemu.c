@@ -51,6 +51,7 @@ static const struct expectation planted[] = {
     {"block-too-large", {"cudaErrorInvalidConfiguration", NULL, NULL}, NULL},
     {"copy-too-long", {"cudaErrorInvalidValue", NULL, NULL}, NULL},
     {"wait-in-capture", {"cudaErrorStreamCaptureInvalidated", NULL, NULL}, NULL},
+    {"lost-device", {"lost-device: wrong", NULL, NULL}, "LNG_CUDAEMU_FATAL_LAUNCH"},
     {"product-overrun", {"[address]", "[address]", "[address]"}, NULL},
     {"product-workspace", {"CUBLAS_STATUS_INVALID_VALUE", NULL, NULL}, NULL},
     {"product-row-epilogue", {"CUBLAS_STATUS_NOT_SUPPORTED", NULL, NULL}, NULL},

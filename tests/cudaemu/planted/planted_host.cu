@@ -120,6 +120,23 @@ bool wait_in_capture(bool bug)
     return right;
 }
 
+/* With LNG_CUDAEMU_FATAL_LAUNCH=1: the launch succeeds, whoever waits for it hears, and so does all that follows. */
+bool lost_device(bool bug)
+{
+    planted_array<float> x(planted_counting(COUNT)), y(COUNT);
+    stream own;
+    PLANTED_TRY(GPU_LAUNCH(add_one, 1, COUNT, 0, own.at, y.at, x.at));
+    if (!bug)
+        return y.read()[5] == 6;
+    void *more = nullptr;
+    const bool lost = cudaStreamSynchronize(own.at) == cudaErrorIllegalAddress &&
+                      cudaGetLastError() == cudaErrorIllegalAddress &&
+                      cudaStreamQuery(own.at) == cudaErrorIllegalAddress &&
+                      cudaMalloc(&more, 4) == cudaErrorIllegalAddress;
+    printf(lost ? "lost\n" : "not lost\n");
+    return !lost;
+}
+
 } // namespace
 
 const planted_case planted_host[] = {
@@ -129,5 +146,6 @@ const planted_case planted_host[] = {
     {"block-too-large", block_too_large},
     {"copy-too-long", copy_too_long},
     {"wait-in-capture", wait_in_capture},
+    {"lost-device", lost_device},
     {nullptr, nullptr},
 };
