@@ -42,7 +42,8 @@ Test(device, refuses_unknown_names_and_threads)
     struct lng_device *device = NULL;
     cr_assert_eq(lng_device_open("gpu", NULL, &device), LNG_ERR_UNSUPPORTED);
     cr_assert_str_eq(lng_error_message(),
-                     "unknown device \"gpu\", expected one of: auto, cpu, cuda, ref, ref64");
+                     "unknown device \"gpu\", expected one of: auto, cpu, cuda, cuda:N, ref, "
+                     "ref64");
     cr_assert_eq(lng_device_open("cpu", &(struct lng_device_options){.threads = -1}, &device),
                  LNG_ERR_RANGE);
     cr_assert_null(device);
