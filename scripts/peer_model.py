@@ -157,8 +157,8 @@ class Transformer(nn.Module):
 
     def __init__(self, o, source, target):
         super().__init__()
-        if o["attention-score"] == "additive" or o["ema"] > 0 or o["subword-sampling-alpha"] > 0:
-            raise SystemExit("additive attention, ema and subword sampling have no counterpart here")
+        if o["attention-score"] == "additive" or o["subword-sampling-alpha"] > 0:
+            raise SystemExit("additive attention and subword sampling have no counterpart here")
         self.source_pad, self.pad = source.pad, target.pad
         self.pre = o["norm-position"] == "pre"
         self.smoothing, self.smoothing_kind = o["label-smoothing"], o["label-smoothing-kind"]

@@ -107,6 +107,8 @@ class Trainer:
         self.seconds = 0.0
         self.saved = []  # the last --average-last states
         self.saved_update = -1
+        # Timed as lingster's is; translations are made by the plain weights.
+        self.ema = [p.detach().clone() for p in self.model.parameters()] if self.o["ema"] > 0 else []
 
     def autocast(self):
         return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.o["dtype"] == "bf16")
@@ -140,6 +142,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(o, self.updates)
         self.optimizer.step()
+        if self.ema:
+            with torch.no_grad():
+                torch._foreach_lerp_(self.ema, list(self.model.parameters()), self.o["ema"])
         self.optimizer.zero_grad(set_to_none=True)
         self.targets += count
         self.sources += sum(len(source) for batch in batches for source, _ in batch)
