@@ -247,7 +247,7 @@ demo: $B/lingster ## translate sentences with the model in configs/demo
 
 DIST_ARCHS := 80 86 89 90 100
 dist: ## a folder that runs on another x86-64 Linux, with all GPUs' code and the tests that compare devices
-	$Q$(MAKE) B=$B-dist CUDA_ARCHS='$(DIST_ARCHS)' CFLAGS='$(CFLAGS)' all $B-dist/tests/parity/test_parity
+	$Q$(MAKE) B=$B-dist CUDA_ARCHS='$(DIST_ARCHS)' CFLAGS='$(CFLAGS)' all $B-dist/tests/parity/test_parity $(if $(PLUGIN),$B-dist/tests/cudaemu/golden-gpu)
 	$Qscripts/make-dist.sh $B-dist $B-dist/lingster-$(VERSION)
 
 # Headers keep their paths below include/lingster, so that they include each other as they do here.

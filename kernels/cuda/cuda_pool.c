@@ -109,9 +109,18 @@ enum lng_status cuda_pool_take(struct cuda_pool *pool, struct lng_device *device
     return LNG_OK;
 }
 
+/* Use after this is seen on the double only where the block is really given back. */
+#ifdef LNG_CUDAEMU
+enum { KEEP = 0 };
+#else
+enum { KEEP = 1 };
+#endif
+
 void cuda_pool_give(struct cuda_pool *pool, void *memory)
 {
     for (struct block *block = pool->blocks; block != NULL; block = block->next)
         if (block->memory == memory)
             block->used = false;
+    if (!KEEP)
+        release(pool, false);
 }
