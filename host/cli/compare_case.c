@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/base/bf16.h"
 #include "host/base/mem.h"
 
 enum lng_compare_class lng_compare_class_of(enum lng_dtype a, enum lng_dtype b)
@@ -123,30 +124,13 @@ double lng_compare_error_max(const struct lng_compare_error *error)
 
 /* ---- views -------------------------------------------------------------------------------------- */
 
-static float from_bf16(uint16_t value)
-{
-    uint32_t bits = (uint32_t)value << 16;
-    float real;
-    memcpy(&real, &bits, sizeof real);
-    return real;
-}
-
-static uint16_t to_bf16(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if (isnan(value))
-        return (uint16_t)(bits >> 16 | 0x40u);
-    return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
-}
-
 static float load(const void *from, enum lng_dtype dtype, size_t i)
 {
     switch (dtype) {
     case LNG_DTYPE_F32:
         return ((const float *)from)[i];
     case LNG_DTYPE_BF16:
-        return from_bf16(((const uint16_t *)from)[i]);
+        return lng_bf16_to_f32(((const uint16_t *)from)[i]);
     case LNG_DTYPE_I8:
         return (float)((const int8_t *)from)[i];
     case LNG_DTYPE_I32:
@@ -164,7 +148,7 @@ static void store(void *to, enum lng_dtype dtype, size_t i, float value)
         ((float *)to)[i] = value;
         return;
     case LNG_DTYPE_BF16:
-        ((uint16_t *)to)[i] = to_bf16(value);
+        ((uint16_t *)to)[i] = lng_f32_to_bf16(value);
         return;
     case LNG_DTYPE_I8:
         ((int8_t *)to)[i] = (int8_t)value;

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "host/base/bf16.h"
+
 /* IEEE half precision, subnormals, infinities and NaN included. */
 static inline float lng_f16_value(uint16_t bits)
 {
@@ -20,24 +22,6 @@ static inline float lng_f16_value(uint16_t bits)
     float value;
     memcpy(&value, &word, sizeof value);
     return value;
-}
-
-static inline float lng_bf16_value(uint16_t bits)
-{
-    uint32_t word = (uint32_t)bits << 16;
-    float value;
-    memcpy(&value, &word, sizeof value);
-    return value;
-}
-
-/* Nearest, ties to even; NaN stays NaN. */
-static inline uint16_t lng_bf16_bits(float value)
-{
-    uint32_t word;
-    memcpy(&word, &value, sizeof word);
-    if ((word & 0x7FFFFFFFu) > 0x7F800000u)
-        return (uint16_t)(word >> 16 | 0x40u);
-    return (uint16_t)((word + 0x7FFFu + (word >> 16 & 1u)) >> 16);
 }
 
 /* Place of the first value that is NaN or infinite, or `count`. */

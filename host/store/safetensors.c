@@ -320,7 +320,7 @@ static void convert(enum lng_safetensors_type type, const unsigned char *from, f
         if (type == LNG_SAFETENSORS_F16) {
             to[i] = lng_f16_value(lng_load_u16(from + 2 * i));
         } else if (type == LNG_SAFETENSORS_BF16) {
-            to[i] = lng_bf16_value(lng_load_u16(from + 2 * i));
+            to[i] = lng_bf16_to_f32(lng_load_u16(from + 2 * i));
         } else {
             uint64_t bits = lng_load_u64(from + 8 * i);
             double value;

@@ -129,7 +129,7 @@ enum lng_status lng_safetensors_writer_add_f32(struct lng_safetensors_writer *wr
     for (uint64_t done = 0; done < count;) {
         size_t now = count - done < PIECE ? (size_t)(count - done) : PIECE;
         for (size_t i = 0; i < now; i++)
-            piece[i] = lng_bf16_bits(values[done + i]);
+            piece[i] = lng_f32_to_bf16(values[done + i]);
         LNG_TRY(put(writer, piece, now * sizeof piece[0]));
         done += now;
     }

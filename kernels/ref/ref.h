@@ -14,7 +14,7 @@
 
 #include "host/base/mem.h"
 #include "kernels/backend.h"
-#include "kernels/bf16.h"
+#include "host/base/bf16.h"
 
 #ifdef LNG_REF_DOUBLE
 typedef double lng_real;

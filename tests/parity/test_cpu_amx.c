@@ -10,7 +10,7 @@
 #endif
 #include <criterion/criterion.h>
 
-#include "kernels/bf16.h"
+#include "host/base/bf16.h"
 
 #if TILE_TEST
 static struct {

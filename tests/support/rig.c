@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "host/base/mem.h"
-#include "kernels/bf16.h"
+#include "host/base/bf16.h"
 
 enum { GUARD_BYTES = 256, GUARD = 0xA5, HOST_BLOCK = -1 };
 

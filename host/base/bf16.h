@@ -1,6 +1,6 @@
 /* bfloat16: the upper half of an IEEE float. */
-#ifndef LNG_KERNELS_BF16_H
-#define LNG_KERNELS_BF16_H
+#ifndef LNG_HOST_BASE_BF16_H
+#define LNG_HOST_BASE_BF16_H
 
 #include <stdint.h>
 #include <string.h>
