@@ -113,8 +113,6 @@ enum lng_status cuda_open(struct lng_device *device, const struct lng_device_opt
     const char *check_each = getenv("LNG_CUDA_SYNC");
     *cuda = (struct cuda_state){.ordinal = device->ordinal,
                                 .owner = getpid(),
-                                .multiprocessors = properties.multiProcessorCount,
-                                .shared_limit = properties.sharedMemPerBlockOptin,
                                 .strict = !device->fast,
                                 .check_each = check_each != NULL && check_each[0] == '1'};
     device->state = cuda;

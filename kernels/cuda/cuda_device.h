@@ -24,9 +24,7 @@ struct cuda_state {
     struct cuda_pool *pool;
     struct cuda_staging *staging;
     struct cuda_gemm *gemm;
-    int multiprocessors;
-    size_t shared_limit; /* bytes of shared memory a block may have, after opting in */
-    bool strict;         /* the same bits on every run, no TF32 */
+    bool strict; /* the same bits on every run, no TF32 */
     void *scratch;
     size_t scratch_bytes;
     bool check_each;       /* wait after every operation: LNG_CUDA_SYNC=1 */

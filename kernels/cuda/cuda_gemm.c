@@ -97,10 +97,6 @@ static cublasLtEpilogue_t cublas_epilogue(int32_t epilogue)
         return CUBLASLT_EPILOGUE_RELU;
     case CUDA_EPILOGUE_RELU_BIAS:
         return CUBLASLT_EPILOGUE_RELU_BIAS;
-    case CUDA_EPILOGUE_GELU_TANH:
-        return CUBLASLT_EPILOGUE_GELU;
-    case CUDA_EPILOGUE_GELU_TANH_BIAS:
-        return CUBLASLT_EPILOGUE_GELU_BIAS;
     default:
         return CUBLASLT_EPILOGUE_DEFAULT;
     }
@@ -108,8 +104,7 @@ static cublasLtEpilogue_t cublas_epilogue(int32_t epilogue)
 
 static bool has_bias(int32_t epilogue)
 {
-    return epilogue == CUDA_EPILOGUE_BIAS || epilogue == CUDA_EPILOGUE_RELU_BIAS ||
-           epilogue == CUDA_EPILOGUE_GELU_TANH_BIAS;
+    return epilogue == CUDA_EPILOGUE_BIAS || epilogue == CUDA_EPILOGUE_RELU_BIAS;
 }
 
 /* The largest power of two up to 256 that divides all addresses and strides. */

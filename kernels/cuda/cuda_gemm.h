@@ -11,8 +11,6 @@ enum cuda_epilogue {
     CUDA_EPILOGUE_BIAS,
     CUDA_EPILOGUE_RELU,
     CUDA_EPILOGUE_RELU_BIAS,
-    CUDA_EPILOGUE_GELU_TANH,
-    CUDA_EPILOGUE_GELU_TANH_BIAS,
 };
 
 /* c = epilogue(op(a) op(b) + beta c), [m, n] = [m, k] [k, n]; op transposes where asked: a is then [k, m].

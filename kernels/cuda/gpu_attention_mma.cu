@@ -90,11 +90,8 @@ __global__ void __launch_bounds__(Shape::threads, 1) forward_kernel(forward_args
     uint4 *masks = gpu_shared_take<uint4>(room, Shape::warps * MMA_MASKS) + warp * MMA_MASKS;
     const int seen = in.causal ? min(at.keys, at.first + at.count) : at.keys;
     auto load_keys = [&](int k0, int buffer) {
-        mma_load<WIDTH, MMA_COLUMNS, Shape::threads>(k + buffer * TILE, in.k, at.k_start + k0,
-                                                     at.keys - k0, column, in.width);
-        mma_load<WIDTH, MMA_COLUMNS, Shape::threads>(v + buffer * TILE, in.v, at.k_start + k0,
-                                                     at.keys - k0, column, in.width);
-        gpu_copy_async_commit();
+        mma_load_columns<Shape>(k, in.k, v, in.v, buffer, at.k_start, k0, at.keys, column,
+                                in.width);
     };
     mma_load<WIDTH, Shape::rows, Shape::threads>(q, in.q, at.q_start + at.first, at.count, column,
                                                  in.width);

@@ -34,6 +34,22 @@ __device__ __forceinline__ void mma_load(gpu_bf16 *to, gpu_matrix<const gpu_bf16
     }
 }
 
+/* The next 32 rows of two matrices, from row `row` of `rows` of a sentence that starts at `start`, to half
+ * `buffer` of their two double buffers; one group of copies. Past the end: zeros. */
+template <class Shape>
+__device__ __forceinline__ void
+mma_load_columns(gpu_bf16 *first, gpu_matrix<const gpu_bf16> from_first, gpu_bf16 *second,
+                 gpu_matrix<const gpu_bf16> from_second, int buffer, int start, int row, int rows,
+                 int64_t column, int width)
+{
+    constexpr int TILE = MMA_COLUMNS * mma_pitch<Shape::width>;
+    mma_load<Shape::width, MMA_COLUMNS, Shape::threads>(first + buffer * TILE, from_first,
+                                                        start + row, rows - row, column, width);
+    mma_load<Shape::width, MMA_COLUMNS, Shape::threads>(second + buffer * TILE, from_second,
+                                                        start + row, rows - row, column, width);
+    gpu_copy_async_commit();
+}
+
 /* Left operand: rows `row` .. + 15, columns `column` .. + 15 of a tile. */
 __device__ __forceinline__ void mma_left(uint32_t (&a)[4], const gpu_bf16 *tile, int pitch, int row,
                                          int column)

@@ -38,11 +38,8 @@ __global__ void __launch_bounds__(Shape::threads, 1) d_query_kernel(backward_arg
     uint4 *masks = gpu_shared_take<uint4>(room, Shape::warps * MMA_MASKS) + warp * MMA_MASKS;
     const int seen = in.causal ? min(at.keys, at.first + at.count) : at.keys;
     auto load_keys = [&](int k0, int buffer) {
-        mma_load<WIDTH, MMA_COLUMNS, Shape::threads>(k + buffer * TILE, in.k, at.k_start + k0,
-                                                     at.keys - k0, column, in.width);
-        mma_load<WIDTH, MMA_COLUMNS, Shape::threads>(v + buffer * TILE, in.v, at.k_start + k0,
-                                                     at.keys - k0, column, in.width);
-        gpu_copy_async_commit();
+        mma_load_columns<Shape>(k, in.k, v, in.v, buffer, at.k_start, k0, at.keys, column,
+                                in.width);
     };
     mma_load<WIDTH, Shape::rows, Shape::threads>(q, in.q, start, at.count, column, in.width);
     mma_load<WIDTH, Shape::rows, Shape::threads>(d_o, args.d_o, start, at.count, column, in.width);
@@ -141,11 +138,8 @@ __global__ void __launch_bounds__(Shape::threads, 1) d_key_kernel(backward_args 
     gpu_bf16 *d_o = gpu_shared_take<gpu_bf16>(room, 2 * TILE);
     uint4 *masks = gpu_shared_take<uint4>(room, Shape::warps * MMA_MASKS) + warp * MMA_MASKS;
     auto load_queries = [&](int q0, int buffer) {
-        mma_load<WIDTH, MMA_COLUMNS, Shape::threads>(q + buffer * TILE, in.q, at.q_start + q0,
-                                                     at.queries - q0, column, in.width);
-        mma_load<WIDTH, MMA_COLUMNS, Shape::threads>(d_o + buffer * TILE, args.d_o, at.q_start + q0,
-                                                     at.queries - q0, column, in.width);
-        gpu_copy_async_commit();
+        mma_load_columns<Shape>(q, in.q, d_o, args.d_o, buffer, at.q_start, q0, at.queries, column,
+                                in.width);
     };
     const int begin = in.causal ? at.first / MMA_COLUMNS * MMA_COLUMNS : 0;
     mma_load<WIDTH, Shape::rows, Shape::threads>(k, in.k, start, at.count, column, in.width);
