@@ -254,11 +254,12 @@ dist: ## a folder that runs on another x86-64 Linux, with all GPUs' code and the
 PUBLIC := $(sort $(wildcard host/base/*.h host/base/*.def host/config/*.h host/config/*.def host/model/*.h host/model/*.def \
           host/data/*.h host/store/*.h host/infer/*.h host/train/*.h host/eval/*.h tokenizer/*.h kernels/ops.h kernels/ops.def \
           kernels/device.h kernels/observe.h))
-install: $B/lingster $B/liblingster.a $B/$(SHARED) $B/lingster.pc ## install below DESTDIR and PREFIX (/usr/local)
+install: $B/lingster $B/liblingster.a $B/$(SHARED) $B/lingster.pc $(PLUGIN) ## install below DESTDIR and PREFIX (/usr/local)
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(INSTALL) -m 755 $B/lingster $(DESTDIR)$(BINDIR)/lingster
 	$(INSTALL) -m 644 $B/liblingster.a $(DESTDIR)$(LIBDIR)/liblingster.a
 	$(INSTALL) -m 755 $B/$(SHARED) $(DESTDIR)$(LIBDIR)/$(SHARED)
+	$(if $(PLUGIN),$(INSTALL) -m 755 $(PLUGIN) $(DESTDIR)$(LIBDIR)/liblingster-cuda.so)
 	ln -sf $(SHARED) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/liblingster.so
 	$(INSTALL) -m 644 $B/lingster.pc $(DESTDIR)$(LIBDIR)/pkgconfig/lingster.pc
@@ -268,7 +269,8 @@ install: $B/lingster $B/liblingster.a $B/$(SHARED) $B/lingster.pc ## install bel
 	$(INSTALL) -m 644 scripts/lingster-completion.bash $(DESTDIR)$(DATADIR)/bash-completion/completions/lingster
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/lingster $(DESTDIR)$(LIBDIR)/liblingster.a $(DESTDIR)$(LIBDIR)/$(SHARED) \
-	    $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/liblingster.so $(DESTDIR)$(LIBDIR)/pkgconfig/lingster.pc
+	    $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/liblingster.so $(DESTDIR)$(LIBDIR)/liblingster-cuda.so \
+	    $(DESTDIR)$(LIBDIR)/pkgconfig/lingster.pc
 	rm -f $(DESTDIR)$(DATADIR)/bash-completion/completions/lingster
 	rm -rf $(DESTDIR)$(INCLUDEDIR)/lingster $(DESTDIR)$(DATADIR)/lingster
 clean: ## remove the build folders
