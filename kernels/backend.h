@@ -35,6 +35,7 @@ struct lng_backend {
     enum lng_dtype (*activation)(const struct lng_device *device, enum lng_dtype compute);
     enum lng_status (*supports)(const struct lng_device *device, enum lng_dtype compute);
     int64_t (*logit_rows)(const struct lng_device *device, int64_t vocabulary);
+    size_t (*free_memory)(struct lng_device *device); /* NULL: nobody knows */
     enum lng_status (*weight_prepare)(struct lng_device *device, struct lng_view master,
                                       enum lng_dtype compute, int flags,
                                       struct lng_weight **weight);

@@ -142,6 +142,11 @@ int64_t lng_device_logit_rows(const struct lng_device *device, int64_t vocabular
     return device->backend->logit_rows(device, vocabulary);
 }
 
+size_t lng_device_free_memory(struct lng_device *device)
+{
+    return device->backend->free_memory == NULL ? SIZE_MAX : device->backend->free_memory(device);
+}
+
 enum lng_status lng_device_alloc(struct lng_device *device, size_t bytes, void **memory)
 {
     return device->backend->alloc(device, bytes, memory);

@@ -7,7 +7,7 @@
 #include "host/base/mem.h"
 #include "host/infer/decode_state.h"
 
-enum { LNG_SEARCH_ROWS = 256 };
+enum { LNG_SEARCH_ROWS = 256, MOST_HALVINGS = 8 /* of the batch, where memory is short */ };
 static const size_t default_cache_bytes = (size_t)1 << 30;
 static const size_t alignment_bytes = (size_t)1
                                       << 28; /* host memory for attention of sentences in flight */
@@ -149,11 +149,13 @@ int32_t lng_search_time(const struct lng_search *search, const struct lng_search
 static enum lng_status make_plan(const struct lng_search *search, int64_t time, int64_t source,
                                  struct lng_search_plan *plan)
 {
+    const int halvings = search->halvings;
     const struct lng_search_options *o = &search->options;
     const struct lng_model *model = search->model;
     int64_t beam = o->beam.beam;
     int64_t rows = o->max_rows > 0 ? o->max_rows : LNG_SEARCH_ROWS;
     rows = min64(rows, lng_device_logit_rows(model->device, model->hparams.target_vocab));
+    rows >>= halvings;
     struct lng_search_plan p = {.time = time, .source = source};
     p.seats = max64(1, rows / beam);
     if (o->batch_sentences > 0)
@@ -164,10 +166,11 @@ static enum lng_status make_plan(const struct lng_search *search, int64_t time, 
                 "a beam of %lld hypotheses of %lld tokens needs more than the %zu MiB allowed for "
                 "keys and values; use a smaller beam or maximum length",
                 (long long)beam, (long long)time, o->cache_bytes >> 20);
+    affordable >>= halvings;
     if (o->alignment) /* the smallest batch is always tried */
         affordable = min64(affordable, (int64_t)(alignment_bytes / sizeof(float)) / source);
     p.positions = max64(beam * time, min64(p.rows * time, affordable));
-    p.source_rows = max64(source, min64(o->batch_tokens, p.seats * source));
+    p.source_rows = max64(source, min64(o->batch_tokens >> halvings, p.seats * source));
     p.step_words = lng_search_step_words(p.rows, p.seats, 0) + p.positions + 64;
     *plan = p;
     return LNG_OK;
@@ -177,11 +180,12 @@ static void carve_device(struct lng_search *search, struct lng_arena *arena)
 {
     const struct lng_search_plan *p = &search->plan;
     const struct lng_model *model = search->model;
-    int64_t vocabulary = model->hparams.target_vocab;
+    int64_t stride = lng_logit_stride(model);
     size_t k = (size_t)lng_beam_candidates(&search->options.beam);
     void *logits =
-        lng_arena_take(arena, (size_t)(p->rows * vocabulary), lng_dtype_size(model->activation));
-    search->logits = lng_view_make(logits, model->activation, p->rows, vocabulary);
+        lng_arena_take(arena, (size_t)(p->rows * stride), lng_dtype_size(model->activation));
+    search->logits = lng_view_make(logits, model->activation, p->rows, stride);
+    search->logits.cols = model->hparams.target_vocab;
     search->device_candidates =
         lng_arena_take(arena, (size_t)p->seats * k, sizeof *search->device_candidates);
     search->device_step = lng_arena_take(arena, (size_t)p->step_words, sizeof *search->device_step);
@@ -265,7 +269,21 @@ static enum lng_status check_input(const struct lng_search *search,
     return LNG_OK;
 }
 
-/* Makes room for the longest of the inputs; keeps what is there when it suffices. */
+static enum lng_status open_plan(struct lng_search *search, int64_t time, int64_t source)
+{
+    struct lng_search_plan plan;
+    LNG_TRY(make_plan(search, time, source, &plan));
+    release_plan(search);
+    search->plan = plan;
+    enum lng_status status = open_host_memory(search);
+    if (status == LNG_OK)
+        status = open_device_memory(search);
+    if (status != LNG_OK)
+        release_plan(search);
+    return status;
+}
+
+/* Makes room for the longest of the inputs, for fewer at once where memory is short; keeps what is there when it suffices. */
 static enum lng_status prepare(struct lng_search *search, const struct lng_search_input *inputs,
                                int64_t count)
 {
@@ -277,15 +295,13 @@ static enum lng_status prepare(struct lng_search *search, const struct lng_searc
     }
     if (time == search->plan.time && source == search->plan.source)
         return LNG_OK;
-    struct lng_search_plan plan;
-    LNG_TRY(make_plan(search, time, source, &plan));
-    release_plan(search);
-    search->plan = plan;
-    enum lng_status status = open_host_memory(search);
-    if (status == LNG_OK)
-        status = open_device_memory(search);
+    enum lng_status status = open_plan(search, time, source);
+    while (status == LNG_ERR_MEMORY && search->halvings < MOST_HALVINGS) {
+        search->halvings++;
+        status = open_plan(search, time, source);
+    }
     if (status != LNG_OK)
-        release_plan(search);
+        search->halvings = 0;
     return status;
 }
 

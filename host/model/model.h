@@ -73,6 +73,8 @@ struct lng_batch_limits {
     bool recompute; /* keep only layer inputs and recompute the rest in the backward pass */
 };
 struct lng_workspace;
+/* Elements from one row of logits to the next, V or a little more. */
+int64_t lng_logit_stride(const struct lng_model *model);
 /* Bytes on the device for such a batch, from a dry run of the code that lays it out. */
 size_t lng_workspace_plan(const struct lng_model *model, const struct lng_batch_limits *limits);
 LNG_MUST_CHECK enum lng_status lng_workspace_open(const struct lng_model *model,

@@ -1,8 +1,14 @@
 #include "host/model/workspace.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "host/base/mem.h"
+
+enum {
+    MEGABYTE = 1000000,
+    LOGIT_STEP = 8, /* rows of logits begin at multiples of so many: vectors can be read from any */
+};
 
 /* What a layout is for: the model's sizes and the batch's. */
 struct layout {
@@ -138,7 +144,13 @@ static void lay_workspace(struct layout *layout, struct lng_workspace *ws)
     int64_t chunk = lng_device_logit_rows(layout->model->device, h->target_vocab);
     if (chunk > layout->target_rows)
         chunk = layout->target_rows;
-    ws->logits = take(layout, chunk, h->target_vocab);
+    ws->logits = take(layout, chunk, lng_logit_stride(layout->model));
+    ws->logits.cols = h->target_vocab;
+}
+
+int64_t lng_logit_stride(const struct lng_model *model)
+{
+    return (model->hparams.target_vocab + LOGIT_STEP - 1) / LOGIT_STEP * LOGIT_STEP;
 }
 
 static enum lng_status open_stacks(struct lng_workspace *ws)
@@ -179,6 +191,46 @@ size_t lng_workspace_plan(const struct lng_model *model, const struct lng_batch_
     return bytes;
 }
 
+/* The most tokens a side whose plan takes no more than `bytes`, other limits in proportion; 0: none. Changes
+ * the limits of `ws`, which failed to open. */
+static int64_t fitting_tokens(struct lng_workspace *ws, size_t bytes)
+{
+    const struct lng_batch_limits asked = ws->limits;
+    int64_t rows = max64(asked.source_rows, asked.target_rows), fits = 0, too_many = rows;
+    while (too_many - fits > 1 + rows / 256) {
+        int64_t middle = fits + (too_many - fits) / 2;
+        double share = (double)middle / (double)rows;
+        ws->limits.source_rows = (int64_t)((double)asked.source_rows * share);
+        ws->limits.target_rows = (int64_t)((double)asked.target_rows * share);
+        ws->limits.sentences = max64(1, (int64_t)((double)asked.sentences * share));
+        if (measure(ws) <= bytes)
+            fits = middle;
+        else
+            too_many = middle;
+    }
+    return fits;
+}
+
+/* Adds to the message of an allocation that failed what it was for, and what would fit. */
+static enum lng_status out_of_memory(struct lng_workspace *ws, size_t bytes)
+{
+    char why[1024], advice[128] = "";
+    const struct lng_batch_limits limits = ws->limits;
+    snprintf(why, sizeof why, "%s", lng_error_message());
+    size_t available = lng_device_free_memory(ws->model->device);
+    if (available != SIZE_MAX) {
+        /* What operations need beside the plan: a sixteenth. */
+        int64_t tokens = fitting_tokens(ws, available - available / 16);
+        snprintf(advice, sizeof advice,
+                 tokens > 0 ? "; --batch-tokens %lld would fit" : "; no smaller batch would fit",
+                 (long long)tokens);
+    }
+    return lng_fail(
+        LNG_ERR_MEMORY,
+        "%s; a batch of %lld source and %lld target tokens was planned to take %zu MB%s", why,
+        (long long)limits.source_rows, (long long)limits.target_rows, bytes / MEGABYTE + 1, advice);
+}
+
 enum lng_status lng_workspace_open(const struct lng_model *model,
                                    const struct lng_batch_limits *limits,
                                    struct lng_workspace **workspace)
@@ -198,7 +250,11 @@ enum lng_status lng_workspace_open(const struct lng_model *model,
     ws->staging_bytes = (size_t)(5 * rows + 2 * limits->sentences + 2) * sizeof(int32_t);
     ws->staging = lng_alloc(ws->staging_bytes, 1);
     LNG_GOTO_FAIL_IF(ws->staging == NULL, LNG_ERR_MEMORY, "%s", lng_error_message());
-    LNG_TRY_OR_FAIL(lng_device_alloc(model->device, bytes, &ws->memory));
+    status = lng_device_alloc(model->device, bytes, &ws->memory);
+    if (status == LNG_ERR_MEMORY)
+        (void)out_of_memory(ws, bytes);
+    if (status != LNG_OK)
+        goto fail;
     lng_arena_init(&ws->arena, ws->memory, bytes);
     *workspace = ws;
     return LNG_OK;

@@ -3,13 +3,24 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/cuda_memory.h"
 
+/* The table's entries: the operation, on the device's own GPU. */
+#define LNG_OP(name)                                                        \
+    static enum lng_status run_##name(struct lng_device *device,            \
+                                      const struct lng_##name##_args *args) \
+    {                                                                       \
+        LNG_TRY(cuda_select(device));                                       \
+        return cuda_##name(device, args);                                   \
+    }
+#include "kernels/ops.def"
+#undef LNG_OP
+
 extern const struct lng_backend lng_backend_cuda;
 const struct lng_backend lng_backend_cuda = {
     .name = "cuda",
     .real = LNG_DTYPE_F32,
     .ops =
         {
-#define LNG_OP(name) .name = cuda_##name,
+#define LNG_OP(name) .name = run_##name,
 #include "kernels/ops.def"
 #undef LNG_OP
         },
@@ -23,6 +34,7 @@ const struct lng_backend lng_backend_cuda = {
     .activation = cuda_activation,
     .supports = cuda_supports,
     .logit_rows = cuda_logit_rows,
+    .free_memory = cuda_free_memory,
     .weight_prepare = cuda_weight_prepare,
     .weight_refresh = cuda_weight_refresh,
     .weight_release = cuda_weight_release,

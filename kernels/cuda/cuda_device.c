@@ -52,6 +52,14 @@ enum lng_status cuda_check(struct lng_device *device, const char *what, cudaErro
     return lng_fail(code, "%s", message);
 }
 
+enum lng_status cuda_select(struct lng_device *device)
+{
+    int current = -1;
+    if (cudaGetDevice(&current) == cudaSuccess && current == device->ordinal)
+        return LNG_OK;
+    return cuda_check(device, "choosing the GPU", cudaSetDevice(device->ordinal));
+}
+
 /* Before every use from the host: a child of fork has no GPU, and a broken one stays broken. */
 static enum lng_status check_usable(struct lng_device *device)
 {
@@ -60,7 +68,7 @@ static enum lng_status check_usable(struct lng_device *device)
                 "%s: opened by process %ld and used by its child %ld; open the device after fork",
                 device->name, (long)cuda->owner, (long)getpid());
     LNG_FAIL_IF(cuda->broken, LNG_ERR_DEVICE, "%s", cuda->first_error);
-    return LNG_OK;
+    return cuda_select(device);
 }
 
 static const char *why_none(cudaError_t error)
@@ -111,13 +119,12 @@ enum lng_status cuda_open(struct lng_device *device, const struct lng_device_opt
     if (cuda == NULL)
         return LNG_ERR_MEMORY;
     const char *check_each = getenv("LNG_CUDA_SYNC");
-    *cuda = (struct cuda_state){.ordinal = device->ordinal,
-                                .owner = getpid(),
+    *cuda = (struct cuda_state){.owner = getpid(),
                                 .strict = !device->fast,
                                 .check_each = check_each != NULL && check_each[0] == '1'};
     device->state = cuda;
     device->threads = 1;
-    LNG_TRY_OR_FAIL(cuda_check(device, "choosing the GPU", cudaSetDevice(cuda->ordinal)));
+    LNG_TRY_OR_FAIL(cuda_select(device));
     LNG_TRY_OR_FAIL(cuda_check(device, "making a stream",
                                cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking)));
     LNG_TRY_OR_FAIL(cuda_pool_open(&cuda->pool));
@@ -135,9 +142,9 @@ void cuda_close(struct lng_device *device)
     if (cuda == NULL)
         return;
     bool own = cuda->owner == getpid(); /* a child of fork must not touch its parent's GPU */
-    if (own && cuda->stream != NULL)
-        (void)cudaStreamSynchronize(cuda->stream);
-    if (own) {
+    if (own && cuda_select(device) == LNG_OK) {
+        if (cuda->stream != NULL)
+            (void)cudaStreamSynchronize(cuda->stream);
         cuda_gemm_close(device);
         cuda_staging_close(device);
         cuda_pool_close(cuda->pool);
@@ -221,4 +228,14 @@ int64_t cuda_logit_rows(const struct lng_device *device, int64_t vocabulary)
     (void)device;
     int64_t rows = LOGIT_ELEMENTS / (vocabulary < 1 ? 1 : vocabulary);
     return rows < 1 ? 1 : rows > MOST_LOGIT_ROWS ? MOST_LOGIT_ROWS : rows;
+}
+
+size_t cuda_free_memory(struct lng_device *device)
+{
+    size_t free_bytes = 0, total = 0;
+    if (cuda_select(device) != LNG_OK || cudaMemGetInfo(&free_bytes, &total) != cudaSuccess) {
+        (void)cudaGetLastError();
+        return SIZE_MAX;
+    }
+    return free_bytes + cuda_pool_idle(cuda_state_of(device)->pool);
 }

@@ -18,7 +18,6 @@ struct cuda_staging;
 struct cuda_gemm;
 
 struct cuda_state {
-    int ordinal;
     pid_t owner; /* CUDA does not survive a fork */
     cudaStream_t stream;
     struct cuda_pool *pool;
@@ -49,6 +48,8 @@ extern "C" {
  * error, what to do. Sticky errors mark the device broken, others are cleared. */
 LNG_MUST_CHECK enum lng_status cuda_check(struct lng_device *device, const char *what,
                                           cudaError_t error);
+/* Makes the device's GPU the calling thread's, which CUDA keeps one of for each. Before all work. */
+LNG_MUST_CHECK enum lng_status cuda_select(struct lng_device *device);
 /* Device memory for one operation: valid until the next call of cuda_scratch on the device, 256-byte
  * aligned, its contents anything. Grows, never shrinks; kernels queued earlier may still use an old block. */
 LNG_MUST_CHECK enum lng_status cuda_scratch(struct lng_device *device, size_t bytes, void **memory);

@@ -14,6 +14,7 @@ enum lng_status cuda_sync(struct lng_device *device);
 enum lng_dtype cuda_activation(const struct lng_device *device, enum lng_dtype compute);
 enum lng_status cuda_supports(const struct lng_device *device, enum lng_dtype compute);
 int64_t cuda_logit_rows(const struct lng_device *device, int64_t vocabulary);
+size_t cuda_free_memory(struct lng_device *device);
 
 /* Copies through pinned memory: slots used in turn, each free again once its copy is done. */
 LNG_MUST_CHECK enum lng_status cuda_staging_open(struct lng_device *device);

@@ -50,6 +50,14 @@ void cuda_pool_close(struct cuda_pool *pool)
     lng_free(pool);
 }
 
+size_t cuda_pool_idle(const struct cuda_pool *pool)
+{
+    size_t bytes = 0;
+    for (const struct block *block = pool->blocks; block != NULL; block = block->next)
+        bytes += block->used ? 0 : block->bytes;
+    return bytes;
+}
+
 /* The smallest free block that holds `bytes` and is at most an eighth larger. */
 static struct block *find(struct cuda_pool *pool, size_t bytes)
 {
@@ -68,7 +76,7 @@ static enum lng_status out_of_memory(const struct cuda_pool *pool, const struct 
     (void)cudaMemGetInfo(&free_bytes, &total);
     return lng_fail(LNG_ERR_MEMORY,
                     "%s: out of memory: %zu MB asked for, %zu MB in use here, %zu of %zu MB free; "
-                    "use a smaller --batch-tokens, or another GPU (cuda:1)",
+                    "nvidia-smi shows who else uses this GPU, --device cuda:1 takes another",
                     device->name, bytes / MEGABYTE + 1, pool->bytes / MEGABYTE,
                     free_bytes / MEGABYTE, total / MEGABYTE);
 }

@@ -17,6 +17,8 @@ void cuda_pool_close(struct cuda_pool *pool);
 /* 256-byte aligned, contents anything. LNG_ERR_MEMORY says what is free and what to do. */
 LNG_MUST_CHECK enum lng_status cuda_pool_take(struct cuda_pool *pool, struct lng_device *device,
                                               size_t bytes, void **memory);
+/* Bytes in blocks that nobody uses. */
+size_t cuda_pool_idle(const struct cuda_pool *pool);
 void cuda_pool_give(struct cuda_pool *pool, void *memory);
 
 #endif

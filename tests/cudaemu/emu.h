@@ -44,13 +44,16 @@ enum class schedule { forward, reverse, random };
 struct settings {
     schedule order;
     uint64_t seed;
-    bool async;            /* streams are queues */
-    bool protect;          /* device memory is closed to the host */
-    size_t memory;         /* bytes a device has */
+    bool async;    /* streams are queues */
+    bool protect;  /* device memory is closed to the host */
+    size_t memory; /* bytes the devices have, together */
+    int devices;
     uint64_t fatal_launch; /* the how manieth is the device's last; 0: none */
 };
 const settings &options();
 uint32_t random_number();
+/* The calling thread's device; see cudaSetDevice. */
+int current_device();
 
 /* A call of the runtime: one at a time. */
 struct entry {
@@ -146,6 +149,8 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
 void drain_stream(cudaStream_t stream);
 void drain_all();
 bool capturing(cudaStream_t stream);
+/* A stream of another device than the calling thread's. */
+bool elsewhere(cudaStream_t stream);
 /* A call that waits for the device, which no capture allows: cudaSuccess outside one, else the capture is
  * void. */
 cudaError_t refuse_capture();

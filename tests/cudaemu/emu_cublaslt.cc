@@ -471,6 +471,7 @@ CUBLAS_API cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t how, con
                     beta,
                     0,
                     1};
+    REFUSE_IF(elsewhere(stream), INVALID_VALUE, "the stream is another device's");
     REFUSE_IF(alpha == nullptr || beta == nullptr, INVALID_VALUE, "no alpha or beta");
     CUBLAS_TRY(check_problem(work.how, work.a, work.b, work.c, work.d));
     CUBLAS_TRY(check_pointers(work, workspace, bytes));

@@ -1,4 +1,4 @@
-/* The one device there is, errors and their names. */
+/* The devices there are, all alike and with one memory; errors and their names. */
 #include "tests/cudaemu/emu.h"
 
 #include <stdarg.h>
@@ -33,6 +33,16 @@ cudaError_t device_lost()
 void lose_device()
 {
     lost = cudaErrorIllegalAddress;
+}
+
+static thread_local int chosen_device;
+int current_device()
+{
+    return chosen_device;
+}
+static bool is_there(int device)
+{
+    return device >= 0 && device < options().devices;
 }
 
 static constexpr int multiprocessors = 4;
@@ -130,17 +140,20 @@ using namespace cudaemu;
 
 CUDAEMU_API cudaGetDeviceCount(int *count)
 {
-    *count = 1;
+    *count = options().devices;
     return cudaSuccess;
 }
 CUDAEMU_API cudaGetDevice(int *device)
 {
-    *device = 0;
+    *device = current_device();
     return cudaSuccess;
 }
 CUDAEMU_API cudaSetDevice(int device)
 {
-    return device == 0 ? cudaSuccess : failed(cudaErrorInvalidDevice);
+    if (!is_there(device))
+        return failed(cudaErrorInvalidDevice);
+    chosen_device = device;
+    return cudaSuccess;
 }
 CUDAEMU_API cudaInitDevice(int device, unsigned, unsigned)
 {
@@ -159,7 +172,7 @@ CUDAEMU_API cudaDeviceReset(void)
 }
 CUDAEMU_API cudaGetDeviceProperties(cudaDeviceProp *out, int device)
 {
-    if (device != 0)
+    if (!is_there(device))
         return failed(cudaErrorInvalidDevice);
     *out = {};
     snprintf(out->name, sizeof out->name, "emulated CUDA device");
@@ -183,7 +196,7 @@ CUDAEMU_API cudaGetDeviceProperties(cudaDeviceProp *out, int device)
 }
 CUDAEMU_API cudaDeviceGetAttribute(int *value, cudaDeviceAttr which, int device)
 {
-    if (device != 0)
+    if (!is_there(device))
         return failed(cudaErrorInvalidDevice);
     return attribute(which, value) ? cudaSuccess : failed(cudaErrorInvalidValue);
 }

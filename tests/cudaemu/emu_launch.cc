@@ -79,6 +79,10 @@ cudaError_t submit(const launch_request &request)
     cudaError_t error = check(request);
     if (error != cudaSuccess)
         return error;
+    if (elsewhere(request.stream))
+        return failed(cudaErrorInvalidResourceHandle,
+                      "kernel %s: the stream is another device's than the thread's (%d)",
+                      request.name, current_device());
     static uint64_t launches;
     const bool fatal = ++launches == options().fatal_launch;
     running_launch launch = {request, arguments};

@@ -43,6 +43,7 @@ static settings from_environment()
     out.async = is_set("LNG_CUDAEMU_ASYNC");
     out.protect = is_set("LNG_CUDAEMU_PROTECT");
     out.memory = (size_t)number_of("LNG_CUDAEMU_MEMORY", 2048) << 20;
+    out.devices = (int)number_of("LNG_CUDAEMU_DEVICES", 1);
     out.fatal_launch = number_of("LNG_CUDAEMU_FATAL_LAUNCH", 0);
     return out;
 }

@@ -25,6 +25,7 @@ struct queued {
 };
 struct CUstream_st {
     std::deque<queued> queue;
+    int device;
     bool blocking; /* orders itself with the default stream */
     CUgraph_st *capture;
     bool origin, invalid, relaxed;
@@ -91,6 +92,11 @@ void drain_all()
     for (CUstream_st *stream : streams)
         drain(stream);
 }
+bool elsewhere(cudaStream_t stream)
+{
+    CUstream_st *own = stream_of(stream);
+    return known(stream) && own != &default_stream && own->device != current_device();
+}
 bool capturing(cudaStream_t stream)
 {
     return stream_of(stream)->capture != nullptr;
@@ -148,6 +154,7 @@ CUDAEMU_API cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
 {
     entry guard;
     *out = new CUstream_st();
+    (*out)->device = current_device();
     (*out)->blocking = !(flags & cudaStreamNonBlocking);
     streams.push_back(*out);
     return cudaSuccess;

@@ -1,19 +1,8 @@
 /* The parity suite on device cuda, the plugin being the double's EMU_VARIANT. */
-#include <libgen.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "tests/cudaemu/on_double.h"
 
-/* Before any test: $B/tests/cudaemu/test_x finds $B/cudaemu/EMU_VARIANT/liblingster-cuda.so. */
-__attribute__((constructor)) static void choose_plugin(void)
+__attribute__((constructor)) static void choose_device(void)
 {
-    char self[PATH_MAX], plugin[PATH_MAX + 64];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[length > 0 ? length : 0] = '\0';
-    snprintf(plugin, sizeof plugin, "%s/../../cudaemu/" EMU_VARIANT "/liblingster-cuda.so",
-             dirname(self));
-    setenv("LNG_CUDA_PLUGIN", plugin, 0);
     setenv("LNG_PARITY_DEVICE", "cuda", 0);
     setenv("LNG_PARITY_SEEDS", EMU_SEEDS, 0);
 }

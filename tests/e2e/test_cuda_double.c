@@ -202,6 +202,73 @@ Test(cuda_double, translates_as_the_cpu)
     free(text);
 }
 
+/* `lingster train` of a model that fits, by batches of `tokens`, on a device of `megabytes`. */
+static void train_in(int megabytes, long tokens, struct program *program)
+{
+    char words[4096], memory[64];
+    snprintf(memory, sizeof memory, "LNG_CUDAEMU_MEMORY=%d", megabytes);
+    snprintf(words, sizeof words,
+             "train --tokenizer symbols --tied target --enc-depth 1 --dec-depth 1 --dim 32 --heads "
+             "2 --ffn-dim 48 "
+             "--max-length 16 --max-updates 1 --device cuda --batch-tokens %ld --source-vocab %s "
+             "--target-vocab %s --train-source %s --train-target %s --output %s --overwrite",
+             tokens, scratch_path("s.json"), scratch_path("t.json"), scratch_path("train.s"),
+             scratch_path("train.t"), scratch_path("run-memory"));
+    const char *environment[] = {plugin, memory, NULL};
+    program_run(program, words, NULL, 0, environment);
+}
+
+/* The message says what was planned and what would fit; and that does fit. */
+Test(cuda_double, out_of_memory_in_training_says_what_fits)
+{
+    struct program program;
+    long tokens = 0;
+    need_plugin();
+    if (getenv("LNG_TEST_GPU") != NULL)
+        cr_skip_test("a GPU's memory is as large as it is");
+    write_corpus();
+    vocabulary("s");
+    vocabulary("t");
+    train_in(128, 1000000, &program);
+    cr_assert(program.status == 1, "status %d: %s", program.status, program.err);
+    const char *plan = strstr(program.err, "a batch of 1000000 source and 1000000 target tokens");
+    cr_assert(plan != NULL && strstr(program.err, "out of memory"), "%s", program.err);
+    const char *advice = strstr(plan, "; --batch-tokens ");
+    cr_assert(advice != NULL && sscanf(advice, "; --batch-tokens %ld would fit", &tokens) == 1,
+              "%s", plan);
+    cr_assert(tokens > 10000 && tokens < 1000000, "%s", plan);
+    program_release(&program);
+    train_in(128, tokens, &program);
+    cr_assert(program.status == 0, "%ld tokens: %s", tokens, program.err);
+    program_release(&program);
+}
+
+/* Sentences are then fewer at once, and translated as ever. */
+Test(cuda_double, translates_in_little_memory)
+{
+    static const char *const memory[] = {"LNG_CUDAEMU_MEMORY=2048", "LNG_CUDAEMU_MEMORY=90",
+                                         "LNG_CUDAEMU_MEMORY=48"};
+    static const char text[] = "A dog runs.\nTwo men sit on a bench.\n";
+    struct program program[3];
+    char words[4400];
+    need_plugin();
+    if (getenv("LNG_TEST_GPU") != NULL)
+        cr_skip_test("a GPU's memory is as large as it is");
+    snprintf(words, sizeof words, "translate -q -m %s/configs/demo --beam-size 4 --device cuda",
+             getenv("LNG_TEST_ROOT"));
+    for (int i = 0; i < 3; i++) {
+        const char *environment[] = {plugin, memory[i], NULL};
+        program_run(&program[i], words, text, strlen(text), environment);
+    }
+    cr_assert(program[0].status == 0, "%s", program[0].err);
+    cr_assert(program[1].status == 0, "%s", program[1].err);
+    cr_assert_str_eq(program[1].out, program[0].out);
+    cr_assert(program[2].status == 1 && strstr(program[2].err, "out of memory"), "%s",
+              program[2].err);
+    for (int i = 0; i < 3; i++)
+        program_release(&program[i]);
+}
+
 Test(cuda_double, says_why_there_is_no_gpu)
 {
     const char *environment[] = {"LNG_CUDA_PLUGIN=/nowhere/plugin.so", NULL};
