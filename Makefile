@@ -42,6 +42,8 @@ ALL_C   := -std=c11 $(COMMON) $(WARN_C)
 ALL_CXX := -std=c++17 $(COMMON) $(WARN)
 LIBS    := -lsentencepiece_train -lsentencepiece -lprotobuf-c -lyaml -ljansson -lz -lzstd -licuuc -lstdc++ -lpthread -lm
 LDALL   := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(SANFLAGS)
+# RELOCATABLE=1, as make dist has it: a program finds its libraries, and they theirs, in ../lib.
+LDALL   += $(if $(filter 1,$(RELOCATABLE)),-Wl$(comma)--disable-new-dtags -Wl$(comma)-rpath$(comma)'$$ORIGIN/../lib')
 
 HOST_SRC := $(sort $(filter-out host/cli/main.c,$(wildcard host/*/*.c)) $(wildcard tokenizer/*.c))
 CXX_SRC  := $(sort $(wildcard tokenizer/*.cc))
@@ -247,7 +249,7 @@ demo: $B/lingster ## translate sentences with the model in configs/demo
 
 DIST_ARCHS := 80 86 89 90 100
 dist: ## a folder that runs on another x86-64 Linux, with all GPUs' code and the tests that compare devices
-	$Q$(MAKE) B=$B-dist CUDA_ARCHS='$(DIST_ARCHS)' CFLAGS='$(CFLAGS)' all $B-dist/tests/parity/test_parity $(if $(PLUGIN),$B-dist/tests/cudaemu/golden-gpu)
+	$Q$(MAKE) B=$B-dist RELOCATABLE=1 CUDA_ARCHS='$(DIST_ARCHS)' CFLAGS='$(CFLAGS)' all $B-dist/tests/parity/test_parity $(if $(PLUGIN),$B-dist/tests/cudaemu/golden-gpu)
 	$Qscripts/make-dist.sh $B-dist $B-dist/lingster-$(VERSION)
 
 # Headers keep their paths below include/lingster, so that they include each other as they do here.

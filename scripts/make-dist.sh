@@ -20,6 +20,7 @@ fail() {
 for file in lingster tests/parity/test_parity; do
     [ -x "$build/$file" ] || fail "$build/$file is not there: run this through make dist"
 done
+trap 'rm -rf "$output.part"' EXIT
 rm -rf "$output.part"
 mkdir -p "$output.part/bin" "$output.part/lib" "$output.part/tests" "$output.part/configs" "$output.part/scripts"
 
@@ -37,6 +38,14 @@ for file in "$output.part"/bin/* "$output.part"/tests/*; do
     ldd "$file" | awk '$2 == "=>" && $3 ~ /^\// {print $3}'
 done | sort -u | while read -r library; do
     basename "$library" | grep -Eq "$own" || install -m 644 "$library" "$output.part/lib/"
+done
+
+# What is in the folder must be found there, not on this machine. The loader may name bin/../lib.
+for file in "$output.part"/bin/* "$output.part"/tests/test_*; do
+    LD_LIBRARY_PATH='' ldd "$file" | while read -r name _ found _; do
+        [ ! -f "$output.part/lib/$name" ] || [ "$found" -ef "$output.part/lib/$name" ] ||
+            fail "$(basename "$file") finds $name at $found instead of in lib: it was linked without RELOCATABLE=1"
+    done || exit 1
 done
 
 cp -R "$here"/configs/. "$output.part/configs/"
