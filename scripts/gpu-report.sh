@@ -104,7 +104,7 @@ when=$(date -u +%Y-%m-%dT%H:%M:%SZ)
     printf '{"date": "%s", "gpu": "%s", "commit": "%s", "version": "%s", "plugin": "%s", "steps": [' "$when" \
         "${gpu:-unknown}" "$commit" "$("$LINGSTER" --version | head -n 1)" "${LNG_CUDA_PLUGIN:-}"
     awk -F'\t' '{printf "%s{\"name\": \"%s\", \"outcome\": \"%s\", \"seconds\": %s, \"last_line\": \"%s\"}",
-                 NR > 1 ? ", " : "", $1, $2, $3, $4}' "$results"
+                 (NR > 1 ? ", " : ""), $1, $2, $3, $4}' "$results"
     printf ']}\n'
 } >"$output/report.json"
 {

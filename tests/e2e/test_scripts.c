@@ -1,5 +1,6 @@
 /* The scripts that make a corpus, repeat published results and show the demo, on tiny data. */
 #include <fcntl.h>
+#include <jansson.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -268,6 +269,45 @@ Test(scripts, g2p_prints_a_table)
     cr_assert(strstr(output, "/nonexistent is not there"), "%s", output);
 }
 
+/* ---- the report on a GPU, with a program that only says how it was called ---- */
+
+static const char *outcome_of(const json_t *report, const char *step)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(report, "steps"), i,
+                       one) if (strcmp(json_string_value(json_object_get(one, "name")), step) ==
+                                0) return json_string_value(json_object_get(one, "outcome"));
+    return "absent";
+}
+
+Test(scripts, gpu_report_tells_failures_from_successes)
+{
+    make_folders("b/tests/parity");
+    write_text("b/lingster", "#!/bin/sh\n"
+                             "[ \"$1\" != --version ] || exec echo lingster 0.0.0\n"
+                             "echo \"called with a \\\"quote\\\" and a | bar: $*\"\n"
+                             "case \"$*\" in *compare*bf16*) exit 1 ;; esac\n");
+    write_text("b/tests/parity/test_parity", "#!/bin/sh\necho $LNG_PARITY_DEVICE\n");
+    cr_assert(shell("chmod +x b/lingster b/tests/parity/test_parity && LINGSTER=$PWD/b/lingster "
+                    "$S/gpu-report.sh --device cuda:1 --output o") == 1,
+              "%s", output);
+    cr_assert(strstr(output, "compare-demo-bf16: failed"), "%s", output);
+    json_error_t error;
+    json_t *report = json_load_file(scratch_path("o/report.json"), 0, &error);
+    cr_assert(report != NULL, "%s: %s", scratch_path("o/report.json"), error.text);
+    cr_assert_str_eq(outcome_of(report, "parity"), "passed");
+    cr_assert_str_eq(outcome_of(report, "compare-demo-f32"), "passed");
+    cr_assert_str_eq(outcome_of(report, "compare-demo-bf16"), "failed");
+    cr_assert_str_eq(outcome_of(report, "golden"), "skipped");
+    cr_assert_str_eq(outcome_of(report, "translate-cuda:1-bf16"), "passed");
+    json_decref(report);
+    cr_assert(shell("cat o/parity.log && grep -c '^| compare-demo-bf16 | failed | ' o/report.md") ==
+                  0,
+              "%s", output);
+    cr_assert_str_eq(output, "cuda:1\n1\n");
+}
+
 /* ---- wrong usage ---- */
 
 static const struct {
@@ -285,6 +325,9 @@ static const struct {
     {"$S/g2p.sh --data x", "expected at least one language", 2},
     {"$S/g2p.sh --data x --seeds 1,2 xx", "--seeds: expected numbers", 2},
     {"$S/g2p.sh --data x xx", "x/xx/train.g is not there", 1},
+    {"$S/gpu-report.sh --output", "--output needs a value", 2},
+    {"$S/gpu-report.sh everything", "unexpected 'everything'", 2},
+    {"LINGSTER=/nonexistent $S/gpu-report.sh", "/nonexistent", 1},
     {"$S/demo.sh --all-of-it", "unknown option", 2},
     {"DEMO=/nonexistent $S/demo.sh", "there is no model in /nonexistent", 1},
 };
