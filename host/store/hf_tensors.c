@@ -1,10 +1,9 @@
-#include <math.h>
 #include <string.h>
 
 #include "host/base/file.h"
 #include "host/base/mem.h"
-#include "host/model/positions.h"
 #include "host/store/hf_internal.h"
+#include "host/store/position_table.h"
 
 enum { INDEX_BYTES = 64 << 20, MOST_FILES = 1000 };
 
@@ -121,25 +120,6 @@ const struct lng_safetensor *lng_hf_tensors_find(struct lng_hf_tensors *tensors,
 
 /* ---- position tables ---- */
 
-/* Greatest difference between a stored table and a family; low precision and other people's libm make
- * some, but families differ by far more. */
-static enum lng_status distance(const float *table, int64_t rows, int64_t dim,
-                                enum lng_positions family, double *most)
-{
-    float *own = lng_alloc((size_t)(rows * dim), sizeof *own);
-    if (!own)
-        return LNG_ERR_MEMORY;
-    lng_positions_fill(own, rows, dim, family);
-    *most = 0;
-    for (int64_t i = 0; i < rows * dim; i++) {
-        double difference = fabs((double)own[i] - (double)table[i]);
-        if (!(difference <= *most)) /* NaN too */
-            *most = difference;
-    }
-    lng_free(own);
-    return LNG_OK;
-}
-
 static enum lng_status family_of(const struct lng_safetensors *file,
                                  const struct lng_safetensor *tensor, int64_t dim,
                                  enum lng_positions *family)
@@ -148,18 +128,9 @@ static enum lng_status family_of(const struct lng_safetensors *file,
     float *table = lng_alloc((size_t)tensor->elements, sizeof *table);
     if (!table)
         return LNG_ERR_MEMORY;
-    double nearest = 5e-3;
-    enum lng_positions best = LNG_POSITIONS_LEARNED;
+    int32_t offset;
     LNG_TRY_OR_FAIL(lng_safetensors_read_f32(file, tensor, table));
-    for (int i = LNG_POSITIONS_A; i <= LNG_POSITIONS_C; i++) {
-        double most;
-        LNG_TRY_OR_FAIL(distance(table, tensor->shape[0], dim, (enum lng_positions)i, &most));
-        if (most < nearest) {
-            nearest = most;
-            best = (enum lng_positions)i;
-        }
-    }
-    *family = best;
+    status = lng_position_table_recognise(table, tensor->shape[0], dim, 0, family, &offset);
 fail:
     lng_free(table);
     return status;
