@@ -1,0 +1,91 @@
+#include "host/cli/convert_model.h"
+
+#include "host/base/file.h"
+#include "host/base/mem.h"
+#include "host/store/ctranslate2.h"
+#include "host/store/model_dir.h"
+
+enum { MOST_SPM_BYTES = 256 << 20 };
+
+static enum lng_status read_spm(const char *path, struct lng_buffer *content)
+{
+    return path == NULL ? LNG_OK : lng_file_read(path, MOST_SPM_BYTES, content);
+}
+
+/* The vocabularies become the tokenizer's. */
+static enum lng_status open_tokenizer(struct lng_import *import, struct lng_tokenizer **tokenizer)
+{
+    struct lng_buffer source = {0}, target = {0};
+    enum lng_status status;
+    LNG_TRY_OR_FAIL(read_spm(import->source_spm, &source));
+    LNG_TRY_OR_FAIL(read_spm(import->target_spm, &target));
+    LNG_TRY_OR_FAIL(lng_tokenizer_open_parts(
+        &(struct lng_tokenizer_parts){
+            .source_spm = source.data,
+            .source_spm_size = source.length,
+            .target_spm = target.data,
+            .target_spm_size = target.length,
+            .source_vocab = import->source,
+            .target_vocab = import->target,
+            .eos = import->eos,
+            .unk = import->unk,
+            .pad = import->pad,
+        },
+        tokenizer));
+    import->source = import->target = NULL;
+fail:
+    lng_buffer_release(&source);
+    lng_buffer_release(&target);
+    return status;
+}
+
+static enum lng_status take_import(const char *path, struct lng_import *import,
+                                   struct lng_convert_model *model)
+{
+    enum lng_status status = open_tokenizer(import, &model->tokenizer);
+    if (status != LNG_OK)
+        return lng_fail_context(status, "%s: its vocabularies", path);
+    model->data = import->data;
+    model->choices = import->choices;
+    import->data = (struct lng_model_data){0};
+    import->choices = (struct lng_buffer){0};
+    return LNG_OK;
+}
+
+static enum lng_status open_own(const char *path, struct lng_convert_model *model)
+{
+    LNG_TRY(lng_model_data_open(path, &model->data));
+    LNG_FAIL_IF(model->data.directory == NULL, LNG_ERR_IO,
+                "%s: found a model but no vocabulary beside it; expected a model directory", path);
+    return lng_tokenizer_open_directory(model->data.directory, &model->tokenizer);
+}
+
+enum lng_status lng_convert_model_open(const char *path,
+                                       const struct lng_marian_import_args *vocabularies,
+                                       struct lng_convert_model *model)
+{
+    struct lng_import import = {0};
+    enum lng_status status;
+    *model = (struct lng_convert_model){.toolkit = "Hugging Face or lingster"};
+    if (lng_ct2_is_model_directory(path)) {
+        model->toolkit = "CTranslate2";
+        status = lng_ct2_import(path, &import);
+    } else if (lng_marian_is_model(path)) {
+        model->toolkit = "Marian";
+        status = lng_marian_import(path, vocabularies, &import);
+    } else {
+        return open_own(path, model);
+    }
+    if (status == LNG_OK)
+        status = take_import(path, &import, model);
+    lng_import_release(&import);
+    return status;
+}
+
+void lng_convert_model_close(struct lng_convert_model *model)
+{
+    lng_model_data_release(&model->data);
+    lng_tokenizer_close(model->tokenizer);
+    lng_buffer_release(&model->choices);
+    *model = (struct lng_convert_model){0};
+}
