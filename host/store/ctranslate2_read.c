@@ -194,9 +194,8 @@ static enum lng_status check_stock(struct lng_ct2_reading *reading)
                                  "%zu variables are missing: %s%s", missing.count,
                                  missing.names.data, missing.count > LISTED ? ", ..." : "");
     if (status == LNG_OK && missing.biases > 0)
-        status = lng_buffer_append_format(reading->choices,
-                                          "biases: zero in %zu layers: the file has none there\n",
-                                          missing.biases);
+        status = lng_buffer_append_format(
+            reading->choices, "biases: %zu are zero: the file has none there\n", missing.biases);
     lng_buffer_release(&missing.names);
     lng_params_release(&params);
     return status;

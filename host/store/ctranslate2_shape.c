@@ -39,7 +39,9 @@ const struct lng_ct2_variable *lng_ct2_use(struct lng_ct2_reading *reading, cons
     if (!variable)
         return NULL;
     reading->used[variable - reading->file->list] = true;
-    const struct lng_ct2_variable *scale = lng_ct2_scale_of(reading->file, variable);
+    bool integers = variable->type == LNG_CT2_I8 || variable->type == LNG_CT2_I16;
+    const struct lng_ct2_variable *scale =
+        integers ? lng_ct2_scale_of(reading->file, variable) : NULL;
     if (scale)
         reading->used[scale - reading->file->list] = true;
     return variable;
@@ -197,10 +199,12 @@ static enum lng_status find_matrix(struct lng_ct2_reading *reading, enum lng_par
 }
 
 static enum lng_status check_vocabulary(struct lng_ct2_reading *reading, const char *side,
-                                        const struct lng_ct2_variable *matrix, int32_t entries)
+                                        const struct lng_ct2_variable *matrix, int32_t entries,
+                                        bool *whole)
 {
     if (matrix->shape[0] == entries)
         return LNG_OK;
+    *whole = false;
     return lng_ct2_problem(
         &reading->problems, LNG_ERR_MISMATCH,
         "\"%s\": expected a row for each of the %d entries of the %s vocabulary, "
@@ -241,9 +245,9 @@ static enum lng_status find_sizes(struct lng_ct2_reading *reading, bool *whole)
     h->source_vocab = lng_vocab_size(reading->source);
     h->target_vocab = lng_vocab_size(reading->target ? reading->target : reading->source);
     LNG_TRY(check_vocabulary(reading, "source", source,
-                             h->source_vocab - (reading->target ? 0 : appended)));
-    LNG_TRY(check_vocabulary(reading, "target", target, h->target_vocab - appended));
-    LNG_TRY(check_vocabulary(reading, "target", output, h->target_vocab - appended));
+                             h->source_vocab - (reading->target ? 0 : appended), whole));
+    LNG_TRY(check_vocabulary(reading, "target", target, h->target_vocab - appended, whole));
+    LNG_TRY(check_vocabulary(reading, "target", output, h->target_vocab - appended, whole));
     /* Whatever is too large for int32 is too large for the check that follows, and stays so. */
     h->dim = (int32_t)(target->shape[1] < INT32_MAX ? target->shape[1] : INT32_MAX);
     h->encoder_ffn = (int32_t)(encoder_ffn->shape[0] < INT32_MAX ? encoder_ffn->shape[0] : 0);
