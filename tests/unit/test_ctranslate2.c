@@ -294,7 +294,8 @@ Test(ctranslate2, all_obstacles_at_once)
     check_fails(ct2_import(false, &import), LNG_ERR_UNSUPPORTED, "spec \"WhisperSpec\"");
     ct2_begin(6, "TransformerSpec", 8);
     ct2_finish(NULL);
-    check_fails(ct2_import(false, &import), LNG_ERR_UNSUPPORTED, "revision 8");
+    check_fails(ct2_import(false, &import), LNG_ERR_UNSUPPORTED,
+                "revision 1 to 7 of the spec, found 8");
 }
 
 /* ---- bad files ---- */
