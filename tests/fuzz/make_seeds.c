@@ -250,6 +250,8 @@ static enum lng_status write_ct2_texts(void)
                                  "\"add_source_eos\": true, \"layer_norm_epsilon\": 1e-6}\n";
     static const char vocabulary[] = "[\"<s>\", \"</s>\", \"\\u00e9\", \"\\\"\"]\n",
                       lines[] = "<s>\r\n</s>\r\na\r\n";
+    static const char none[] = "\6\0\0\0\20\0TransformerSpec\0\7\0\0\0\0\0\0\0\0\0\0\0";
+    LNG_TRY(lng_file_write(path_of("ctranslate2/no-variables"), none, sizeof none - 1));
     LNG_TRY(lng_file_write(path_of("ctranslate2/config"), config, sizeof config - 1));
     LNG_TRY(lng_file_write(path_of("ctranslate2/vocabulary"), vocabulary, sizeof vocabulary - 1));
     return lng_file_write(path_of("ctranslate2/lines"), lines, sizeof lines - 1);
