@@ -47,7 +47,8 @@ struct lng_ct2_export_args {
 /* Writes model.bin (binary version 6), config.json and the vocabularies; the tokenizer's files are the
  * caller's. CTranslate2 bans no entry, so a <pad> whose rows are zero is left out where it is the last
  * target (or shared) id, and elsewhere gets the output bias LNG_IMPORT_NEVER. LNG_ERR_UNSUPPORTED for what
- * CTranslate2 cannot compute, LNG_ERR_MISMATCH when the vocabularies do not fit, LNG_ERR_RANGE when a value is not finite. */
+ * CTranslate2 cannot compute, LNG_ERR_MISMATCH when the vocabularies do not fit, LNG_ERR_RANGE when a
+ * value is not finite. */
 LNG_MUST_CHECK enum lng_status lng_ct2_export(const struct lng_ct2_export_args *args);
 
 #endif

@@ -152,7 +152,8 @@ static enum lng_status settle_names(struct lng_ct2_file *file, size_t from)
             *names[n] = today;
         }
     }
-    qsort(file->list, file->count, sizeof *file->list, by_name);
+    if (file->count > 0)
+        qsort(file->list, file->count, sizeof *file->list, by_name);
     for (size_t i = 1; i < file->count; i++)
         LNG_FAIL_IF(strcmp(file->list[i - 1].name, file->list[i].name) == 0, LNG_ERR_FORMAT,
                     "%s: variable \"%s\" is there twice", file->blob.name, file->list[i].name);

@@ -7,8 +7,8 @@
  *     from version 4 on: u8 code of lng_ct2_type, u32 number of bytes
  *     and the data, row-major
  *   from version 3 on: u32 number of aliases; each: string alias, string variable
- * Integers q stand for q / scale; the scale is the variable NAME_scale, one number or one for each row; int16 without it has
- * LNG_CT2_GLOBAL_SCALE. */
+ * Integers q stand for q / scale; the scale is the variable NAME_scale, one number or one for each row;
+ * int16 without it has LNG_CT2_GLOBAL_SCALE. */
 #ifndef LNG_HOST_STORE_CTRANSLATE2_INTERNAL_H
 #define LNG_HOST_STORE_CTRANSLATE2_INTERNAL_H
 
@@ -52,8 +52,8 @@ struct lng_ct2_file {
     size_t count, capacity;
 };
 
-/* LNG_ERR_UNSUPPORTED for a newer version, else LNG_ERR_FORMAT, LNG_ERR_IO, LNG_ERR_MEMORY: file, variable, expected, found.
- * Names of revision 1 are given as today's, and embeddings as embeddings_0. */
+/* LNG_ERR_UNSUPPORTED for a newer version, else LNG_ERR_FORMAT, LNG_ERR_IO, LNG_ERR_MEMORY: file, variable,
+ * expected, found. Names of revision 1 are given as today's, and embeddings as embeddings_0. */
 LNG_MUST_CHECK enum lng_status lng_ct2_open(struct lng_ct2_file *file, const char *path);
 /* `data` must outlive it. */
 LNG_MUST_CHECK enum lng_status lng_ct2_open_memory(struct lng_ct2_file *file, const char *name,
@@ -106,8 +106,8 @@ bool lng_ct2_param_optional(enum lng_param_id id);
 /* The scopes of all attentions of a model, '/' at the end, from 0; false past the last. */
 bool lng_ct2_attention_scope(int which, const struct lng_hparams *hparams,
                              char name[LNG_CT2_NAME_BYTES]);
-/* What a variable stands for that lingster cannot compute, "" when it means nothing, NULL when the name says nothing. *zero: fine
- * when it is 0. */
+/* What a variable stands for that lingster cannot compute, "" when it means nothing, NULL when the name
+ * says nothing. *zero: fine when it is 0. */
 const char *lng_ct2_feature(const char *name, bool *zero);
 /* A name of revision 1 in today's spelling; NULL when memory is out. lng_free it. */
 char *lng_ct2_rename(const char *name, bool revision_1);
@@ -167,6 +167,8 @@ struct lng_ct2_reading {
     struct lng_ct2_problems problems;
     struct lng_buffer *choices;
 };
+/* LNG_ERR_UNSUPPORTED unless it is an encoder-decoder of a revision that is known. */
+LNG_MUST_CHECK enum lng_status lng_ct2_check_spec(const struct lng_ct2_file *file);
 /* The variable, marked as used, or NULL. */
 const struct lng_ct2_variable *lng_ct2_use(struct lng_ct2_reading *reading, const char *name);
 /* Settles reading->hparams; what stands against it becomes a problem. *whole: the shape is known, so that its

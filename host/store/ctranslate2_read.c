@@ -89,8 +89,9 @@ static enum lng_status settle_start(struct lng_ct2_reading *reading)
         reading->file->version < LNG_CT2_VERSION ? "what this version starts from" : "config.json");
 }
 
-/* Models of Marian and fairseq, which start from a zero embedding or from the end token, have seen that token at
- * the end of every source. Where their file says nothing of it, they came through transformers, whose tokenizers append it. */
+/* Models of Marian and fairseq, which start from a zero embedding or from the end token, have seen that token
+ * at the end of every source. Where their file says nothing of it, they came through transformers, whose
+ * tokenizers append it. */
 static enum lng_status settle_source_end(struct lng_ct2_reading *reading)
 {
     const struct lng_ct2_config *config = reading->config;
@@ -194,9 +195,8 @@ static enum lng_status check_stock(struct lng_ct2_reading *reading)
                                  "%zu variables are missing: %s%s", missing.count,
                                  missing.names.data, missing.count > LISTED ? ", ..." : "");
     if (status == LNG_OK && missing.biases > 0)
-        status = lng_buffer_append_format(reading->choices,
-                                          "biases: zero in %zu layers: the file has none there\n",
-                                          missing.biases);
+        status = lng_buffer_append_format(
+            reading->choices, "biases: %zu are zero: the file has none there\n", missing.biases);
     lng_buffer_release(&missing.names);
     lng_params_release(&params);
     return status;
@@ -296,6 +296,7 @@ static enum lng_status check_all(struct lng_ct2_reading *reading)
 
 static enum lng_status import_model(struct lng_ct2_reading *reading, struct lng_import *import)
 {
+    LNG_TRY(lng_ct2_check_spec(reading->file));
     LNG_TRY(lng_buffer_append_format(
         &import->choices, "model: CTranslate2 binary version %u, spec %s revision %u\n",
         reading->file->version, *reading->file->spec ? reading->file->spec : "unnamed",
@@ -382,6 +383,7 @@ static enum lng_status import_opened(const char *directory, const struct lng_ct2
 {
     struct lng_ct2_config config = {0};
     struct lng_vocab *source, *target;
+    LNG_TRY(lng_ct2_check_spec(file)); /* others have other vocabularies too */
     LNG_TRY(lng_ct2_config_read(&config, directory, file, warnings));
     enum lng_status status = lng_ct2_vocabs_read(directory, config.unk, &source, &target);
     if (status == LNG_OK)

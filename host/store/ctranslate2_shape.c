@@ -20,7 +20,7 @@ enum {
 enum lng_status lng_ct2_problem(struct lng_ct2_problems *problems, enum lng_status code,
                                 const char *format, ...)
 {
-    char text[512];
+    char text[1024];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
@@ -39,7 +39,9 @@ const struct lng_ct2_variable *lng_ct2_use(struct lng_ct2_reading *reading, cons
     if (!variable)
         return NULL;
     reading->used[variable - reading->file->list] = true;
-    const struct lng_ct2_variable *scale = lng_ct2_scale_of(reading->file, variable);
+    bool integers = variable->type == LNG_CT2_I8 || variable->type == LNG_CT2_I16;
+    const struct lng_ct2_variable *scale =
+        integers ? lng_ct2_scale_of(reading->file, variable) : NULL;
     if (scale)
         reading->used[scale - reading->file->list] = true;
     return variable;
@@ -197,10 +199,12 @@ static enum lng_status find_matrix(struct lng_ct2_reading *reading, enum lng_par
 }
 
 static enum lng_status check_vocabulary(struct lng_ct2_reading *reading, const char *side,
-                                        const struct lng_ct2_variable *matrix, int32_t entries)
+                                        const struct lng_ct2_variable *matrix, int32_t entries,
+                                        bool *whole)
 {
     if (matrix->shape[0] == entries)
         return LNG_OK;
+    *whole = false;
     return lng_ct2_problem(
         &reading->problems, LNG_ERR_MISMATCH,
         "\"%s\": expected a row for each of the %d entries of the %s vocabulary, "
@@ -241,9 +245,9 @@ static enum lng_status find_sizes(struct lng_ct2_reading *reading, bool *whole)
     h->source_vocab = lng_vocab_size(reading->source);
     h->target_vocab = lng_vocab_size(reading->target ? reading->target : reading->source);
     LNG_TRY(check_vocabulary(reading, "source", source,
-                             h->source_vocab - (reading->target ? 0 : appended)));
-    LNG_TRY(check_vocabulary(reading, "target", target, h->target_vocab - appended));
-    LNG_TRY(check_vocabulary(reading, "target", output, h->target_vocab - appended));
+                             h->source_vocab - (reading->target ? 0 : appended), whole));
+    LNG_TRY(check_vocabulary(reading, "target", target, h->target_vocab - appended, whole));
+    LNG_TRY(check_vocabulary(reading, "target", output, h->target_vocab - appended, whole));
     /* Whatever is too large for int32 is too large for the check that follows, and stays so. */
     h->dim = (int32_t)(target->shape[1] < INT32_MAX ? target->shape[1] : INT32_MAX);
     h->encoder_ffn = (int32_t)(encoder_ffn->shape[0] < INT32_MAX ? encoder_ffn->shape[0] : 0);
@@ -358,22 +362,18 @@ enum lng_status lng_ct2_find_positions(struct lng_ct2_reading *reading)
 
 /* ---- the whole ---- */
 
-static enum lng_status check_spec(struct lng_ct2_reading *reading, bool *whole)
+enum lng_status lng_ct2_check_spec(const struct lng_ct2_file *file)
 {
     static const char *const known[] = {"", "TransformerBase", "TransformerBig", LNG_CT2_SPEC};
-    const struct lng_ct2_file *file = reading->file;
-    *whole = false;
+    bool found = false;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        *whole = *whole || strcmp(file->spec, known[i]) == 0;
-    if (!*whole)
-        return lng_ct2_problem(&reading->problems, LNG_ERR_UNSUPPORTED,
-                               "spec \"%.60s\", expected an encoder-decoder (%s)", file->spec,
-                               LNG_CT2_SPEC);
-    *whole = file->revision <= LNG_CT2_REVISION;
-    if (!*whole)
-        return lng_ct2_problem(&reading->problems, LNG_ERR_UNSUPPORTED,
-                               "revision %u of the spec, expected 1 to %d", file->revision,
-                               LNG_CT2_REVISION);
+        found = found || strcmp(file->spec, known[i]) == 0;
+    LNG_FAIL_IF(!found, LNG_ERR_UNSUPPORTED,
+                "%s: expected an encoder-decoder (%s), found spec \"%.60s\"", file->blob.name,
+                LNG_CT2_SPEC, file->spec);
+    LNG_FAIL_IF(file->revision > LNG_CT2_REVISION, LNG_ERR_UNSUPPORTED,
+                "%s: expected revision 1 to %d of the spec, found %u: a newer CTranslate2 wrote it",
+                file->blob.name, LNG_CT2_REVISION, file->revision);
     return LNG_OK;
 }
 
@@ -381,9 +381,6 @@ enum lng_status lng_ct2_find_shape(struct lng_ct2_reading *reading, bool *whole)
 {
     struct lng_hparams *h = &reading->hparams;
     double ignored;
-    LNG_TRY(check_spec(reading, whole));
-    if (!*whole)
-        return LNG_OK;
     LNG_TRY(setting_or(reading, LNG_CT2_ENCODER_MERGE, 0, &ignored));
     LNG_TRY(setting_or(reading, LNG_CT2_ALIGNMENT_LAYER, 0, &ignored));
     LNG_TRY(setting_or(reading, LNG_CT2_ALIGNMENT_HEADS, 0, &ignored));

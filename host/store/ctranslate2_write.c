@@ -38,7 +38,9 @@ static void plan_pad(struct writing *writing)
                  row_is_zero(writing, LNG_PARAM_TARGET_EMBED, h->pad);
     writing->start_from_zero = h->decoder_start < 0 || (empty && h->decoder_start == h->pad);
     empty = empty && row_is_zero(writing, LNG_PARAM_OUTPUT, h->pad);
-    writing->pad_dropped = empty && h->pad == h->target_vocab - 1;
+    /* One matrix for two vocabularies keeps all its rows: the source's has no entry to leave out. */
+    bool one = h->tie != LNG_TIE_ALL || !writing->args->target;
+    writing->pad_dropped = empty && one && h->pad == h->target_vocab - 1;
     writing->pad_never = empty && !writing->pad_dropped;
 }
 

@@ -1,6 +1,6 @@
 /* usage: make_seeds FOLDER   Writes the seeds of the fuzz targets for binary formats into FOLDER/spm,
- * FOLDER/checkpoint, FOLDER/safetensors and FOLDER/lines, the same bytes every time (`make fuzz-seeds`). Seeds of text
- * formats are written by hand. */
+ * FOLDER/checkpoint, FOLDER/safetensors, FOLDER/ctranslate2 and FOLDER/lines, the same bytes every time (`make fuzz-seeds`).
+ * Seeds of text formats are written by hand. */
 #include <stdio.h>
 #include <string.h>
 #include <zlib.h>
@@ -9,6 +9,7 @@
 #include "host/base/file.h"
 #include "host/base/mem.h"
 #include "host/store/checkpoint.h"
+#include "host/store/ctranslate2_put.h"
 #include "host/store/safetensors.h"
 
 static const char *folder;
@@ -173,6 +174,89 @@ fail:
     return status;
 }
 
+/* ---- models of CTranslate2 ---- */
+
+/* One layer each, width 8, five words. old: not NULL for versions 1 to 3, which say the width of a number, not its type. */
+static enum lng_status put_ct2_tensors(struct lng_ct2_put *put, struct lng_ct2_put *old,
+                                       enum lng_ct2_type type, const struct lng_params *params)
+{
+    static float values[24 * 8];
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        values[i] = (float)((int)(i * 29 % 17) - 8) / 8;
+    for (size_t i = 0; i < params->count; i++) {
+        const struct lng_param *param = &params->list[i];
+        char name[LNG_CT2_NAME_BYTES];
+        int64_t rows = param->rows == 1 ? 0 : param->rows;
+        if (!lng_ct2_param_name(param->id, param->layer, name))
+            continue;
+        if (!old)
+            LNG_TRY(lng_ct2_put_tensor(put, name, rows ? type : LNG_CT2_F32, values, rows,
+                                       param->cols));
+        else if (!put->counting) {
+            unsigned char rank = rows ? 2 : 1, width = 4;
+            LNG_TRY(lng_ct2_put_string(put, name));
+            LNG_TRY(lng_atomic_write(&put->file, &rank, 1));
+            if (rows)
+                LNG_TRY(lng_ct2_put_u32(put, (uint32_t)rows));
+            LNG_TRY(lng_ct2_put_u32(put, (uint32_t)param->cols));
+            LNG_TRY(lng_atomic_write(&put->file, &width, 1));
+            uint32_t count = (uint32_t)((rows ? rows : 1) * param->cols);
+            LNG_TRY(lng_ct2_put_u32(put, count));
+            LNG_TRY(lng_atomic_write(&put->file, values, count * sizeof(float)));
+        }
+    }
+    return LNG_OK;
+}
+
+static enum lng_status write_ct2(const char *name, uint32_t version, enum lng_ct2_type type)
+{
+    struct lng_ct2_put put = {.file.fd = -1, .counting = true, .name = name};
+    struct lng_hparams h = lng_hparams_default();
+    struct lng_params params = {0};
+    enum lng_status status;
+    h.source_vocab = h.target_vocab = 5;
+    h.dim = h.encoder_ffn = h.decoder_ffn = 8;
+    h.encoder_layers = h.decoder_layers = 1;
+    h.pre_norm = true;
+    h.tie = version == 6 ? LNG_TIE_TARGET : LNG_TIE_NONE;
+    struct lng_ct2_put *old = version < 6 ? &put : NULL;
+    LNG_TRY_OR_FAIL(lng_params_init(&params, &h));
+    LNG_TRY_OR_FAIL(put_ct2_tensors(&put, old, type, &params));
+    LNG_TRY_OR_FAIL(lng_atomic_open(&put.file, path_of(name)));
+    put.counting = false;
+    LNG_TRY_OR_FAIL(lng_ct2_put_u32(&put, version));
+    if (version > 1) {
+        LNG_TRY_OR_FAIL(lng_ct2_put_string(&put, LNG_CT2_SPEC));
+        LNG_TRY_OR_FAIL(lng_ct2_put_u32(&put, LNG_CT2_REVISION));
+    }
+    LNG_TRY_OR_FAIL(lng_ct2_put_u32(&put, old ? (uint32_t)params.count : put.count + 1));
+    LNG_TRY_OR_FAIL(put_ct2_tensors(&put, old, type, &params));
+    if (!old) {
+        LNG_TRY_OR_FAIL(lng_ct2_put_number(&put, "decoder/num_heads", LNG_CT2_I16, 4));
+        LNG_TRY_OR_FAIL(lng_ct2_put_u32(&put, 1));
+        LNG_TRY_OR_FAIL(lng_ct2_put_string(&put, "decoder/projection/weight"));
+        LNG_TRY_OR_FAIL(lng_ct2_put_string(&put, "decoder/embeddings/weight"));
+    }
+    status = lng_atomic_commit(&put.file);
+fail:
+    lng_atomic_discard(&put.file);
+    lng_params_release(&params);
+    return status;
+}
+
+static enum lng_status write_ct2_texts(void)
+{
+    static const char config[] = "{\"unk_token\": \"<unk>\", \"decoder_start_token\": null, "
+                                 "\"add_source_eos\": true, \"layer_norm_epsilon\": 1e-6}\n";
+    static const char vocabulary[] = "[\"<s>\", \"</s>\", \"\\u00e9\", \"\\\"\"]\n",
+                      lines[] = "<s>\r\n</s>\r\na\r\n";
+    static const char none[] = "\6\0\0\0\20\0TransformerSpec\0\7\0\0\0\0\0\0\0\0\0\0\0";
+    LNG_TRY(lng_file_write(path_of("ctranslate2/no-variables"), none, sizeof none - 1));
+    LNG_TRY(lng_file_write(path_of("ctranslate2/config"), config, sizeof config - 1));
+    LNG_TRY(lng_file_write(path_of("ctranslate2/vocabulary"), vocabulary, sizeof vocabulary - 1));
+    return lng_file_write(path_of("ctranslate2/lines"), lines, sizeof lines - 1);
+}
+
 /* ---- compressed text ---- */
 
 static enum lng_status write_lines(void)
@@ -200,8 +284,9 @@ static enum lng_status write_lines(void)
 
 static enum lng_status write_all(void)
 {
-    static const char *const folders[] = {"spm", "checkpoint", "safetensors", "lines"};
-    for (int i = 0; i < 4; i++)
+    static const char *const folders[] = {"spm", "checkpoint", "safetensors", "lines",
+                                          "ctranslate2"};
+    for (int i = 0; i < 5; i++)
         LNG_TRY(lng_make_directories(path_of(folders[i])));
     LNG_TRY(write_lines());
     LNG_TRY(write_spm("spm/unigram", 1, false, false));
@@ -213,6 +298,11 @@ static enum lng_status write_all(void)
     LNG_TRY(write_checkpoint("checkpoint/none", 0));
     LNG_TRY(write_checkpoint("checkpoint/hparams", 1));
     LNG_TRY(write_checkpoint("checkpoint/four", 4));
+    LNG_TRY(write_ct2("ctranslate2/version-1", 1, LNG_CT2_F32));
+    LNG_TRY(write_ct2("ctranslate2/version-2", 2, LNG_CT2_F32));
+    LNG_TRY(write_ct2("ctranslate2/version-6-int8", 6, LNG_CT2_I8));
+    LNG_TRY(write_ct2("ctranslate2/version-6-half", 6, LNG_CT2_F16));
+    LNG_TRY(write_ct2_texts());
     LNG_TRY(write_safetensors("safetensors/none", 0));
     LNG_TRY(write_safetensors("safetensors/one", 1));
     return write_safetensors("safetensors/five", 5);
