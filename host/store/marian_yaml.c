@@ -250,9 +250,9 @@ static enum lng_status read_document(struct scan *scan, lng_marian_vocab_visit v
         }
         if (line != scan->at)
             return unexpected(scan, "keys at the start of their lines");
-        if (over)
+        if (over || (started && at_marker(scan, "---")))
             return unexpected(scan, "one document");
-        if (at_marker(scan, "...") || (!started && at_marker(scan, "---"))) {
+        if (at_marker(scan, "...") || at_marker(scan, "---")) {
             over = *scan->at == '.';
             scan->at += 3;
             started = true;

@@ -1,6 +1,6 @@
 /* usage: make_seeds FOLDER   Writes the seeds of the fuzz targets for binary formats into FOLDER/spm,
- * FOLDER/checkpoint, FOLDER/safetensors, FOLDER/ctranslate2 and FOLDER/lines, the same bytes every time (`make fuzz-seeds`).
- * Seeds of text formats are written by hand. */
+ * FOLDER/checkpoint, FOLDER/safetensors, FOLDER/ctranslate2, FOLDER/npz and FOLDER/lines, the same bytes every time
+ * (`make fuzz-seeds`). Seeds of text formats are written by hand. */
 #include <stdio.h>
 #include <string.h>
 #include <zlib.h>
@@ -10,6 +10,7 @@
 #include "host/base/mem.h"
 #include "host/store/checkpoint.h"
 #include "host/store/ctranslate2_put.h"
+#include "host/store/npz.h"
 #include "host/store/safetensors.h"
 
 static const char *folder;
@@ -257,6 +258,56 @@ static enum lng_status write_ct2_texts(void)
     return lng_file_write(path_of("ctranslate2/lines"), lines, sizeof lines - 1);
 }
 
+/* ---- arrays of NumPy ---- */
+
+static enum lng_status write_npz(const char *name, int arrays)
+{
+    static const int64_t shape[] = {2, 3};
+    static const unsigned char raw[48] = {0, 0x3C, 0, 0xBC, 0, 0x7C, 1, 0, 0, 0, 0xF0, 0x3F};
+    static const enum lng_npy_type types[] = {LNG_NPY_F32, LNG_NPY_F16, LNG_NPY_F64, LNG_NPY_I8};
+    struct lng_npz_writer writer;
+    enum lng_status status;
+    LNG_TRY(lng_npz_writer_open(&writer, path_of(name)));
+    for (int i = 0; i < arrays; i++) {
+        char array[16];
+        snprintf(array, sizeof array, "array_%d", i);
+        LNG_TRY_OR_FAIL(lng_npz_writer_add(&writer, array, types[i], shape, i == 3 ? 1 : 2, raw));
+    }
+    return lng_npz_writer_commit(&writer);
+fail:
+    lng_npz_writer_discard(&writer);
+    return status;
+}
+
+/* As fuzz_npz takes them: whether it is deflated and to how much, then the array itself. */
+static enum lng_status write_array(const char *name, bool deflated)
+{
+    static const int64_t shape[] = {3, 5};
+    struct lng_buffer array = {0};
+    unsigned char seed[512] = {deflated};
+    enum lng_status status;
+    LNG_TRY_OR_FAIL(lng_npy_format_header(LNG_NPY_F32, shape, 2, &array));
+    for (int i = 0; i < 60; i++)
+        LNG_TRY_OR_FAIL(lng_buffer_append_byte(&array, (char)(i % 4 * 21)));
+    z_stream z = {.next_in = (unsigned char *)array.data,
+                  .avail_in = (unsigned)array.length,
+                  .next_out = seed + 3,
+                  .avail_out = sizeof seed - 3};
+    seed[1] = (unsigned char)array.length;
+    if (!deflated)
+        memcpy(seed + 1, array.data, array.length);
+    int done = deflateInit2(&z, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY);
+    if (deflated && done == Z_OK)
+        done = deflate(&z, Z_FINISH) == Z_STREAM_END ? Z_OK : Z_DATA_ERROR;
+    size_t size = deflated ? 3 + z.total_out : 1 + array.length;
+    deflateEnd(&z);
+    LNG_GOTO_FAIL_IF(done != Z_OK, LNG_ERR_INTERNAL, "zlib");
+    status = lng_file_write(path_of(name), seed, size);
+fail:
+    lng_buffer_release(&array);
+    return status;
+}
+
 /* ---- compressed text ---- */
 
 static enum lng_status write_lines(void)
@@ -284,9 +335,9 @@ static enum lng_status write_lines(void)
 
 static enum lng_status write_all(void)
 {
-    static const char *const folders[] = {"spm", "checkpoint", "safetensors", "lines",
-                                          "ctranslate2"};
-    for (int i = 0; i < 5; i++)
+    static const char *const folders[] = {"spm",         "checkpoint", "safetensors",
+                                          "ctranslate2", "npz",        "lines"};
+    for (int i = 0; i < 6; i++)
         LNG_TRY(lng_make_directories(path_of(folders[i])));
     LNG_TRY(write_lines());
     LNG_TRY(write_spm("spm/unigram", 1, false, false));
@@ -303,6 +354,10 @@ static enum lng_status write_all(void)
     LNG_TRY(write_ct2("ctranslate2/version-6-int8", 6, LNG_CT2_I8));
     LNG_TRY(write_ct2("ctranslate2/version-6-half", 6, LNG_CT2_F16));
     LNG_TRY(write_ct2_texts());
+    LNG_TRY(write_npz("npz/none", 0));
+    LNG_TRY(write_npz("npz/four", 4));
+    LNG_TRY(write_array("npz/stored-array", false));
+    LNG_TRY(write_array("npz/deflated-array", true));
     LNG_TRY(write_safetensors("safetensors/none", 0));
     LNG_TRY(write_safetensors("safetensors/one", 1));
     return write_safetensors("safetensors/five", 5);
