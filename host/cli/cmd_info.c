@@ -85,7 +85,6 @@ static enum lng_status add_shape(json_t *report, const struct lng_hparams *hpara
 {
     struct lng_params params;
     int64_t count = 0;
-    json_t *shape = json_object(), *memory = json_object();
     LNG_TRY(lng_params_init(&params, hparams));
     for (size_t i = 0; i < params.count; i++)
         count += params.list[i].rows * params.list[i].cols;
@@ -95,8 +94,10 @@ static enum lng_status add_shape(json_t *report, const struct lng_hparams *hpara
     LNG_TRY(lng_json_set(report, "parameters", json_integer(count)));
     LNG_TRY(lng_json_set(report, "tensors", json_integer((json_int_t)tensors)));
     LNG_TRY(lng_json_set(report, "transformers", json_string(obstacle ? obstacle : "loads it")));
+    json_t *shape = json_object();
     LNG_TRY(lng_json_set(report, "shape", shape));
     LNG_TRY(lng_hparams_to_json(hparams, LNG_HPARAMS_ALL, shape));
+    json_t *memory = json_object();
     LNG_TRY(lng_json_set(report, "memory", memory));
     LNG_TRY(lng_json_set(memory, "weights_bytes", json_integer((json_int_t)bytes)));
     return plan_memory(hparams, memory);

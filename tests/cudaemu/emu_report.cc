@@ -174,10 +174,14 @@ void catch_faults()
     if (done)
         return;
     done = true;
+    /* A sanitizer of the program may have given the thread one, which it takes back when the thread ends. */
     stack_t stack = {};
-    stack.ss_sp = room;
-    stack.ss_size = sizeof room;
-    sigaltstack(&stack, nullptr);
+    if (sigaltstack(nullptr, &stack) == 0 && (stack.ss_flags & SS_DISABLE) != 0) {
+        stack = {};
+        stack.ss_sp = room;
+        stack.ss_size = sizeof room;
+        sigaltstack(&stack, nullptr);
+    }
     struct sigaction action = {};
     action.sa_sigaction = on_fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
