@@ -86,8 +86,10 @@ static enum lng_status add_entry(const struct entries *entries, int32_t id, bool
                                  struct lng_vocab *vocab, size_t *unused)
 {
     const struct place *place = &entries->by_id[id];
-    struct lng_slice text = {entries->pool.data + place->begin, place->length};
+    struct lng_slice text = {"", 0};
     char name[32];
+    if (place->begin > 0) /* else there may be no pool */
+        text = (struct lng_slice){entries->pool.data + place->begin, place->length};
     if (names_by_id && id < SPECIALS &&
         (place->begin == 0 || lng_slice_equals(text, nematus[id]))) {
         text = lng_slice_of(specials[id]);

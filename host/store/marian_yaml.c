@@ -203,7 +203,7 @@ static enum lng_status read_id(struct scan *scan, uint64_t *id)
     uint64_t value = 0;
     while (peek(scan, 0) >= '0' && peek(scan, 0) <= '9' && scan->at - start < 10)
         value = value * 10 + (uint64_t)(*scan->at++ - '0');
-    bool octal = *start == '0' && scan->at - start > 1; /* to some readers of YAML */
+    bool octal = scan->at - start > 1 && *start == '0'; /* to some readers of YAML */
     if (scan->at == start || octal) {
         scan->at = start;
         return unexpected(scan, "an integer id");

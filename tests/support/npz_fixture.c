@@ -9,8 +9,8 @@
 
 static void put(struct lng_buffer *to, uint64_t value, int bytes)
 {
-    for (int i = 0; i < bytes; i++)
-        check_ok(lng_buffer_append_byte(to, (char)(value >> (8 * i))));
+    for (int i = 0; i < bytes; i++, value >>= 8)
+        check_ok(lng_buffer_append_byte(to, (char)value));
 }
 
 static void put_text(struct lng_buffer *to, const char *text)
