@@ -400,8 +400,8 @@ Test(marian_config, writes_what_marian_writes)
         "\ninput-types:\n  []\n",
         "\nlemma-dependency: \"\"\nlemma-dim-emb: 0\n",
         "\nseparator-symbol: \"[eos]\"\nskip: false\ntied-embeddings: true\n",
-        "\ntransformer-postprocess: dan\ntransformer-postprocess-emb: d\n"
-        "transformer-postprocess-top: \"\"\ntransformer-preprocess: \"\"\n",
+        ("\ntransformer-postprocess: dan\ntransformer-postprocess-emb: d\n"
+         "transformer-postprocess-top: \"\"\ntransformer-preprocess: \"\"\n"),
         "\ntransformer-tied-layers:\n  []\n",
         "\nversion: v1.12.43 x",
     };
