@@ -133,8 +133,7 @@ static enum lng_status check(struct exporting *out)
     LNG_TRY(find_shape_problems(out));
     LNG_TRY(find_vocab_problems(out));
     LNG_FAIL_IF(out->problem_count > 0, LNG_ERR_UNSUPPORTED,
-                "%s: the model cannot be written for Marian: %s", out->args->directory,
-                out->problems.data);
+                "the model cannot be written for Marian: %s", out->problems.data);
     if (fabs(out->h->norm_epsilon - 1e-6) > 1e-9)
         LNG_TRY(warn(out, "Marian's norm epsilon is 1e-6, the model's another: small differences"));
     return LNG_OK;
