@@ -162,8 +162,8 @@ struct lng_ct2_reading {
     struct lng_vocab *source,
         *target; /* target NULL = shared; <pad> appended where there was none */
     struct lng_hparams hparams;
-    bool pad_appended;
-    bool *used; /* [file->count] */
+    bool pad_appended, source_pad_appended; /* to the target, or the one; to a separate source */
+    bool *used;                             /* [file->count] */
     struct lng_ct2_problems problems;
     struct lng_buffer *choices;
 };

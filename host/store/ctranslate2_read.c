@@ -38,7 +38,7 @@ static int32_t find_text(const struct lng_vocab *vocab, const char *text)
     return lng_vocab_find(vocab, text, strlen(text));
 }
 
-/* The entry of the target that pads, appended where there is none. */
+/* The entry of the target that pads, appended where there is none; a tokenizer wants it on both sides. */
 static enum lng_status settle_pad(struct lng_ct2_reading *reading, char **text)
 {
     static const char *const names[] = {"<blank>", LNG_PAD_TEXT};
@@ -52,6 +52,9 @@ static enum lng_status settle_pad(struct lng_ct2_reading *reading, char **text)
         name = LNG_PAD_TEXT;
         LNG_TRY(lng_vocab_add(target, name, strlen(name), NULL));
     }
+    reading->source_pad_appended = reading->target && find_text(reading->source, name) < 0;
+    if (reading->source_pad_appended)
+        LNG_TRY(lng_vocab_add(reading->source, name, strlen(name), NULL));
     reading->hparams.pad = find_text(target, name);
     *text = lng_strdup(name);
     if (!*text)
@@ -144,10 +147,11 @@ static enum lng_status settle_tokens(struct lng_ct2_reading *reading, struct lng
 static int64_t stored_rows(const struct lng_ct2_reading *reading, const struct lng_param *param)
 {
     bool entries = param->id == LNG_PARAM_SHARED || param->id == LNG_PARAM_TARGET_EMBED ||
-                   param->id == LNG_PARAM_OUTPUT || param->id == LNG_PARAM_OUTPUT_BIAS ||
-                   (param->id == LNG_PARAM_SOURCE_EMBED && !reading->target);
+                   param->id == LNG_PARAM_OUTPUT || param->id == LNG_PARAM_OUTPUT_BIAS;
     int64_t rows = param->rows == 1 ? param->cols : param->rows;
-    return rows - (entries && reading->pad_appended ? 1 : 0);
+    if (param->id == LNG_PARAM_SOURCE_EMBED)
+        return rows - (reading->target ? reading->source_pad_appended : reading->pad_appended);
+    return rows - (entries && reading->pad_appended);
 }
 
 struct missing {

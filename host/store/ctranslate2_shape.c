@@ -242,10 +242,10 @@ static enum lng_status find_sizes(struct lng_ct2_reading *reading, bool *whole)
     if (!*whole)
         return LNG_OK;
     int32_t appended = reading->pad_appended;
+    int32_t source_appended = reading->target ? reading->source_pad_appended : appended;
     h->source_vocab = lng_vocab_size(reading->source);
     h->target_vocab = lng_vocab_size(reading->target ? reading->target : reading->source);
-    LNG_TRY(check_vocabulary(reading, "source", source,
-                             h->source_vocab - (reading->target ? 0 : appended), whole));
+    LNG_TRY(check_vocabulary(reading, "source", source, h->source_vocab - source_appended, whole));
     LNG_TRY(check_vocabulary(reading, "target", target, h->target_vocab - appended, whole));
     LNG_TRY(check_vocabulary(reading, "target", output, h->target_vocab - appended, whole));
     /* Whatever is too large for int32 is too large for the check that follows, and stays so. */

@@ -13,8 +13,8 @@ enum lng_import_text {
 
 struct lng_import {
     struct lng_model_data data; /* directory NULL; warnings for what was ignored */
-    /* Every id of the model has its entry, <pad> included: where the toolkit has none, it is appended as the last
-     * target (or shared) id, its embedding row zero, its output bias LNG_IMPORT_NEVER. Owned. */
+    /* Every id of the model has its entry, <pad> included: where a vocabulary has none, it is appended as its last id,
+     * its embedding row zero and on the target side its output bias LNG_IMPORT_NEVER. Owned. */
     struct lng_vocab *source, *target; /* target NULL = shared */
     char *eos, *unk, *pad;             /* texts of the special entries. Owned */
     enum lng_import_text text;

@@ -97,6 +97,26 @@ Test(ctranslate2_folder, padding_is_appended)
     lng_import_release(&import);
 }
 
+/* Separate vocabularies, as CTranslate2's own Marian converter writes them: both sides get one. */
+Test(ctranslate2_folder, padding_is_appended_to_both_sides)
+{
+    struct lng_import import;
+    const char *path = put_folder(&ct2_modern);
+    put_text("m/source_vocabulary.txt", "<unk>\n<s>\n</s>\nd\ne\nf\ng\nh\n");
+    put_text("m/target_vocabulary.txt", "<unk>\n<s>\n</s>\nd\ne\nf\ng\nh\ni\n");
+    check_ok(lng_ct2_import(path, &import));
+    const struct lng_hparams *h = &import.data.hparams;
+    const struct lng_param *source =
+        lng_params_find(&import.data.params, LNG_PARAM_SOURCE_EMBED, -1);
+    cr_assert(h->source_vocab == CT2_VS + 1 && h->target_vocab == CT2_VT + 1 && h->pad == CT2_VT);
+    cr_assert(lng_vocab_size(import.source) == CT2_VS + 1);
+    cr_assert(lng_vocab_find(import.source, "<pad>", 5) == CT2_VS);
+    cr_assert(lng_vocab_find(import.target, "<pad>", 5) == CT2_VT);
+    for (int i = 0; i < CT2_D; i++)
+        cr_assert(import.data.values[source->offset + CT2_VS * CT2_D + i] == 0);
+    lng_import_release(&import);
+}
+
 /* How the usual ways of making such folders say where a source ends. */
 Test(ctranslate2_folder, the_end_of_a_source)
 {

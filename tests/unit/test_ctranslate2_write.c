@@ -104,7 +104,7 @@ static enum lng_status round_trip(const struct lng_model_data *data, enum lng_ct
     const struct lng_hparams *h = &data->hparams;
     bool shared = h->source_vocab == h->target_vocab;
     struct lng_vocab *target = words(h->target_vocab, h->pad),
-                     *source = shared ? NULL : words(h->source_vocab, -1);
+                     *source = shared ? NULL : words(h->source_vocab, h->source_vocab - 1);
     check_ok(lng_make_directories(scratch_path("m")));
     enum lng_status status = lng_ct2_export(&(struct lng_ct2_export_args){
         .directory = scratch_path("m"),
