@@ -49,20 +49,18 @@ static void plan_pad(struct writing *writing)
 static enum lng_status check_shape(const struct writing *writing)
 {
     const struct lng_hparams *h = writing->h;
-    const char *directory = writing->args->directory;
     enum lng_ct2_type type = writing->args->type;
     LNG_FAIL_IF((unsigned)type >= LNG_CT2_TYPE_COUNT || type == LNG_CT2_I32, LNG_ERR_DTYPE,
-                "%s: CTranslate2 models are written in float32, float16, bfloat16, int16 or int8",
-                directory);
+                "CTranslate2 models are written in float32, float16, bfloat16, int16 or int8");
     LNG_TRY(lng_hparams_check(h));
     LNG_FAIL_IF(h->attention_score != LNG_ATTENTION_DOT, LNG_ERR_UNSUPPORTED,
-                "%s: CTranslate2 has no additive attention", directory);
+                "CTranslate2 has no additive attention");
     LNG_FAIL_IF(lng_ct2_activation_code(h->activation) < 0, LNG_ERR_UNSUPPORTED,
-                "%s: CTranslate2 does not have this activation", directory);
+                "CTranslate2 does not have this activation");
     LNG_FAIL_IF(h->unk < 0, LNG_ERR_UNSUPPORTED,
-                "%s: CTranslate2 needs an entry for unknown words, the model has none", directory);
+                "CTranslate2 needs an entry for unknown words, the model has none");
     LNG_FAIL_IF(h->positions == LNG_POSITIONS_LEARNED && h->position_offset >= h->max_positions,
-                LNG_ERR_RANGE, "%s: no position of the learned table is used", directory);
+                LNG_ERR_RANGE, "no position of the learned table is used");
     return LNG_OK;
 }
 
@@ -75,21 +73,17 @@ static enum lng_status check_vocabularies(const struct writing *writing)
 {
     const struct lng_hparams *h = writing->h;
     const struct lng_vocab *source = writing->args->source, *target = writing->target;
-    const char *directory = writing->args->directory;
     LNG_FAIL_IF(lng_vocab_size(source) != h->source_vocab ||
                     lng_vocab_size(target) != h->target_vocab,
-                LNG_ERR_MISMATCH, "%s: expected vocabularies of %d and %d entries, found %d and %d",
-                directory, h->source_vocab, h->target_vocab, lng_vocab_size(source),
-                lng_vocab_size(target));
+                LNG_ERR_MISMATCH, "expected vocabularies of %d and %d entries, found %d and %d",
+                h->source_vocab, h->target_vocab, lng_vocab_size(source), lng_vocab_size(target));
     const char *unk = text_of(target, h->unk), *eos = text_of(target, h->eos);
     LNG_FAIL_IF(lng_vocab_find(source, unk, strlen(unk)) < 0, LNG_ERR_MISMATCH,
-                "%s: expected the unknown entry \"%.60s\" in the source vocabulary too", directory,
-                unk);
-    LNG_FAIL_IF(h->source_eos >= 0 && strcmp(text_of(source, h->source_eos), eos) != 0,
-                LNG_ERR_MISMATCH,
-                "%s: CTranslate2 ends sources and targets by the same entry, found \"%.60s\" and "
-                "\"%.60s\"",
-                directory, text_of(source, h->source_eos), eos);
+                "expected the unknown entry \"%.60s\" in the source vocabulary too", unk);
+    LNG_FAIL_IF(
+        h->source_eos >= 0 && strcmp(text_of(source, h->source_eos), eos) != 0, LNG_ERR_MISMATCH,
+        "CTranslate2 ends sources and targets by the same entry, found \"%.60s\" and \"%.60s\"",
+        text_of(source, h->source_eos), eos);
     return LNG_OK;
 }
 

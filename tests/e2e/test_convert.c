@@ -101,7 +101,8 @@ Test(convert, smaller_numbers)
     double whole = (double)model_bytes("-q --to ctranslate2");
     for (int i = 0; i < 4; i++) {
         char options[64];
-        snprintf(options, sizeof options, "-q --to ctranslate2 --save-dtype %s", types[i]);
+        snprintf(options, sizeof options, "-q --overwrite --to ctranslate2 --save-dtype %s",
+                 types[i]);
         double share = (double)model_bytes(options) / whole;
         cr_assert(share < (i < 3 ? 0.6 : 0.4), "%s: %g of f32", types[i], share);
     }
@@ -172,6 +173,30 @@ Test(convert, refuses_what_does_not_fit)
               program.err);
     cr_assert(!lng_directory_exists(there));
     program_release(&program);
+    free(there);
+}
+
+/* A folder with something in it is replaced when asked for, and the input's own never. */
+Test(convert, keeps_what_is_there)
+{
+    struct program program;
+    char *there = in_scratch("there"), *kept;
+    check_ok(lng_make_directories(there));
+    kept = lng_path_join(there, "letter.txt");
+    check_ok(lng_file_write(kept, "kept", 4));
+    cr_assert(convert(demo(), there, "-q", &program) == 2);
+    cr_assert(strstr(program.err, "--overwrite to replace it"), "%s", program.err);
+    program_release(&program);
+    cr_assert(lng_file_exists(kept));
+    cr_assert(convert(demo(), kept, "-q", &program) == 2 && strstr(program.err, "is a file"));
+    program_release(&program);
+    expect_converted(demo(), there, "-q --overwrite");
+    cr_assert(!lng_file_exists(kept));
+    cr_assert(convert(there, there, "-q --overwrite", &program) == 2);
+    cr_assert(strstr(program.err, "holds the input"), "%s", program.err);
+    program_release(&program);
+    expect_same_translations(demo(), there);
+    lng_free(kept);
     free(there);
 }
 
