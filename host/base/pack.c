@@ -7,7 +7,7 @@
 
 #include "host/base/mem.h"
 
-/* The usual ones: packing takes a thousandth of the time that translating does. */
+/* The usual ones: packing is little beside translating. */
 enum { GZIP_LEVEL = 6, ZSTD_LEVEL = 9, GZIP_HEADER = 16, MOST_AT_ONCE = 1 << 30 };
 
 enum lng_packing lng_packing_of(const char *path)
