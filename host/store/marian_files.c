@@ -7,6 +7,7 @@
 #include "host/base/mem.h"
 #include "host/config/yaml.h"
 #include "host/store/marian_internal.h"
+#include "host/store/opus_package.h"
 
 #define SETTINGS "decoder.yml"
 
@@ -318,8 +319,10 @@ static enum lng_status find_spm(struct lng_marian_files *files, const char *dire
     bool found = false;
     LNG_TRY(lng_marian_vocab_kind(files->source_vocab, &source));
     LNG_TRY(lng_marian_vocab_kind(files->target_vocab, &target));
-    if (source != LNG_MARIAN_VOCAB_SPM && target != LNG_MARIAN_VOCAB_SPM)
+    if (source != LNG_MARIAN_VOCAB_SPM && target != LNG_MARIAN_VOCAB_SPM) {
+        LNG_TRY(lng_opus_read_clean(directory, &files->clean, &files->warnings));
         return take_pair(directory, names, &files->source_spm, &files->target_spm, &found);
+    }
     LNG_FAIL_IF(source != target, LNG_ERR_UNSUPPORTED,
                 "%s: expected both vocabularies to be SentencePiece models, or neither, found %s "
                 "and %s",

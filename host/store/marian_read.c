@@ -333,6 +333,10 @@ static enum lng_status describe(struct importing *in)
     LNG_TRY(lng_buffer_append_format(
         to, "vocabularies: %s, %s: %s\n", lng_path_name(in->files.source_vocab),
         lng_path_name(in->files.target_vocab), in->files.vocab_reason));
+    if (in->files.clean != LNG_CLEAN_NONE)
+        LNG_TRY(lng_buffer_append_format(
+            to, "source text: cleaned (%s): as the package's preprocess.sh does\n",
+            lng_clean_name(in->files.clean)));
     return lng_buffer_append_text(
         to, in->files.source_spm ? "text: cut by SentencePiece: its models lie beside\n"
                                  : "text: cut at spaces: no SentencePiece models lie beside\n");
@@ -389,6 +393,7 @@ static enum lng_status import_model(struct importing *in, const char *path,
         LNG_TRY(lng_buffer_append(&in->result.data.warnings, in->files.warnings.data,
                                   in->files.warnings.length));
     in->result.text = in->files.source_spm ? LNG_IMPORT_SPM : LNG_IMPORT_SYMBOLS;
+    in->result.clean = in->files.source_spm ? in->files.clean : LNG_CLEAN_NONE;
     in->result.source_spm = in->files.source_spm;
     in->result.target_spm = in->files.target_spm;
     in->files.source_spm = in->files.target_spm = NULL;
