@@ -141,8 +141,9 @@ void cuda_close(struct lng_device *device)
     struct cuda_state *cuda = cuda_state_of(device);
     if (cuda == NULL)
         return;
-    bool own = cuda->owner == getpid(); /* a child of fork must not touch its parent's GPU */
-    if (own && cuda_select(device) == LNG_OK) {
+    if (cuda->owner == getpid()) { /* a child of fork must not touch its parent's GPU */
+        /* Of a lost device only the host's structs are left to free; the message that says why stays. */
+        (void)cudaSetDevice(device->ordinal);
         if (cuda->stream != NULL)
             (void)cudaStreamSynchronize(cuda->stream);
         cuda_gemm_close(device);

@@ -152,6 +152,8 @@ CUDAEMU_API cudaSetDevice(int device)
 {
     if (!is_there(device))
         return failed(cudaErrorInvalidDevice);
+    if (lost != cudaSuccess)
+        return lost;
     chosen_device = device;
     return cudaSuccess;
 }
