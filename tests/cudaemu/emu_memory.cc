@@ -224,13 +224,13 @@ CUDAEMU_API cudaFree(void *at)
     if (at == nullptr)
         return cudaSuccess;
     cudaError_t error = refuse_capture();
-    if (error != cudaSuccess)
+    if (error != cudaSuccess && device_lost() == cudaSuccess)
         return error;
     if (device.find((uintptr_t)at) == device.end())
         return failed(cudaErrorInvalidValue, "cudaFree of %p, which is no allocation", at);
     drain_all();
-    release(at);
-    return cudaSuccess;
+    release(at); /* a lost device's, too: it is no leak of the program's */
+    return error;
 }
 CUDAEMU_API cudaMallocAsync(void **out, size_t bytes, cudaStream_t)
 {
