@@ -323,14 +323,20 @@ static struct lng_search_stats search_on(const char *device_name, bool pre_norm,
     options.batch_sentences = at_once;
     options.alignment = true;
     check_ok(lng_search_open(&model, &options, &search));
-    for (int i = 0; i < SENTENCES; i++)
+    int longest = 0, shortest = 0;
+    for (int i = 0; i < SENTENCES; i++) {
         inputs[i] = (struct lng_search_input){
             .source = corpus.ids + corpus.offsets[i],
             .source_length = corpus.offsets[i + 1] - corpus.offsets[i],
         };
+        longest = inputs[i].source_length > inputs[longest].source_length ? i : longest;
+        shortest = inputs[i].source_length < inputs[shortest].source_length ? i : shortest;
+    }
     memset(found, 0, sizeof *found);
-    /* Short ones first: the second run plans anew, and no graph of the first may be left. */
-    check_ok(lng_search_run(search, inputs, 1, keep, found));
+    /* The second run plans anew: no graph of the first may be left. The third goes on with the memory of the
+     * second, and with more rows. */
+    check_ok(lng_search_run(search, &inputs[shortest], 1, keep, found));
+    check_ok(lng_search_run(search, &inputs[longest], 1, keep, found));
     check_ok(lng_search_run(search, inputs, SENTENCES, keep, found));
     struct lng_search_stats stats = lng_search_get_stats(search);
     lng_search_close(search);
