@@ -74,6 +74,20 @@ static struct lng_translate_options translate_options(const struct lng_options *
     return t;
 }
 
+static struct lng_demand_options demand_options(const struct lng_options *options)
+{
+    return (struct lng_demand_options){
+        .terminology = options->terminology,
+        .terminology_ignore_case = options->terminology_ignore_case,
+        .placeholders = options->placeholders,
+        .patterns = (const char *const *)options->placeholder.items,
+        .pattern_count = options->placeholder.count,
+        .prefix_bias = options->prefix != NULL ? options->prefix_bias : 0.0,
+        .replace_unk = options->replace_unk,
+        .unk_dictionary = options->replace_unk ? options->unk_dictionary : NULL,
+    };
+}
+
 static void report(const struct lng_translate_stats *stats, double seconds)
 {
     if (stats->repaired > 0)
@@ -82,6 +96,12 @@ static void report(const struct lng_translate_stats *stats, double seconds)
     if (stats->cut > 0)
         lng_info("%llu lines were longer than --max-segment and were translated in segments",
                  (unsigned long long)stats->cut);
+    if (stats->inserted > 0)
+        lng_warn("%llu hypotheses had something put at the end that the search could not place",
+                 (unsigned long long)stats->inserted);
+    if (stats->violated > 0)
+        lng_warn("%llu hypotheses hold a phrase that must not appear",
+                 (unsigned long long)stats->violated);
     if (stats->at_limit > 0)
         lng_warn("%llu translations ended at the maximum length",
                  (unsigned long long)stats->at_limit);
@@ -94,7 +114,8 @@ static void report(const struct lng_translate_stats *stats, double seconds)
 }
 
 static enum lng_status translate(const struct lng_options *options, struct lng_lines *input,
-                                 struct lng_lines *prefixes, struct lng_infer_output *output)
+                                 struct lng_lines *prefixes, struct lng_lines *constraints,
+                                 struct lng_infer_output *output)
 {
     struct lng_infer_setup setup;
     struct lng_translator *translator = NULL;
@@ -103,6 +124,8 @@ static enum lng_status translate(const struct lng_options *options, struct lng_l
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
     t.forced_bos = setup.data.generation.forced_bos;
+    t.demand = demand_options(options);
+    t.demand.constraints = constraints;
     t.interrupted = lng_infer_watch_signals();
     t.progress = lng_infer_progress;
     t.progress_context = &progress;
@@ -121,21 +144,26 @@ fail:
 
 enum lng_status lng_cmd_translate(const struct lng_options *options)
 {
-    struct lng_lines *input = NULL, *prefixes = NULL;
+    struct lng_lines *input = NULL, *prefixes = NULL, *constraints = NULL;
     struct lng_infer_output output = {0};
-    const char *inputs[] = {options->input, options->prefix};
+    const char *inputs[] = {options->input, options->prefix, options->constraints,
+                            options->terminology, options->unk_dictionary};
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_lines_open(options->input ? options->input : "-", &input));
     if (options->prefix != NULL)
         LNG_TRY_OR_FAIL(lng_lines_open(options->prefix, &prefixes));
+    if (options->constraints != NULL)
+        LNG_TRY_OR_FAIL(lng_lines_open(options->constraints, &constraints));
     lng_lines_set_limit(input, LONGEST_LINE);
-    LNG_TRY_OR_FAIL(lng_infer_output_open(&output, options->output, inputs, 2));
-    LNG_TRY_OR_FAIL(translate(options, input, prefixes, &output));
+    LNG_TRY_OR_FAIL(
+        lng_infer_output_open(&output, options->output, inputs, sizeof inputs / sizeof inputs[0]));
+    LNG_TRY_OR_FAIL(translate(options, input, prefixes, constraints, &output));
     status = lng_infer_output_close(&output);
 fail:
     if (status != LNG_OK && output.path != NULL)
         (void)fclose(output.stream);
     lng_lines_close(input);
     lng_lines_close(prefixes);
+    lng_lines_close(constraints);
     return status;
 }

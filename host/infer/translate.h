@@ -16,6 +16,7 @@
 
 #include "host/base/file.h"
 #include "host/infer/decode.h"
+#include "host/infer/demand_options.h"
 #include "tokenizer/tokenizer.h"
 
 enum lng_translate_format {
@@ -50,6 +51,8 @@ struct lng_translate_options {
     int64_t window;      /* lines read ahead, >= 1 */
     int32_t max_segment; /* source tokens, EOS not counted, above which a line is cut */
     int32_t forced_bos; /* target token that begins every translation and is not shown; -1 = none */
+    struct lng_demand_options
+        demand; /* sets search.alignment and search.allow_unk where it needs them */
     const char
         *locale; /* of the source, for sentence ends: "de"; NULL = none in particular. Borrowed */
     const volatile sig_atomic_t
@@ -65,6 +68,8 @@ struct lng_translate_stats {
     uint64_t repaired;                     /* lines with bad UTF-8 */
     uint64_t source_tokens, target_tokens; /* EOS included; target: of the best hypotheses */
     uint64_t inexact;  /* segments whose best hypothesis is not certain (exact_stop) */
+    uint64_t inserted; /* hypotheses with something put at the end that the search did not place */
+    uint64_t violated; /* hypotheses with a forbidden phrase */
     uint64_t at_limit; /* segments whose best hypothesis ended at the maximum length */
     struct lng_search_stats search;
 };
