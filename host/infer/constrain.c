@@ -345,10 +345,16 @@ void lng_constrain_add(struct lng_constrainer *constrainer, const struct lng_con
         int32_t left = beam->max_length - (beam->length + 1);
         bool room = missing_tokens(c, &choice.state) < left;
         bool advances = choice.state.active >= 0 || choice.state.edge;
+        bool inside =
+            from->bound && from->active >= 0 && from->matched < c->phrases[from->active].length;
+        bool goes_through = choice.state.active >= 0 && choice.state.matched == from->matched + 1;
+        choice.state.bound =
+            choice.state.matched == 1 ? only_phrases || k >= beam->options->beam : from->bound;
         enum verdict verdict = judge(constrainer, c, beam, beam->live[i].node, given->token);
         choice.pending = verdict == PENDING;
         choice.fits = forced || ((eos ? complete : room && (advances || !only_phrases)) &&
-                                 verdict != FORBIDDEN && (!row->pending || goes_on));
+                                 (!inside || goes_through) && verdict != FORBIDDEN &&
+                                 (!row->pending || goes_on));
         if (!choice.fits && eos && !complete)
             continue;
         constrainer->choices[constrainer->choice_count++] = choice;

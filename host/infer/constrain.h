@@ -6,7 +6,9 @@
  * that a finished hypothesis always holds every phrase. Of the K places, the larger half goes to the best scores
  * whatever they hold (so that a model that writes the phrases by itself is not disturbed), the rest to banks, the
  * hypotheses with as many phrases met, from the fullest down, one each in turn. With a beam of 1 a phrase is begun
- * where the model has it as its best token, or would end.
+ * where the model has it as its best token, or would end. A phrase whose first token is not among the K best of its
+ * hypothesis, or that was begun because the hypothesis may not end yet, is gone through with; one that began by itself may
+ * be left again, as "the" does not have to become "the white house".
  *
  * A phrase of words is met when the text ends in it at a boundary of words, however its tokens were cut. A stand-in is one token
  * that is nowhere else allowed in the sentence; it is there exactly once.
@@ -60,6 +62,7 @@ struct lng_constrain_state {
     uint64_t met;    /* a bit a phrase */
     int32_t active;  /* the phrase it is in the middle of, or -1 */
     int32_t matched; /* tokens of it */
+    bool bound;      /* it was begun against the model's will, and has to be gone through with */
     bool edge;       /* the last token was a stand-in: no word may go on here */
     bool on_prefix;  /* has followed the soft prefix so far */
 };
