@@ -119,30 +119,6 @@ static bool may_start(const struct lng_constraints *c, uint64_t met, int32_t phr
     return (met & bit(phrase)) == 0 && (after < 0 || (met & bit(after)) != 0);
 }
 
-int32_t lng_constrain_wanted(const struct lng_constrainer *constrainer,
-                             const struct lng_constraints *c, const struct lng_beam *beam,
-                             const struct lng_constrain_state *state, int32_t *wanted)
-{
-    int32_t count = 0, forced = lng_beam_forced(beam);
-    if (forced >= 0) { /* the only one, and among the best in any case */
-        return 0;
-    }
-    if (prefix_token(c, beam, state) >= 0)
-        wanted[count++] = prefix_token(c, beam, state);
-    bool inside = state->active >= 0 && state->matched < c->phrases[state->active].length;
-    if (inside)
-        wanted[count++] = c->phrases[state->active].tokens[state->matched];
-    else if (!lng_beam_eos_banned(beam))
-        wanted[count++] = constrainer->eos;
-    int32_t starts = 0;
-    for (int32_t i = 0; i < c->phrase_count && !inside && starts < LNG_CONSTRAIN_STARTS; i++)
-        if (i != state->active && may_start(c, state->met, i)) {
-            wanted[count++] = c->phrases[i].tokens[0];
-            starts++;
-        }
-    return count;
-}
-
 /* ---- what a hypothesis says ---- */
 
 /* The last bytes of a hypothesis, at most `most`, at the end of constrainer->tail but for the room of a piece. */
@@ -180,29 +156,62 @@ static bool ends_with(struct lng_slice text, struct lng_slice phrase)
            lng_word_boundary(text.data, text.length, at);
 }
 
+static struct lng_constrain_row look_at(struct lng_constrainer *constrainer,
+                                        const struct lng_constraints *c,
+                                        const struct lng_beam *beam, int32_t node)
+{
+    struct lng_constrain_row row = {0};
+    size_t longest = longest_text(c);
+    if (longest == 0)
+        return row;
+    struct lng_slice tail = tail_of(constrainer, beam, node, longest + 8);
+    for (int32_t p = 0; p < c->phrase_count; p++) {
+        struct lng_slice text = c->phrases[p].text;
+        if (c->phrases[p].stand_in || !ends_with(tail, text))
+            continue;
+        if (lng_word_ends(text.data, text.length))
+            row.ends_words |= bit(p);
+        else
+            row.ends_any |= bit(p);
+    }
+    for (int32_t f = 0; f < c->forbidden_count; f++)
+        row.pending = row.pending || ends_with(tail, c->forbidden[f]);
+    return row;
+}
+
 void lng_constrain_open(struct lng_constrainer *constrainer, const struct lng_constraints *c,
                         const struct lng_beam *beam)
 {
-    size_t longest = longest_text(c);
     constrainer->choice_count = 0;
-    for (int32_t i = 0; i < beam->live_count; i++) {
-        struct lng_constrain_row *row = &constrainer->rows[i];
-        *row = (struct lng_constrain_row){0};
-        if (longest == 0)
-            continue;
-        struct lng_slice tail = tail_of(constrainer, beam, beam->live[i].node, longest + 8);
-        for (int32_t p = 0; p < c->phrase_count; p++) {
-            struct lng_slice text = c->phrases[p].text;
-            if (c->phrases[p].stand_in || !ends_with(tail, text))
-                continue;
-            if (lng_word_ends(text.data, text.length))
-                row->ends_words |= bit(p);
-            else
-                row->ends_any |= bit(p);
-        }
-        for (int32_t f = 0; f < c->forbidden_count; f++)
-            row->pending = row->pending || ends_with(tail, c->forbidden[f]);
+    for (int32_t i = 0; i < beam->live_count; i++)
+        constrainer->rows[i] = look_at(constrainer, c, beam, beam->live[i].node);
+}
+
+int32_t lng_constrain_wanted(struct lng_constrainer *constrainer, const struct lng_constraints *c,
+                             const struct lng_beam *beam, const struct lng_constrain_state *states,
+                             int32_t i, int32_t *wanted)
+{
+    const struct lng_constrain_state *state = &states[i];
+    int32_t count = 0, forced = lng_beam_forced(beam);
+    if (forced >= 0) { /* the only one, and among the best in any case */
+        return 0;
     }
+    if (prefix_token(c, beam, state) >= 0)
+        wanted[count++] = prefix_token(c, beam, state);
+    bool inside = state->active >= 0 && state->matched < c->phrases[state->active].length;
+    if (inside)
+        wanted[count++] = c->phrases[state->active].tokens[state->matched];
+    else if (!lng_beam_eos_banned(beam))
+        wanted[count++] = constrainer->eos;
+    struct lng_constrain_row row = look_at(constrainer, c, beam, beam->live[i].node);
+    uint64_t met = state->met | row.ends_words | row.ends_any;
+    int32_t starts = 0;
+    for (int32_t p = 0; p < c->phrase_count && !inside && starts < LNG_CONSTRAIN_STARTS; p++)
+        if (may_start(c, met, p)) {
+            wanted[count++] = c->phrases[p].tokens[0];
+            starts++;
+        }
+    return count;
 }
 
 enum verdict { ALLOWED, PENDING, FORBIDDEN };
@@ -343,7 +352,6 @@ void lng_constrain_add(struct lng_constrainer *constrainer, const struct lng_con
                                                      prefix_token(c, beam, from) == given->token);
         bool goes_on = !eos && constrainer->texts->continues[given->token];
         int32_t left = beam->max_length - (beam->length + 1);
-        bool room = missing_tokens(c, &choice.state) < left;
         bool advances = choice.state.active >= 0 || choice.state.edge;
         bool inside =
             from->bound && from->active >= 0 && from->matched < c->phrases[from->active].length;
@@ -351,7 +359,11 @@ void lng_constrain_add(struct lng_constrainer *constrainer, const struct lng_con
         choice.state.bound =
             choice.state.matched == 1 ? only_phrases || k >= beam->options->beam : from->bound;
         enum verdict verdict = judge(constrainer, c, beam, beam->live[i].node, given->token);
-        choice.pending = verdict == PENDING;
+        bool midway = choice.state.active >= 0 &&
+                      choice.state.matched < c->phrases[choice.state.active].length;
+        choice.pending = verdict == PENDING && !midway;
+        bool room = missing_tokens(c, &choice.state) + choice.pending < left;
+        choice.state.bound = choice.state.bound || (verdict == PENDING && midway);
         choice.fits = forced || ((eos ? complete : room && (advances || !only_phrases)) &&
                                  (!inside || goes_through) && verdict != FORBIDDEN &&
                                  (!row->pending || goes_on));
@@ -377,6 +389,16 @@ static int by_score(const void *left, const void *right)
 static int32_t bank_of(const struct lng_constrain_choice *choice)
 {
     return 2 * __builtin_popcountll(choice->state.met) + (choice->state.active >= 0);
+}
+
+/* How many before choice i, which is an end, are as full as it: who may end is a question among those. */
+static int64_t better_ones(const struct lng_constrainer *constrainer, int64_t i)
+{
+    int64_t better = 0;
+    for (int64_t k = 0; k < i; k++)
+        better += constrainer->choices[k].fits &&
+                  bank_of(&constrainer->choices[k]) >= bank_of(&constrainer->choices[i]);
+    return better;
 }
 
 struct places {
@@ -431,7 +453,7 @@ void lng_constrain_choose(struct lng_constrainer *constrainer, const struct lng_
     struct places places = {banks ? width - width / 2 : width, width / 2};
     for (int64_t i = 0; i < count; i++)
         if (choices[i].candidate.token == constrainer->eos)
-            choices[i].taken = choices[i].fits;
+            choices[i].taken = choices[i].fits && better_ones(constrainer, i) < 2 * width;
         else
             (void)take(&places, &choices[i]);
     if (banks) {

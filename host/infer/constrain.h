@@ -102,11 +102,11 @@ void lng_constrainer_release(struct lng_constrainer *constrainer);
 
 struct lng_constrain_state lng_constrain_begin(const struct lng_constraints *constraints);
 
-/* Tokens worth asking the model about for a hypothesis, beside its best: what the phrases, the soft prefix and the
+/* Tokens worth asking the model about for live hypothesis i, beside its best: what the phrases, the soft prefix and the
  * end need next. wanted [LNG_CONSTRAIN_STARTS + 2]; returns how many. */
-int32_t lng_constrain_wanted(const struct lng_constrainer *constrainer,
+int32_t lng_constrain_wanted(struct lng_constrainer *constrainer,
                              const struct lng_constraints *constraints, const struct lng_beam *beam,
-                             const struct lng_constrain_state *state, int32_t *wanted);
+                             const struct lng_constrain_state *states, int32_t i, int32_t *wanted);
 
 /* One step begins: looks at what the live hypotheses say. */
 void lng_constrain_open(struct lng_constrainer *constrainer,

@@ -110,9 +110,10 @@ static int32_t stage_wanted(struct lng_search *search, const struct lng_constrai
         const struct lng_beam *beam = &search->seats[seat].beam;
         for (int32_t i = 0; i < beam->live_count; i++) {
             int64_t row = rows->row_offsets[s] + i;
-            const struct lng_constrain_state *state =
-                &run->states[(int64_t)seat * search->options.beam.beam + i];
-            int32_t count = c ? lng_constrain_wanted(&run->constrainer, c, beam, state, wanted) : 0;
+            const struct lng_constrain_state *states =
+                run->states + (int64_t)seat * search->options.beam.beam;
+            int32_t count =
+                c ? lng_constrain_wanted(&run->constrainer, c, beam, states, i, wanted) : 0;
             for (int32_t k = 0; k < count; k++)
                 forced[k * rows->rows + row] = wanted[k];
             run->wanted_count[row] = count;
