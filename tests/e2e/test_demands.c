@@ -13,6 +13,7 @@
 #include "tests/support/check.h"
 #include "tests/support/program.h"
 #include "tests/support/scratch.h"
+#include "tests/support/translate_rig.h"
 #include "tokenizer/placeholder.h"
 
 static void put(const char *name, const char *text)
@@ -394,6 +395,25 @@ Test(demands, long_lines)
     lng_buffer_release(&joined);
     json_decref(root);
     program_release(&program);
+    scratch_remove();
+}
+
+/* A vocabulary of sixteen symbols: what stands in is one of them; with more placeholders than that, too. */
+Test(demands, symbols)
+{
+    static const char input[] =
+        "a {0} b {1} c\n{0}{1}{2}{3}{4}{5}{6}{7}{8}{9} a b {10} c d {11} e {12} f {13}\n%s\n";
+    scratch_make();
+    struct translate_rig *rig = translate_rig_open();
+    rig->options.demand.placeholders = true;
+    translate_rig_reopen(rig);
+    check_ok(lng_placeholders_open(true, NULL, 0, &known));
+    check_ok(translate_rig_bytes(rig, input, sizeof input - 1, NULL));
+    const char *in = input;
+    for (size_t i = 0; i < 3; i++)
+        (void)compare_placeholders(next_line(&in), translate_rig_line(rig, i));
+    lng_placeholders_close(known);
+    translate_rig_close(rig);
     scratch_remove();
 }
 
