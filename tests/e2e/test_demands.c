@@ -214,8 +214,7 @@ Test(demands, phrases_appear)
         "die blaue T\xC3\xBCr",
         "nicht mehr",
         "Donaudampfschifffahrt",
-        "zwei B\xC3\xBC"
-        "cher",
+        "zwei St\xC3\xBChle",
         "Z\xC3\xBCrich",
         "Frau M\xC3\xBCller",
         "\xC2\xA7 5",
