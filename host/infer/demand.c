@@ -488,3 +488,9 @@ const struct lng_constraints *lng_demand_constraints(const struct lng_demander *
     bool any = c->phrase_count > 0 || c->forbidden_count > 0 || c->soft_prefix_length > 0;
     return any ? c : NULL;
 }
+
+bool lng_demand_is_own(const struct lng_demander *d, size_t segment)
+{
+    return d->options.replace_unk || d->segments[segment].prefix.count > 0 ||
+           lng_demand_constraints(d, segment) != NULL;
+}

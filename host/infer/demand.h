@@ -7,6 +7,7 @@
 #ifndef LNG_HOST_INFER_DEMAND_H
 #define LNG_HOST_INFER_DEMAND_H
 
+#include "host/base/file.h"
 #include "host/infer/constrain.h"
 #include "host/infer/constraint_line.h"
 #include "host/infer/demand_options.h"
@@ -55,7 +56,8 @@ const char *lng_demand_result_name(enum lng_demand_result result);
 struct lng_demander {
     const struct lng_tokenizer *tokenizer; /* borrowed */
     struct lng_demand_options options;
-    int32_t longest; /* tokens that phrases of a line may take */
+    struct lng_lines *demand_lines; /* of the input at hand; borrowed, or NULL */
+    int32_t longest;                /* tokens that phrases of a line may take */
     struct lng_placeholders *placeholders;
     struct lng_terminology *terminology, *dictionary;
     struct lng_token_texts token_texts;
@@ -109,6 +111,8 @@ LNG_MUST_CHECK enum lng_status lng_demand_check_ended(struct lng_demander *deman
 LNG_MUST_CHECK enum lng_status lng_demand_begin_line(struct lng_demander *demander,
                                                      struct lng_slice text,
                                                      struct lng_slice prefix);
+/* A hypothesis of the segment may not be another's, though the search gave both the same tokens. */
+bool lng_demand_is_own(const struct lng_demander *demander, size_t segment);
 /* Offset in the line's own text. */
 size_t lng_demand_original(const struct lng_demander *demander, size_t masked);
 /* The line has more placeholders than a segment may. */

@@ -7,8 +7,8 @@
 
 static bool demands_nothing(const struct lng_demand_options *o)
 {
-    return o->constraints == NULL && o->terminology == NULL && !o->placeholders &&
-           o->pattern_count == 0 && o->prefix_bias == 0.0 && !o->replace_unk;
+    return !o->constraints && o->terminology == NULL && !o->placeholders && o->pattern_count == 0 &&
+           o->prefix_bias == 0.0 && !o->replace_unk;
 }
 
 static enum lng_status open_placeholders(struct lng_demander *d)
@@ -119,9 +119,9 @@ enum lng_status lng_demand_next_line(struct lng_demander *d, uint64_t number)
 {
     struct lng_line line;
     bool got;
-    if (d == NULL || d->options.constraints == NULL)
+    if (d == NULL || d->demand_lines == NULL)
         return LNG_OK;
-    LNG_TRY(lng_lines_next(d->options.constraints, &line, &got));
+    LNG_TRY(lng_lines_next(d->demand_lines, &line, &got));
     LNG_FAIL_IF(!got, LNG_ERR_MISMATCH,
                 "constraints: there are only %llu lines, but more to translate; expected one a "
                 "line, blank where nothing is demanded",
@@ -141,8 +141,8 @@ enum lng_status lng_demand_check_ended(struct lng_demander *d, uint64_t lines)
 {
     struct lng_line line;
     bool got = false;
-    if (d != NULL && d->options.constraints != NULL)
-        LNG_TRY(lng_lines_next(d->options.constraints, &line, &got));
+    if (d != NULL && d->demand_lines != NULL)
+        LNG_TRY(lng_lines_next(d->demand_lines, &line, &got));
     LNG_FAIL_IF(got, LNG_ERR_MISMATCH,
                 "constraints: there are more lines than the %llu to translate; expected one a line",
                 (unsigned long long)lines);

@@ -5,12 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "host/base/file.h"
-
 /* All zero: nothing. Everything is borrowed. */
 struct lng_demand_options {
-    struct lng_lines *constraints; /* line n is for line n of the input, see constraint_line.h */
-    const char *terminology;       /* a file, see terminology.h */
+    bool constraints;        /* line by line from lng_translator_set_constraints */
+    const char *terminology; /* a file, see terminology.h */
     bool terminology_ignore_case;
     bool placeholders;           /* those of tokenizer/placeholder.def stay as they are */
     const char *const *patterns; /* further regular expressions, whatever `placeholders` says */

@@ -4,6 +4,7 @@
 
 #include "host/base/mem.h"
 #include "host/infer/line_text.h"
+#include "host/infer/translate_repeat.h"
 #include "host/infer/translate_window.h"
 
 /* A window also ends at so much text or so many tokens, so that long lines do not add up. */
@@ -14,6 +15,7 @@ struct lng_translate_options lng_translate_options_default(void)
     return (struct lng_translate_options){
         .search = lng_search_options_default(),
         .window = 10000,
+        .repeat_bytes = (size_t)64 << 20,
         .max_segment = 256,
         .forced_bos = -1,
     };
@@ -103,6 +105,8 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     if (status == LNG_OK)
         status = lng_translate_open_search(model, tokenizer, &search, &made->search);
     if (status == LNG_OK)
+        status = lng_repeats_open(options->repeat_bytes, &made->repeats);
+    if (status == LNG_OK)
         status = collect_languages(made);
     if (status != LNG_OK) {
         lng_translator_close(made);
@@ -118,11 +122,18 @@ void lng_translator_close(struct lng_translator *translator)
         return;
     lng_search_close(translator->search);
     lng_demander_close(translator->demander);
+    lng_repeats_close(translator->repeats);
     lng_window_release(&translator->window);
     lng_buffer_release(&translator->out);
     lng_buffer_release(&translator->scratch);
     lng_free(translator->languages);
     lng_free(translator);
+}
+
+void lng_translator_set_constraints(struct lng_translator *translator, struct lng_lines *lines)
+{
+    if (translator->demander != NULL)
+        translator->demander->demand_lines = lines;
 }
 
 static bool window_is_full(const struct lng_translator *translator)
@@ -195,14 +206,18 @@ enum lng_status lng_translator_run(struct lng_translator *translator, struct lng
                                    void *context)
 {
     const struct lng_translate_options *o = &translator->options;
-    uint64_t lines = 0;
+    uint64_t lines = lng_lines_number(input);
     for (bool ended = false; !ended;) {
         LNG_TRY(fill_window(translator, input, prefixes, &ended));
         if (ended)
             LNG_TRY(check_prefixes_ended(prefixes, lng_lines_number(input)));
         if (ended)
             LNG_TRY(lng_demand_check_ended(translator->demander, lng_lines_number(input)));
-        LNG_TRY(lng_window_search(translator));
+        translator->lines_done = lines;
+        translator->running = true;
+        enum lng_status status = lng_window_search(translator);
+        translator->running = false;
+        LNG_TRY(status);
         lng_buffer_clear(&translator->out);
         LNG_TRY(lng_window_format(translator, lines));
         lines += translator->window.line_count;

@@ -4,6 +4,7 @@
 
 #include "host/base/mem.h"
 #include "host/infer/line_text.h"
+#include "host/infer/translate_repeat.h"
 
 void lng_window_clear(struct lng_window *window)
 {
@@ -27,7 +28,6 @@ void lng_window_release(struct lng_window *window)
     lng_free(window->segments);
     lng_free(window->hypotheses);
     lng_free(window->inputs);
-    lng_free(window->input_segments);
     lng_segments_release(&window->cuts);
     *window = (struct lng_window){0};
 }
@@ -249,11 +249,11 @@ static enum lng_status render(struct lng_translator *translator, size_t number)
     return LNG_OK;
 }
 
-static enum lng_status keep_result(void *context, const struct lng_search_result *result)
+enum lng_status lng_window_keep(void *context, const struct lng_search_result *result)
 {
     struct lng_translator *translator = context;
     struct lng_window *w = &translator->window;
-    size_t number = w->input_segments[result->index];
+    size_t number = (size_t)result->index;
     struct lng_window_segment *segment = &w->segments[number];
     segment->exact_stop = result->exact_stop;
     segment->hypotheses.begin = w->hypothesis_count;
@@ -263,23 +263,29 @@ static enum lng_status keep_result(void *context, const struct lng_search_result
             LNG_TRY(render(translator, number));
     }
     segment->hypotheses.count = (size_t)result->count;
-    translator->stats.inexact += !result->exact_stop;
-    if (result->count > 0) {
-        const struct lng_hypothesis *best = &result->hypotheses[0];
-        translator->stats.target_tokens += (uint64_t)best->length;
+    return LNG_OK;
+}
+
+/* Of all segments alike, searched or not. */
+static void count_results(struct lng_translator *translator)
+{
+    const struct lng_window *w = &translator->window;
+    for (size_t i = 0; i < w->segment_count; i++) {
+        const struct lng_window_segment *segment = &w->segments[i];
+        translator->stats.inexact += !segment->exact_stop;
+        if (segment->hypotheses.count == 0)
+            continue;
+        const struct lng_window_hypothesis *best = &w->hypotheses[segment->hypotheses.begin];
+        translator->stats.target_tokens += best->tokens.count;
         translator->stats.at_limit += best->end == LNG_BEAM_END_MAX_LENGTH;
     }
-    return LNG_OK;
 }
 
 enum lng_status lng_window_search(struct lng_translator *translator)
 {
     struct lng_window *w = &translator->window;
     const struct lng_demander *d = translator->demander;
-    int64_t count = 0;
     LNG_TRY(lng_grow(&w->inputs, &w->input_capacity, w->segment_count, sizeof *w->inputs));
-    LNG_TRY(lng_grow(&w->input_segments, &w->input_segment_capacity, w->segment_count,
-                     sizeof *w->input_segments));
     if (d != NULL)
         LNG_TRY(lng_demand_link(translator->demander));
     for (size_t l = 0; l < w->line_count; l++) {
@@ -287,14 +293,14 @@ enum lng_status lng_window_search(struct lng_translator *translator)
         for (size_t i = 0; i < line->segments.count; i++) {
             size_t number = line->segments.begin + i;
             const struct lng_window_segment *segment = &w->segments[number];
+            w->inputs[number] = (struct lng_search_input){0};
             if (segment->verbatim)
                 continue;
             /* later segments begin with the language alone */
             size_t prefix = i == 0                                ? line->prefix.count
                             : translator->options.forced_bos >= 0 ? 1
                                                                   : 0;
-            w->input_segments[count] = number;
-            w->inputs[count++] = (struct lng_search_input){
+            w->inputs[number] = (struct lng_search_input){
                 .source = w->ids.data + segment->ids.begin,
                 .source_length = (int32_t)segment->ids.count,
                 .prefix = prefix > 0 ? w->ids.data + line->prefix.begin : NULL,
@@ -303,7 +309,9 @@ enum lng_status lng_window_search(struct lng_translator *translator)
             };
         }
     }
-    return lng_search_run(translator->search, w->inputs, count, keep_result, translator);
+    LNG_TRY(lng_repeats_search(translator));
+    count_results(translator);
+    return LNG_OK;
 }
 
 enum lng_status lng_window_decode(const struct lng_translator *translator,

@@ -43,9 +43,8 @@ struct lng_window {
     size_t segment_count, segment_capacity;
     struct lng_window_hypothesis *hypotheses;
     size_t hypothesis_count, hypothesis_capacity;
-    struct lng_search_input *inputs; /* one a segment that is not verbatim */
-    size_t *input_segments;          /* and which it is of */
-    size_t input_capacity, input_segment_capacity;
+    struct lng_search_input *inputs; /* one a segment; nothing for a verbatim one */
+    size_t input_capacity;
     struct lng_segments cuts;
 };
 
@@ -58,6 +57,9 @@ struct lng_translator {
     int32_t *languages;            /* source ids of >>xx<<, rising */
     size_t language_count;
     struct lng_window window;
+    struct lng_repeats *repeats;
+    uint64_t lines_done; /* before this window */
+    bool running;        /* a run, in which progress is reported */
     struct lng_buffer out, scratch;
     struct lng_translate_stats stats;
 };
@@ -68,6 +70,9 @@ void lng_window_release(struct lng_window *window);
 /* Adds a line (without newline; a CR at its end is taken off) and what its translation must begin with. */
 LNG_MUST_CHECK enum lng_status lng_window_add(struct lng_translator *translator,
                                               struct lng_slice line, struct lng_slice prefix);
+/* An lng_search_done: result->index is a segment; the context is the translator. */
+LNG_MUST_CHECK enum lng_status lng_window_keep(void *translator,
+                                               const struct lng_search_result *result);
 /* Searches all segments. */
 LNG_MUST_CHECK enum lng_status lng_window_search(struct lng_translator *translator);
 
