@@ -78,6 +78,21 @@ static struct lng_translate_options translate_options(const struct lng_options *
     return t;
 }
 
+static struct lng_demand_options demand_options(const struct lng_options *options)
+{
+    return (struct lng_demand_options){
+        .constraints = options->constraints != NULL,
+        .terminology = options->terminology,
+        .terminology_ignore_case = options->terminology_ignore_case,
+        .placeholders = options->placeholders,
+        .patterns = (const char *const *)options->placeholder.items,
+        .pattern_count = options->placeholder.count,
+        .prefix_bias = options->prefix != NULL ? options->prefix_bias : 0.0,
+        .replace_unk = options->replace_unk,
+        .unk_dictionary = options->replace_unk ? options->unk_dictionary : NULL,
+    };
+}
+
 static void report(const struct lng_translate_stats *stats, double seconds)
 {
     if (stats->repaired > 0)
@@ -86,6 +101,12 @@ static void report(const struct lng_translate_stats *stats, double seconds)
     if (stats->cut > 0)
         lng_info("%llu lines were longer than --max-segment and were translated in segments",
                  (unsigned long long)stats->cut);
+    if (stats->inserted > 0)
+        lng_warn("%llu hypotheses had something put at the end that the search could not place",
+                 (unsigned long long)stats->inserted);
+    if (stats->violated > 0)
+        lng_warn("%llu hypotheses hold a phrase that must not appear",
+                 (unsigned long long)stats->violated);
     if (stats->at_limit > 0)
         lng_warn("%llu translations ended at the maximum length",
                  (unsigned long long)stats->at_limit);
@@ -117,6 +138,7 @@ static enum lng_status translate(const struct lng_options *options,
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
     t.forced_bos = setup.data.generation.forced_bos;
+    t.demand = demand_options(options);
     t.interrupted = job.interrupted;
     t.progress = lng_translate_job_progress;
     t.progress_context = &job;

@@ -16,7 +16,7 @@ static const enum lng_option_id without_effect[] = {
     LNG_OPTION_model,           LNG_OPTION_inputs, LNG_OPTION_output,       LNG_OPTION_output_dir,
     LNG_OPTION_prefix,          LNG_OPTION_device, LNG_OPTION_overwrite,    LNG_OPTION_window,
     LNG_OPTION_batch_tokens,    LNG_OPTION_quiet,  LNG_OPTION_repeat_cache, LNG_OPTION_threads,
-    LNG_OPTION_batch_sentences, LNG_OPTION_config,
+    LNG_OPTION_batch_sentences, LNG_OPTION_config, LNG_OPTION_constraints,
 };
 
 static bool matters(const struct lng_options *options, enum lng_option_id id)
@@ -55,6 +55,12 @@ static enum lng_status append_checksum(struct lng_buffer *text, const char *name
     snprintf(value, sizeof value, "%016llx", (unsigned long long)lng_checksum(map.data, map.size));
     lng_map_close(&map);
     return append_setting(text, name, value);
+}
+
+enum lng_status lng_translate_file_setting(const char *name, const char *path,
+                                           struct lng_buffer *text)
+{
+    return append_checksum(text, name, path);
 }
 
 /* ---- the model ---- */

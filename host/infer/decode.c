@@ -5,6 +5,7 @@
 
 #include "host/base/arena.h"
 #include "host/base/mem.h"
+#include "host/infer/constrain_step.h"
 #include "host/infer/decode_state.h"
 #include "host/infer/step_shape.h"
 
@@ -143,7 +144,8 @@ void lng_search_close(struct lng_search *search)
 
 int32_t lng_search_time(const struct lng_search *search, const struct lng_search_input *input)
 {
-    return lng_beam_max_length(&search->options.beam, input->source_length, input->prefix_length);
+    int64_t demanded = input->prefix_length + (int64_t)lng_constraints_tokens(input->constraints);
+    return lng_beam_max_length(&search->options.beam, input->source_length, demanded);
 }
 
 /* Sizes for sentences of up to `time` target and `source` source tokens. */
@@ -269,6 +271,8 @@ static enum lng_status check_input(const struct lng_search *search,
         LNG_FAIL_IF(input->prefix[i] < 0 || input->prefix[i] >= search->model->hparams.target_vocab,
                     LNG_ERR_RANGE, "sentence %lld: prefix token %d is outside the vocabulary",
                     (long long)index, input->prefix[i]);
+    if (input->constraints != NULL)
+        LNG_TRY(lng_constraints_check(input->constraints, search->model->hparams.target_vocab));
     return LNG_OK;
 }
 
@@ -348,6 +352,10 @@ static enum lng_status seat_group(struct lng_search *search, int64_t group, int6
         search->vacant_count--;
         search->active[search->active_count++] = number;
         seat->input = index;
+        if (input->constraints != NULL)
+            seat->beam.max_length = lng_search_time(search, input);
+        if (search->constrain != NULL)
+            lng_constrain_seat_begin(search, number);
         seat->base = (int64_t)number * search->options.beam.beam;
         seat->source_first = source_first + search->offsets[i];
         seat->source_length = input->source_length;
@@ -419,7 +427,7 @@ enum lng_status lng_search_run(struct lng_search *search, const struct lng_searc
     search->count = count;
     search->next = 0;
     qsort_r(order, (size_t)count, sizeof *order, compare_inputs, search);
-    enum lng_status status = LNG_OK;
+    enum lng_status status = lng_constrain_run_open(search);
     while (status == LNG_OK && (search->next < count || search->active_count > 0)) {
         status = admit(search);
         if (status == LNG_OK)
@@ -429,6 +437,7 @@ enum lng_status lng_search_run(struct lng_search *search, const struct lng_searc
         search->active_count = 0;
         lng_kv_clear_source(&search->cache);
     }
+    lng_constrain_run_close(search);
     search->inputs = NULL;
     search->order = NULL;
     lng_free(order);

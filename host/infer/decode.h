@@ -6,7 +6,7 @@
 #ifndef LNG_HOST_INFER_DECODE_H
 #define LNG_HOST_INFER_DECODE_H
 
-#include "host/infer/beam.h"
+#include "host/infer/constrain.h"
 #include "host/model/model.h"
 
 struct lng_search_options {
@@ -20,6 +20,8 @@ struct lng_search_options {
     size_t cache_bytes; /* device memory for keys and values of hypotheses at most; 0 = 1 GiB */
     bool alignment;     /* keep what each token attended to, see lng_hypothesis */
     int32_t alignment_layer; /* decoder layer, from 0; -1 = the last */
+    const struct lng_token_texts
+        *texts;             /* borrowed; needed where inputs have constraints, see constrain.h */
     int32_t alignment_head; /* head of it; -1 = the mean of all. Marian: head 0 of the last layer */
 };
 /* Beam defaults, 4096 tokens, no other limits, no alignment. */
@@ -31,6 +33,7 @@ struct lng_search_input {
     int32_t source_length; /* >= 1 */
     const int32_t *prefix; /* target tokens that every hypothesis starts with, no EOS */
     int32_t prefix_length;
+    const struct lng_constraints *constraints; /* NULL = none */
 };
 
 struct lng_hypothesis {

@@ -1,6 +1,7 @@
 /* One decoding step: rows of all live hypotheses to the device, candidates back, beams onward. */
 #include <string.h>
 
+#include "host/infer/constrain_step.h"
 #include "host/infer/decode_state.h"
 #include "host/infer/step_shape.h"
 
@@ -165,6 +166,20 @@ static enum lng_status find_candidates(struct lng_search *search, const struct s
                            (size_t)(search->active_count * k) * sizeof *search->candidates);
 }
 
+static enum lng_status gather_constrained(struct lng_search *search, const struct step_arrays *a)
+{
+    int32_t *on_device = search->device_step;
+    return lng_constrain_gather(
+        search,
+        &(struct lng_constrain_rows){
+            .rows = a->rows,
+            .row_offsets = search->step + a->row_offsets,
+            .scores = (const float *)(on_device + a->scores),
+            .forced = a->any_forced ? on_device + a->forced : NULL,
+            .eos_banned = a->any_eos_banned ? (const uint8_t *)(on_device + a->eos_banned) : NULL,
+        });
+}
+
 /* Remembers what each row of this step attended to, at its (time, slot). */
 static enum lng_status keep_weights(struct lng_search *search, const struct step_arrays *a)
 {
@@ -230,6 +245,8 @@ enum lng_status lng_search_step(struct lng_search *search, lng_search_done done,
                              (size_t)a.words * sizeof *search->step));
     LNG_TRY(run_decoder(search, &a));
     LNG_TRY(find_candidates(search, &a));
+    if (search->constrain != NULL)
+        LNG_TRY(gather_constrained(search, &a));
     if (search->options.alignment)
         LNG_TRY(keep_weights(search, &a));
     search->stats.steps++;
@@ -238,9 +255,14 @@ enum lng_status lng_search_step(struct lng_search *search, lng_search_done done,
     for (int64_t s = 0; s < search->active_count; s++) {
         struct lng_seat *seat = &search->seats[search->active[s]];
         int32_t t = seat->beam.length;
+        if (search->constrain != NULL)
+            lng_constrain_seat_choose(search, search->active[s], search->step[a.row_offsets + s],
+                                      search->candidates + s * k, k);
         LNG_TRY(lng_beam_step(&seat->beam, search->candidates + s * k, k,
                               search->step[a.row_offsets + s]));
         if (!seat->beam.done) {
+            if (search->constrain != NULL)
+                lng_constrain_seat_step(search, search->active[s]);
             lng_kv_advance(&search->cache, seat->base, seat->beam.live, seat->beam.live_count, t,
                            &seat->side);
             search->active[kept++] = search->active[s];

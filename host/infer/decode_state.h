@@ -64,6 +64,7 @@ struct lng_search {
     float *logprobs, *alignment;       /* [n_best, time]; [n_best, time, source] */
 
     /* the present run */
+    struct lng_constrain_run *constrain;   /* NULL where no input has constraints */
     const struct lng_search_input *inputs; /* borrowed */
     int64_t *order;                        /* longest first */
     int64_t count, next;                   /* inputs; how many of order were admitted */

@@ -95,8 +95,15 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     made->options.search.banned = NULL;
     made->options.search.banned_count = 0;
     struct lng_search_options search = options->search;
-    search.alignment = options->alignment != LNG_TRANSLATE_ALIGNMENT_NONE;
-    enum lng_status status = lng_translate_open_search(model, tokenizer, &search, &made->search);
+    search.alignment =
+        options->alignment != LNG_TRANSLATE_ALIGNMENT_NONE || options->demand.replace_unk;
+    search.allow_unk = search.allow_unk || options->demand.replace_unk;
+    enum lng_status status =
+        lng_demander_open(tokenizer, &options->demand, search.beam.max_length, &made->demander);
+    if (made->demander != NULL)
+        search.texts = &made->demander->token_texts;
+    if (status == LNG_OK)
+        status = lng_translate_open_search(model, tokenizer, &search, &made->search);
     if (status == LNG_OK)
         status = lng_repeats_open(options->repeat_bytes, &made->repeats);
     if (status == LNG_OK)
@@ -114,12 +121,19 @@ void lng_translator_close(struct lng_translator *translator)
     if (translator == NULL)
         return;
     lng_search_close(translator->search);
+    lng_demander_close(translator->demander);
     lng_repeats_close(translator->repeats);
     lng_window_release(&translator->window);
     lng_buffer_release(&translator->out);
     lng_buffer_release(&translator->scratch);
     lng_free(translator->languages);
     lng_free(translator);
+}
+
+void lng_translator_set_constraints(struct lng_translator *translator, struct lng_lines *lines)
+{
+    if (translator->demander != NULL)
+        translator->demander->demand_lines = lines;
 }
 
 static bool window_is_full(const struct lng_translator *translator)
@@ -153,6 +167,7 @@ static enum lng_status fill_window(struct lng_translator *translator, struct lng
                                    struct lng_lines *prefixes, bool *ended)
 {
     lng_window_clear(&translator->window);
+    lng_demander_clear(translator->demander);
     while (!window_is_full(translator)) {
         struct lng_line line;
         struct lng_slice prefix;
@@ -164,6 +179,7 @@ static enum lng_status fill_window(struct lng_translator *translator, struct lng
         }
         uint64_t number = lng_lines_number(input);
         LNG_TRY(next_prefix(prefixes, number, &prefix));
+        LNG_TRY(lng_demand_next_line(translator->demander, number));
         struct lng_slice text = {line.data, line.length};
         enum lng_status status =
             lng_window_add(translator, number == 1 ? lng_line_without_mark(text) : text, prefix);
@@ -195,6 +211,8 @@ enum lng_status lng_translator_run(struct lng_translator *translator, struct lng
         LNG_TRY(fill_window(translator, input, prefixes, &ended));
         if (ended)
             LNG_TRY(check_prefixes_ended(prefixes, lng_lines_number(input)));
+        if (ended)
+            LNG_TRY(lng_demand_check_ended(translator->demander, lng_lines_number(input)));
         translator->lines_done = lines;
         translator->running = true;
         enum lng_status status = lng_window_search(translator);
@@ -223,6 +241,7 @@ enum lng_status lng_translator_texts(struct lng_translator *translator,
     enum lng_status status = LNG_OK;
     for (size_t done = 0; done < count && status == LNG_OK;) {
         lng_window_clear(&translator->window);
+        lng_demander_clear(translator->demander);
         for (; done < count && status == LNG_OK && !window_is_full(translator); done++)
             status = lng_window_add(translator, lng_line_without_return(lines[done]), none);
         if (status == LNG_OK)

@@ -16,6 +16,7 @@
 
 #include "host/base/file.h"
 #include "host/infer/decode.h"
+#include "host/infer/demand_options.h"
 #include "tokenizer/tokenizer.h"
 
 enum lng_translate_format {
@@ -51,6 +52,8 @@ struct lng_translate_options {
     size_t repeat_bytes; /* memory for sentences that may come again; 0 = each one is searched */
     int32_t max_segment; /* source tokens, EOS not counted, above which a line is cut */
     int32_t forced_bos; /* target token that begins every translation and is not shown; -1 = none */
+    struct lng_demand_options
+        demand; /* sets search.alignment and search.allow_unk where it needs them */
     const char
         *locale; /* of the source, for sentence ends: "de"; NULL = none in particular. Borrowed */
     const volatile sig_atomic_t
@@ -68,6 +71,8 @@ struct lng_translate_stats {
     uint64_t repaired;                     /* lines with bad UTF-8 */
     uint64_t source_tokens, target_tokens; /* EOS included; target: of the best hypotheses */
     uint64_t inexact;  /* segments whose best hypothesis is not certain (exact_stop) */
+    uint64_t inserted; /* hypotheses with something put at the end that the search did not place */
+    uint64_t violated; /* hypotheses with a forbidden phrase */
     uint64_t repeated; /* segments that were as an earlier one and were not searched */
     uint64_t at_limit; /* segments whose best hypothesis ended at the maximum length */
     struct lng_search_stats search;
@@ -91,6 +96,10 @@ void lng_translator_close(struct lng_translator *translator);
 
 /* Takes output in pieces of whole lines. What is not LNG_OK ends the work and is handed on. */
 typedef enum lng_status (*lng_translate_write)(void *context, const char *data, size_t size);
+
+/* Where options.demand.constraints is set: line n of `lines` is for line n of the inputs that follow, as constraint_line.h
+ * says; borrowed. LNG_ERR_MISMATCH from lng_translator_run when there are more or fewer. NULL: none. */
+void lng_translator_set_constraints(struct lng_translator *translator, struct lng_lines *lines);
 
 /* Translates all lines of `input`, from where it was read to: lines are counted on from there. `write` gets a
  * window at a time, when the input was read up to its end and no further. prefixes (may be NULL): line n is how the translation of line n must

@@ -53,6 +53,11 @@ static enum lng_status append_line_text(const struct lng_translator *translator,
             LNG_TRY(lng_buffer_append_byte(out, ' '));
         if (h != NULL)
             LNG_TRY(lng_window_decode(translator, h, out));
+        const struct lng_window_segment *segment = &w->segments[line->segments.begin + i];
+        struct lng_slice taken = lng_text_trim(
+            (struct lng_slice){w->texts.data + segment->text.begin, segment->text.count});
+        if (segment->verbatim)
+            LNG_TRY(lng_buffer_append(out, taken.data, taken.length));
     }
     return LNG_OK;
 }
@@ -210,6 +215,10 @@ static enum lng_status append_segment_hypothesis(struct lng_translator *translat
     LNG_TRY(append_scores(out, h->total, h->score));
     LNG_TRY(lng_json_append_key(out, "end"));
     LNG_TRY(lng_buffer_append_format(out, "\"%s\"", lng_beam_end_name(h->end)));
+    if (h->result != LNG_DEMAND_NONE) {
+        LNG_TRY(lng_json_append_key(out, "constraints"));
+        LNG_TRY(lng_buffer_append_format(out, "\"%s\"", lng_demand_result_name(h->result)));
+    }
     if (translator->options.alignment != LNG_TRANSLATE_ALIGNMENT_NONE)
         LNG_TRY(append_json_alignment(translator, segment, h, out));
     return lng_buffer_append_byte(out, '}');

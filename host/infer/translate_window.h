@@ -2,13 +2,9 @@
 #ifndef LNG_HOST_INFER_TRANSLATE_WINDOW_H
 #define LNG_HOST_INFER_TRANSLATE_WINDOW_H
 
+#include "host/infer/demand.h"
 #include "host/infer/translate.h"
 #include "tokenizer/segment.h"
-
-/* A piece of one of the window's arrays. */
-struct lng_range {
-    size_t begin, count;
-};
 
 struct lng_window_line {
     struct lng_range text;     /* of texts: repaired, without line end */
@@ -23,6 +19,7 @@ struct lng_window_segment {
     struct lng_range hypotheses; /* best first */
     size_t languages; /* ids at the start that were repeated from the line's first segment */
     bool exact_stop;
+    bool verbatim; /* not to be translated, and without ids */
 };
 
 struct lng_window_hypothesis {
@@ -30,6 +27,8 @@ struct lng_window_hypothesis {
     size_t weights;          /* first of [tokens.count, source ids] */
     double total, score;
     enum lng_beam_end end;
+    struct lng_range rendered; /* of the demander's, where there is one */
+    enum lng_demand_result result;
 };
 
 /* Arrays that only ever grow; clearing a window keeps them. */
@@ -44,7 +43,7 @@ struct lng_window {
     size_t segment_count, segment_capacity;
     struct lng_window_hypothesis *hypotheses;
     size_t hypothesis_count, hypothesis_capacity;
-    struct lng_search_input *inputs; /* one a segment */
+    struct lng_search_input *inputs; /* one a segment; nothing for a verbatim one */
     size_t input_capacity;
     struct lng_segments cuts;
 };
@@ -54,7 +53,8 @@ struct lng_translator {
     const struct lng_tokenizer *tokenizer;
     struct lng_translate_options options;
     struct lng_search *search;
-    int32_t *languages; /* source ids of >>xx<<, rising */
+    struct lng_demander *demander; /* NULL where nothing is demanded */
+    int32_t *languages;            /* source ids of >>xx<<, rising */
     size_t language_count;
     struct lng_window window;
     struct lng_repeats *repeats;
