@@ -4,6 +4,7 @@
 #include "host/base/log.h"
 #include "host/cli/cmd.h"
 #include "host/cli/infer_setup.h"
+#include "host/cli/translate_document.h"
 #include "host/infer/translate.h"
 
 enum { NO_MAX_LENGTH = 1 << 20, LONGEST_LINE = 48 << 20 };
@@ -124,7 +125,12 @@ enum lng_status lng_cmd_translate(const struct lng_options *options)
     struct lng_lines *input = NULL, *prefixes = NULL;
     struct lng_infer_output output = {0};
     const char *inputs[] = {options->input, options->prefix};
+    enum lng_opt_document_format format = lng_document_format_option(options);
     enum lng_status status;
+    if (format != LNG_OPT_DOCUMENT_FORMAT_TEXT) {
+        struct lng_translate_options search = translate_options(options);
+        return lng_translate_document_option(options, format, &search);
+    }
     LNG_TRY_OR_FAIL(lng_lines_open(options->input ? options->input : "-", &input));
     if (options->prefix != NULL)
         LNG_TRY_OR_FAIL(lng_lines_open(options->prefix, &prefixes));
