@@ -103,13 +103,13 @@ static enum lng_status add_line(const json_t *line, struct lng_translations *tra
     return LNG_OK;
 }
 
-/* An lng_translate_lines; the context is a translator that writes JSON. */
+/* An lng_translate_lines; the context is a translator that aligns. */
 static enum lng_status translate_lines(void *context, const struct lng_slice *lines, size_t count,
                                        struct lng_translations *translations)
 {
     struct lng_buffer text = {0};
     enum lng_status status;
-    LNG_TRY_OR_FAIL(lng_translator_texts(context, lines, count, &text));
+    LNG_TRY_OR_FAIL(lng_translator_objects(context, lines, count, &text));
     struct lng_slice rest = {text.data, text.length}, line;
     for (size_t i = 0; i < count && lng_text_split(&rest, '\n', &line); i++) {
         json_error_t error;
@@ -193,7 +193,6 @@ static enum lng_status translate(const struct lng_options *options,
     struct lng_document_stats stats;
     uint64_t skipped = 0;
     enum lng_status status;
-    t.format = LNG_TRANSLATE_JSON;
     t.alignment = LNG_TRANSLATE_ALIGNMENT_HARD;
     t.locale = options->source_lang;
     t.interrupted = lng_infer_watch_signals();

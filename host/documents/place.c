@@ -32,6 +32,8 @@ struct placement {
     size_t line;     /* where in the translation the line of the document began */
     bool line_start; /* nothing is on the line yet */
     bool space_due, skip_space;
+    bool apart;  /* no letter may touch what was written last */
+    bool opened; /* what was written last opens an extent */
 };
 
 static size_t first_word_at(const struct lng_word_list *list, size_t position)
@@ -129,11 +131,45 @@ static bool nearest_word(struct placement *p, struct extent *extent)
     return least != SIZE_MAX;
 }
 
+static bool is_markdown(const struct placement *p)
+{
+    return p->encoding == LNG_ENCODING_MARKDOWN || p->encoding == LNG_ENCODING_MARKDOWN_CELL;
+}
+
+/* May a mark of Markdown stand between `outer` (0 = nothing) and `inner`? CommonMark 0.31, section 6.2: punctuation
+ * inside asks for space or punctuation outside; underscores within a word are none. */
+static bool may_flank(char mark, char outer, char inner)
+{
+    if (!lng_is_word(inner))
+        return outer == 0 || !lng_is_word(outer);
+    return mark != '_' || !lng_is_word(outer);
+}
+
+/* In Markdown an extent neither begins nor ends with punctuation when a word is in it, so that its marks are marks. */
+static bool flank(const struct placement *p, struct extent *extent)
+{
+    const struct lng_word *words = p->joined.target.data;
+    const char *text = p->joined.text.data;
+    char mark = p->view->items[extent->open].raw.data[0];
+    if (!is_markdown(p))
+        return true;
+    while (extent->target_begin + 1 < extent->target_end &&
+           !lng_is_word(text[words[extent->target_begin].begin]))
+        extent->target_begin++;
+    while (extent->target_begin + 1 < extent->target_end &&
+           !lng_is_word(text[words[extent->target_end - 1].end - 1]))
+        extent->target_end--;
+    size_t begin = words[extent->target_begin].begin, end = words[extent->target_end - 1].end;
+    char before = begin > 0 ? text[begin - 1] : 0;
+    char after = end < p->joined.text.length ? text[end] : 0;
+    return may_flank(mark, before, text[begin]) && may_flank(mark, after, text[end - 1]);
+}
+
 static bool place_extents(struct placement *p)
 {
     for (size_t i = 1; i < p->extent_count; i++) {
         struct extent *extent = &p->extents[i];
-        if (!best_run(p, extent) && !nearest_word(p, extent))
+        if ((!best_run(p, extent) && !nearest_word(p, extent)) || !flank(p, extent))
             return false;
         for (size_t j = extent->target_begin; j < extent->target_end; j++)
             p->joined.target.data[j].owner = i;
@@ -220,7 +256,7 @@ static void place_breaks(struct placement *p)
 
 static bool at_space(const struct placement *p)
 {
-    return p->out->length == p->start || p->line_start ||
+    return p->out->length == p->start || p->line_start || p->opened ||
            lng_is_space(p->out->data[p->out->length - 1]);
 }
 
@@ -228,6 +264,7 @@ static enum lng_status put_text(struct placement *p, const char *text, size_t le
 {
     struct lng_slice slice = {text, length};
     p->line_start = p->line_start && length == 0;
+    p->opened = p->opened && length == 0;
     return lng_encode(p->encoding, slice, 0, length, 0, p->out);
 }
 
@@ -236,6 +273,7 @@ static enum lng_status put_translation(struct placement *p, size_t begin, size_t
 {
     struct lng_slice text = {p->joined.text.data, p->joined.text.length};
     p->line_start = p->line_start && begin == end;
+    p->opened = p->opened && begin == end;
     return lng_encode(p->encoding, text, begin, end, p->line, p->out);
 }
 
@@ -244,6 +282,7 @@ static enum lng_status put_item(struct placement *p, const struct lng_item *item
     if (item->encode)
         return put_text(p, item->raw.data, item->raw.length);
     p->line_start = item->kind == LNG_PIECE_BREAK;
+    p->opened = item->kind == LNG_PIECE_OPEN;
     return lng_buffer_append(p->out, item->raw.data, item->raw.length);
 }
 
@@ -255,6 +294,11 @@ static enum lng_status put_due_space(struct placement *p)
     return LNG_OK;
 }
 
+static bool after_word(const struct placement *p)
+{
+    return p->out->length > p->start && lng_is_word(p->out->data[p->out->length - 1]);
+}
+
 static enum lng_status put_points(struct placement *p, size_t gap, size_t parent, bool left,
                                   bool right)
 {
@@ -263,11 +307,13 @@ static enum lng_status put_points(struct placement *p, size_t gap, size_t parent
         const struct lng_item *item = &p->view->items[point->item];
         if (point->gap != gap || point->parent != parent || !(point->left ? left : right))
             continue;
-        p->space_due |= item->space_before;
+        bool kept = item->kind == LNG_PIECE_KEEP;
+        p->space_due |= item->space_before || (kept && !item->word_before && after_word(p));
         LNG_TRY(put_due_space(p));
         LNG_TRY(put_item(p, item));
         p->space_due = item->space_after;
         p->skip_space = item->joined;
+        p->apart = kept && !item->word_after;
     }
     return LNG_OK;
 }
@@ -313,6 +359,8 @@ static enum lng_status put_gap(struct placement *p, size_t gap, size_t *inside, 
 static enum lng_status put_word(struct placement *p, size_t j)
 {
     const struct lng_word *word = &p->joined.target.data[j];
+    p->space_due |= p->apart && lng_is_word(p->joined.text.data[word->begin]);
+    p->apart = false;
     LNG_TRY(put_due_space(p));
     p->skip_space = false;
     if (word->keep != SIZE_MAX)
@@ -389,6 +437,22 @@ static size_t count_spaces(struct lng_slice text, bool at_end)
     return count;
 }
 
+/* In Markdown a run must begin and end with the kind of character that it did, or marks beside it change. */
+static bool keeps_edges(const struct placement *p, const struct lng_item *item,
+                        const struct lng_translated *translated, size_t first)
+{
+    const struct lng_segments *sentences = &p->view->sentences;
+    size_t last = first;
+    while (last + 1 < sentences->count && sentences->data[last + 1].begin < item->end)
+        last++;
+    const char *from = p->view->text.data;
+    struct lng_slice head = lng_text_trim(translated[first].text);
+    struct lng_slice tail = lng_text_trim(translated[last].text);
+    return !is_markdown(p) ||
+           (lng_is_word(from[item->begin]) == lng_is_word(head.data[0]) &&
+            lng_is_word(from[item->end - 1]) == lng_is_word(tail.data[tail.length - 1]));
+}
+
 static enum lng_status put_run(struct placement *p, const struct lng_item *item,
                                const struct lng_translated *translated, size_t *sentence)
 {
@@ -397,15 +461,18 @@ static enum lng_status put_run(struct placement *p, const struct lng_item *item,
     bool first = true;
     if (item->begin == item->end)
         return put_item(p, item);
-    LNG_TRY(put_text(p, item->raw.data, lead));
+    bool keep = !keeps_edges(p, item, translated, *sentence);
+    LNG_TRY(keep ? put_item(p, item) : put_text(p, item->raw.data, lead));
     for (; *sentence < sentences->count && sentences->data[*sentence].begin < item->end;
          ++*sentence) {
+        if (keep)
+            continue;
         if (!first)
             LNG_TRY(put_text(p, " ", 1));
         LNG_TRY(put_text(p, translated[*sentence].text.data, translated[*sentence].text.length));
         first = false;
     }
-    return put_text(p, item->raw.data + item->raw.length - trail, trail);
+    return keep ? LNG_OK : put_text(p, item->raw.data + item->raw.length - trail, trail);
 }
 
 static enum lng_status put_runs(struct placement *p, const struct lng_translated *translated)

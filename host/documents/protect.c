@@ -73,7 +73,7 @@ static size_t printf_directive(const char *text, size_t length, size_t at)
 static bool is_address(char c)
 {
     return (unsigned char)c > ' ' && c != '<' && c != '>' && c != '"' && c != '`' && c != '{' &&
-           c != '}' && c != '|' && c != '\\' && c != '^';
+           c != '}' && c != '|' && c != '\\' && c != '^' && c != '[' && c != ']';
 }
 
 static size_t address_end(const char *text, size_t length, size_t at)

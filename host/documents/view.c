@@ -10,6 +10,11 @@ bool lng_is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
 }
 
+bool lng_is_word(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || (c & 0x80) != 0;
+}
+
 void lng_view_release(struct lng_segment_view *view)
 {
     lng_buffer_release(&view->text);
@@ -165,10 +170,8 @@ static char seen_after(const struct lng_segment_view *view, size_t i)
 /* Markup that parts two words without a space, as a line break in XLIFF does: the translator sees a space. */
 static bool parts_words(const struct lng_segment_view *view, char before, char after)
 {
-    bool word = (after >= '0' && after <= '9') || ((after | 32) >= 'a' && (after | 32) <= 'z') ||
-                (after & 0x80) != 0;
-    return view->mode != LNG_VIEW_RUNS && word && before != 0 && !lng_is_space(before) &&
-           strchr("([{\"'-/", before) == NULL;
+    return view->mode != LNG_VIEW_RUNS && lng_is_word(after) && before != 0 &&
+           !lng_is_space(before) && strchr("([{\"'-/", before) == NULL;
 }
 
 static enum lng_status build_text(struct lng_segment_view *view)
@@ -182,6 +185,8 @@ static enum lng_status build_text(struct lng_segment_view *view)
         bool kept = item->kind == LNG_PIECE_KEEP;
         item->space_before = before != 0 && lng_is_space(before);
         item->space_after = after != 0 && lng_is_space(after);
+        item->word_before = lng_is_word(before);
+        item->word_after = lng_is_word(after);
         item->joined = item->kind == LNG_PIECE_POINT && parts_words(view, before, after);
         item->begin = text->length;
         if (item->kind == LNG_PIECE_TEXT || (kept && view->mode == LNG_VIEW_WHOLE))

@@ -19,6 +19,7 @@ struct lng_item {
     struct lng_slice seen; /* of TEXT and KEEP: what it says */
     bool encode;           /* raw is what it says, and is still to be spelt */
     bool space_before, space_after;
+    bool word_before, word_after; /* letters or digits touch it */
     bool joined;       /* there was no space around it, and the text has one in its place */
     size_t begin, end; /* in the view's text */
 };
@@ -45,5 +46,7 @@ LNG_MUST_CHECK enum lng_status lng_view_open(struct lng_segment_view *view,
 void lng_view_release(struct lng_segment_view *view);
 
 bool lng_is_space(char c);
+/* A letter, a digit, or part of a character beyond ASCII. */
+bool lng_is_word(char c);
 
 #endif
