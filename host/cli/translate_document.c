@@ -103,13 +103,12 @@ static enum lng_status add_line(const json_t *line, struct lng_translations *tra
     return LNG_OK;
 }
 
-/* An lng_translate_lines; the context is a translator that aligns. */
-static enum lng_status translate_lines(void *context, const struct lng_slice *lines, size_t count,
-                                       struct lng_translations *translations)
+enum lng_status lng_translate_document_lines(void *translator, const struct lng_slice *lines,
+                                             size_t count, struct lng_translations *translations)
 {
     struct lng_buffer text = {0};
     enum lng_status status;
-    LNG_TRY_OR_FAIL(lng_translator_objects(context, lines, count, &text));
+    LNG_TRY_OR_FAIL(lng_translator_objects(translator, lines, count, &text));
     struct lng_slice rest = {text.data, text.length}, line;
     for (size_t i = 0; i < count && lng_text_split(&rest, '\n', &line); i++) {
         json_error_t error;
@@ -200,9 +199,9 @@ static enum lng_status translate(const struct lng_options *options,
     t.forced_bos = setup.data.generation.forced_bos;
     LNG_TRY_OR_FAIL(lng_translator_open(&setup.model, setup.tokenizer, &t, &translator));
     double start = lng_clock();
-    LNG_TRY_OR_FAIL(lng_translate_document(name, bytes->data != NULL ? bytes->data : "",
-                                           bytes->length, format, &read, translate_lines,
-                                           translator, out, &stats, &skipped));
+    LNG_TRY_OR_FAIL(lng_translate_document(
+        name, bytes->data != NULL ? bytes->data : "", bytes->length, format, &read,
+        lng_translate_document_lines, translator, out, &stats, &skipped));
     report(&stats, skipped, lng_clock() - start);
 fail:
     lng_translator_close(translator);

@@ -5,8 +5,8 @@
 #include "host/documents/encode.h"
 #include "host/documents/protect.h"
 
-/* Deeper spans are left to translation in runs. */
-enum { DEEPEST = 32 };
+/* Deeper spans are left to translation in runs, longer ones are not looked through. */
+enum { DEEPEST = 32, FARTHEST = 256 };
 
 struct unit {
     const struct lng_md_block *block;
@@ -65,29 +65,59 @@ static bool address_bounds(const struct lng_document *document, struct lng_md_ev
            keep->end <= document->size && document->bytes[keep->end - 1] == '>';
 }
 
-/* One event for each span of code and each address in angle brackets. */
+/* "[text]" or "[text][]", a link whose text is its label: with another text it would be none. */
+static bool reference_bounds(const struct lng_document *document, struct lng_md_event *keep)
+{
+    const char *bytes = document->bytes;
+    size_t begin = keep->visible, end = keep->visible_end, size = document->size;
+    while (begin > 0 && strchr("*_~`", bytes[begin - 1]) != NULL)
+        begin--;
+    while (end < size && bytes[end] != '\0' && strchr("*_~`", bytes[end]) != NULL)
+        end++;
+    if (begin == 0 || bytes[begin - 1] != '[' || end >= size || bytes[end] != ']')
+        return false;
+    bool empty = end + 2 < size && memcmp(bytes + end + 1, "[]", 2) == 0;
+    if (!empty && end + 1 < size && (bytes[end + 1] == '(' || bytes[end + 1] == '['))
+        return false;
+    keep->begin = begin - 1 - (begin > 1 && bytes[begin - 2] == '!' && keep->span == MD_SPAN_IMG);
+    keep->end = end + 1 + (empty ? 2 : 0);
+    return true;
+}
+
+/* The event that leaves what event i enters, with the text in between; block->count when there is none. */
+static size_t find_leave(const struct lng_md_block *block, size_t i, struct lng_md_event *keep)
+{
+    size_t depth = 0, far = i + FARTHEST < block->count ? i + FARTHEST : block->count;
+    keep->visible = SIZE_MAX;
+    keep->span = block->events[i].span;
+    for (; i < far; i++) {
+        const struct lng_md_event *event = &block->events[i];
+        depth += event->kind == LNG_MD_ENTER;
+        if (event->kind < LNG_MD_SOFT) {
+            keep->visible = keep->visible == SIZE_MAX ? event->begin : keep->visible;
+            keep->visible_end = event->end;
+        }
+        if (event->kind == LNG_MD_LEAVE && --depth == 0)
+            return keep->visible != SIZE_MAX ? i : block->count;
+    }
+    return block->count;
+}
+
+/* One event for each span of code, address in angle brackets, and link that is its own label. */
 static void collapse_kept(struct lng_md_block *block)
 {
-    struct lng_md_event *events = block->events;
+    const struct lng_document *document = block->document;
     size_t kept = 0;
     for (size_t i = 0; i < block->count; i++) {
-        size_t last = i + 1;
-        struct lng_md_event keep = {.kind = LNG_MD_KEEP};
-        while (last < block->count &&
-               (events[last].kind == LNG_MD_CODE || events[last].kind == LNG_MD_TEXT))
-            last++;
-        bool span = events[i].kind == LNG_MD_ENTER && last > i + 1 && last < block->count &&
-                    events[last].kind == LNG_MD_LEAVE;
-        if (span) {
-            keep.visible = events[i + 1].begin;
-            keep.visible_end = events[last - 1].end;
-            span = events[i].span == MD_SPAN_CODE ? code_bounds(block->document, &keep)
-                   : events[i].span == MD_SPAN_A
-                       ? last == i + 2 && address_bounds(block->document, &keep)
-                       : false;
-        }
-        events[kept++] = span ? keep : events[i];
-        i = span ? last : i;
+        struct lng_md_event event = block->events[i], keep = {.kind = LNG_MD_KEEP};
+        bool link = event.span == MD_SPAN_A || event.span == MD_SPAN_IMG;
+        bool whole = event.kind == LNG_MD_ENTER && (link || event.span == MD_SPAN_CODE);
+        size_t last = whole ? find_leave(block, i, &keep) : block->count;
+        whole = last < block->count &&
+                (!link ? code_bounds(document, &keep)
+                       : address_bounds(document, &keep) || reference_bounds(document, &keep));
+        block->events[kept++] = whole ? keep : event;
+        i = whole ? last : i;
     }
     block->count = kept;
 }

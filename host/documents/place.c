@@ -145,6 +145,22 @@ static bool may_flank(char mark, char outer, char inner)
     return mark != '_' || !lng_is_word(outer);
 }
 
+/* Marks of one kind inside each other or side by side run together into other marks. */
+static bool runs_together(const struct placement *p, const struct extent *extent)
+{
+    const struct lng_word *words = p->joined.target.data;
+    char mark = p->view->items[extent->open].raw.data[0];
+    size_t begin = words[extent->target_begin].begin, end = words[extent->target_end - 1].end;
+    for (const struct extent *other = &p->extents[1]; other < extent; other++) {
+        size_t other_begin = words[other->target_begin].begin;
+        size_t other_end = words[other->target_end - 1].end;
+        if (strchr("*_~", mark) != NULL && p->view->items[other->open].raw.data[0] == mark &&
+            begin <= other_end && other_begin <= end)
+            return true;
+    }
+    return false;
+}
+
 /* In Markdown an extent neither begins nor ends with punctuation when a word is in it, so that its marks are marks. */
 static bool flank(const struct placement *p, struct extent *extent)
 {
@@ -162,7 +178,8 @@ static bool flank(const struct placement *p, struct extent *extent)
     size_t begin = words[extent->target_begin].begin, end = words[extent->target_end - 1].end;
     char before = begin > 0 ? text[begin - 1] : 0;
     char after = end < p->joined.text.length ? text[end] : 0;
-    return may_flank(mark, before, text[begin]) && may_flank(mark, after, text[end - 1]);
+    return !runs_together(p, extent) && may_flank(mark, before, text[begin]) &&
+           may_flank(mark, after, text[end - 1]);
 }
 
 static bool place_extents(struct placement *p)

@@ -84,7 +84,7 @@ static size_t address_end(const char *text, size_t length, size_t at)
         if (text[end] == ')' && open-- == 0)
             break;
     }
-    while (end > at && strchr(".,;:!?'*_", text[end - 1]) != NULL)
+    while (end > at && strchr(".,;:!?'*_~", text[end - 1]) != NULL)
         end--;
     return end;
 }
