@@ -27,6 +27,7 @@ void lng_document_release(struct lng_document *document)
 
 enum lng_status lng_document_begin_unit(struct lng_document *document, enum lng_encoding encoding)
 {
+    LNG_TRY(lng_buffer_reserve(&document->visible, 0));
     LNG_TRY(lng_grow(&document->units, &document->unit_capacity, document->unit_count + 1,
                      sizeof *document->units));
     document->units[document->unit_count++] =

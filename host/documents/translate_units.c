@@ -151,7 +151,8 @@ static enum lng_status pick_translations(struct batch *batch, struct job *job)
             batch->stats->kept++;
             continue;
         }
-        *t = (struct lng_translated){text, all->links + given->link, given->link_count};
+        *t = (struct lng_translated){text, given->link_count > 0 ? all->links + given->link : NULL,
+                                     given->link_count};
         if (text.length != source.length || memcmp(text.data, source.data, text.length) != 0)
             job->changed = true;
     }

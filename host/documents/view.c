@@ -339,6 +339,7 @@ static enum lng_status collect_items(struct lng_segment_view *view,
 
 static enum lng_status build(struct lng_segment_view *view, struct lng_sentences *sentences)
 {
+    LNG_TRY(lng_buffer_reserve(&view->text, 0));
     if (view->mode != LNG_VIEW_RUNS) {
         LNG_TRY(build_text(view));
         return split_text(view, sentences, 0, view->text.length);

@@ -78,6 +78,7 @@ static enum lng_status join(const struct lng_segment_view *view,
     joined->sentences = lng_alloc(sentences->count, sizeof *joined->sentences);
     if (joined->sentences == NULL)
         return LNG_ERR_MEMORY;
+    LNG_TRY(lng_buffer_reserve(&joined->text, 0));
     for (size_t i = 0; i < sentences->count; i++) {
         if (i > 0 && joined->text.length > 0 &&
             !is_ideographic(joined->text.data, joined->text.length))

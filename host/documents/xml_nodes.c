@@ -207,6 +207,7 @@ enum lng_status lng_xml_parse(const struct lng_document *document, struct lng_xm
     struct parse *parse = lng_alloc(1, sizeof *parse);
     if (parse == NULL)
         return LNG_ERR_MEMORY;
+    parse->status = lng_buffer_reserve(&xml->text, 0);
     parse->document = document;
     parse->xml = xml;
     parse->parser = XML_ParserCreate(NULL);
