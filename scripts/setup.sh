@@ -21,6 +21,7 @@ libexpat1-dev             header:expat.h                         XLIFF and TMX
 libmd4c-dev               header:md4c.h                          Markdown
 zlib1g-dev                header:zlib.h                          gzip
 libzstd-dev               header:zstd.h                          zstd
+libzip-dev                header:zip.h                           ZIP packages
 libxxhash-dev             header:xxhash.h                        checksums
 libicu-dev                header:unicode/uchar.h                 Unicode properties
 libcriterion-dev          header:criterion/criterion.h           tests

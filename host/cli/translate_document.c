@@ -2,20 +2,20 @@
 
 #include <jansson.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "host/base/clock.h"
 #include "host/base/file.h"
 #include "host/base/log.h"
 #include "host/base/mem.h"
+#include "host/base/pack.h"
 #include "host/cli/infer_setup.h"
 #include "host/documents/formats.h"
 
 enum { LARGEST_DOCUMENT = 1 << 30 };
 
-enum lng_opt_document_format lng_document_format_option(const struct lng_options *options)
+static enum lng_opt_document_format format_of(const struct lng_options *options, const char *input)
 {
-    return options->format == LNG_OPT_DOCUMENT_FORMAT_AUTO ? lng_document_format_of(options->input)
+    return options->format == LNG_OPT_DOCUMENT_FORMAT_AUTO ? lng_document_format_of(input)
                                                            : options->format;
 }
 
@@ -140,8 +140,6 @@ static bool is_language(const char *language)
 static enum lng_status check_options(const struct lng_options *options)
 {
     const char *languages[] = {options->source_lang, options->target_lang};
-    const char *input = options->input, *output = options->output;
-    struct stat from, to;
     LNG_FAIL_IF(
         options->json || options->n_best > 1 || options->prefix != NULL ||
             options->alignment != LNG_OPT_ALIGNMENT_NONE,
@@ -151,11 +149,30 @@ static enum lng_status check_options(const struct lng_options *options)
     for (size_t i = 0; i < sizeof languages / sizeof languages[0]; i++)
         LNG_FAIL_IF(languages[i] != NULL && !is_language(languages[i]), LNG_ERR_USAGE,
                     "'%s': expected a language like de or pt-BR", languages[i]);
-    bool same = input != NULL && output != NULL && strcmp(input, "-") != 0 &&
-                strcmp(output, "-") != 0 && stat(input, &from) == 0 && stat(output, &to) == 0 &&
-                from.st_dev == to.st_dev && from.st_ino == to.st_ino;
-    LNG_FAIL_IF(same, LNG_ERR_USAGE, "%s is both input and output; choose another --output",
-                output);
+    return LNG_OK;
+}
+
+enum lng_status lng_translate_documents_named(const struct lng_options *options,
+                                              const struct lng_translate_files *files,
+                                              bool *documents)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < files->count; i++) {
+        const struct lng_translate_file *file = &files->list[i];
+        bool document = format_of(options, file->input) != LNG_OPT_DOCUMENT_FORMAT_TEXT;
+        found += document;
+        LNG_FAIL_IF(document && file->output != NULL &&
+                        lng_packing_of(file->output) != LNG_PACKING_NONE,
+                    LNG_ERR_USAGE, "%s: expected an unpacked file for a document", file->output);
+    }
+    LNG_FAIL_IF(
+        found > 0 && found < files->count, LNG_ERR_USAGE,
+        "%zu of %zu inputs are documents by their names, the others text; translate them apart, "
+        "or say with --format what all are",
+        found, files->count);
+    if (found > 0)
+        LNG_TRY(check_options(options));
+    *documents = found > 0;
     return LNG_OK;
 }
 
@@ -174,23 +191,52 @@ static void report(const struct lng_document_stats *stats, uint64_t skipped, dou
              (unsigned long long)stats->masked, (unsigned long long)stats->runs);
 }
 
-static enum lng_status translate(const struct lng_options *options,
-                                 enum lng_opt_document_format format,
-                                 const struct lng_translate_options *search,
-                                 const struct lng_buffer *bytes, struct lng_buffer *out)
+static enum lng_status write_document(const char *path, const struct lng_buffer *out)
 {
-    struct lng_infer_setup setup;
-    struct lng_translator *translator = NULL;
-    struct lng_translate_options t = *search;
+    struct lng_infer_output output = {0};
+    const char *data = out->data != NULL ? out->data : "";
+    if (path != NULL && strcmp(path, "-") != 0)
+        return lng_file_write(path, data, out->length);
+    LNG_TRY(lng_infer_output_open(&output, NULL, NULL, 0));
+    LNG_TRY(lng_infer_output_write(&output, data, out->length));
+    return lng_infer_output_close(&output);
+}
+
+static enum lng_status translate_file(const struct lng_options *options,
+                                      const struct lng_translate_file *file,
+                                      struct lng_translator *translator)
+{
     struct lng_read_options read = {.source_language = options->source_lang,
                                     .target_language = options->target_lang,
                                     .column = options->tsv_column,
                                     .target_column = options->tsv_target,
                                     .review = options->review,
                                     .attributes = options->html_attributes};
-    const char *name = options->input != NULL ? options->input : "standard input";
+    const char *name = strcmp(file->input, "-") != 0 ? file->input : "standard input";
+    struct lng_buffer bytes = {0}, out = {0};
     struct lng_document_stats stats;
     uint64_t skipped = 0;
+    double start = lng_clock();
+    enum lng_status status;
+    LNG_TRY_OR_FAIL(lng_file_read(file->input, LARGEST_DOCUMENT, &bytes));
+    LNG_TRY_OR_FAIL(lng_translate_document(
+        name, bytes.data != NULL ? bytes.data : "", bytes.length, format_of(options, file->input),
+        &read, lng_translate_document_lines, translator, &out, &stats, &skipped));
+    report(&stats, skipped, lng_clock() - start);
+    status = write_document(file->output, &out);
+fail:
+    lng_buffer_release(&bytes);
+    lng_buffer_release(&out);
+    return status;
+}
+
+enum lng_status lng_translate_documents(const struct lng_options *options,
+                                        const struct lng_translate_files *files,
+                                        const struct lng_translate_options *search)
+{
+    struct lng_infer_setup setup;
+    struct lng_translator *translator = NULL;
+    struct lng_translate_options t = *search;
     enum lng_status status;
     t.alignment = LNG_TRANSLATE_ALIGNMENT_HARD;
     t.locale = options->source_lang;
@@ -198,39 +244,10 @@ static enum lng_status translate(const struct lng_options *options,
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
     t.forced_bos = setup.data.generation.forced_bos;
     LNG_TRY_OR_FAIL(lng_translator_open(&setup.model, setup.tokenizer, &t, &translator));
-    double start = lng_clock();
-    LNG_TRY_OR_FAIL(lng_translate_document(
-        name, bytes->data != NULL ? bytes->data : "", bytes->length, format, &read,
-        lng_translate_document_lines, translator, out, &stats, &skipped));
-    report(&stats, skipped, lng_clock() - start);
+    for (size_t i = 0; i < files->count && status == LNG_OK; i++)
+        status = translate_file(options, &files->list[i], translator);
 fail:
     lng_translator_close(translator);
     lng_infer_setup_close(&setup);
-    return status;
-}
-
-enum lng_status lng_translate_document_option(const struct lng_options *options,
-                                              enum lng_opt_document_format format,
-                                              const struct lng_translate_options *search)
-{
-    struct lng_buffer bytes = {0}, out = {0};
-    const char *input = options->input != NULL ? options->input : "-";
-    bool stream = options->output == NULL || strcmp(options->output, "-") == 0;
-    struct lng_infer_output output = {0};
-    enum lng_status status;
-    LNG_TRY_OR_FAIL(check_options(options));
-    LNG_TRY_OR_FAIL(lng_file_read(input, LARGEST_DOCUMENT, &bytes));
-    LNG_TRY_OR_FAIL(translate(options, format, search, &bytes, &out));
-    if (stream) {
-        LNG_TRY_OR_FAIL(lng_infer_output_open(&output, NULL, NULL, 0));
-        LNG_TRY_OR_FAIL(
-            lng_infer_output_write(&output, out.data != NULL ? out.data : "", out.length));
-        status = lng_infer_output_close(&output);
-    } else {
-        status = lng_file_write(options->output, out.data != NULL ? out.data : "", out.length);
-    }
-fail:
-    lng_buffer_release(&bytes);
-    lng_buffer_release(&out);
     return status;
 }
