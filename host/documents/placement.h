@@ -2,7 +2,7 @@
 #ifndef LNG_HOST_DOCUMENTS_PLACEMENT_H
 #define LNG_HOST_DOCUMENTS_PLACEMENT_H
 
-#include "host/documents/words.h"
+#include "host/documents/linked_words.h"
 
 /* Markup with an extent; the first one is the segment itself. */
 struct lng_extent {

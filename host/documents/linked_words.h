@@ -1,6 +1,6 @@
 /* What placing works on: the words of a text and of its translation, and which come from which. */
-#ifndef LNG_HOST_DOCUMENTS_WORDS_H
-#define LNG_HOST_DOCUMENTS_WORDS_H
+#ifndef LNG_HOST_DOCUMENTS_LINKED_WORDS_H
+#define LNG_HOST_DOCUMENTS_LINKED_WORDS_H
 
 #include "host/documents/place.h"
 

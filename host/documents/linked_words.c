@@ -1,4 +1,4 @@
-#include "host/documents/words.h"
+#include "host/documents/linked_words.h"
 
 #include <string.h>
 #include <unicode/uchar.h>
