@@ -93,7 +93,7 @@ static size_t address_end(const char *text, size_t length, size_t at)
 static size_t url(const char *text, size_t length, size_t at)
 {
     size_t i = at;
-    if (at > 0 && is_word(text[at - 1]))
+    if (at > 0 && (is_letter(text[at - 1]) || is_digit(text[at - 1])))
         return 0;
     if (length - at > 7 && memcmp(text + at, "mailto:", 7) == 0)
         return address_end(text, length, at) - at;
