@@ -6,6 +6,7 @@
 #include "host/base/log.h"
 #include "host/cli/cmd.h"
 #include "host/cli/infer_setup.h"
+#include "host/cli/translate_document.h"
 #include "host/cli/translate_job.h"
 #include "host/cli/translate_settings.h"
 
@@ -175,10 +176,17 @@ enum lng_status lng_cmd_translate(const struct lng_options *options)
 {
     struct lng_translate_files files;
     enum lng_status status = lng_translate_files_init(&files, options);
+    bool documents = false;
     if (status == LNG_OK)
+        status = lng_translate_documents_named(options, &files, &documents);
+    if (status == LNG_OK && documents) {
+        struct lng_translate_options search = translate_options(options);
+        status = lng_translate_documents(options, &files, &search);
+    } else if (status == LNG_OK) {
         status = check_input(&files);
-    if (status == LNG_OK)
-        status = translate(options, &files);
+        if (status == LNG_OK)
+            status = translate(options, &files);
+    }
     lng_translate_files_release(&files);
     return status;
 }

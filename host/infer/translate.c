@@ -232,9 +232,11 @@ enum lng_status lng_translator_run(struct lng_translator *translator, struct lng
     return LNG_OK;
 }
 
-enum lng_status lng_translator_texts(struct lng_translator *translator,
-                                     const struct lng_slice *lines, size_t count,
-                                     struct lng_buffer *text)
+static enum lng_status translate_texts(struct lng_translator *translator,
+                                       const struct lng_slice *lines, size_t count,
+                                       enum lng_translate_format format,
+                                       enum lng_translate_alignment alignment,
+                                       struct lng_buffer *text)
 {
     struct lng_slice none = {NULL, 0};
     struct lng_translate_options given = translator->options;
@@ -247,8 +249,8 @@ enum lng_status lng_translator_texts(struct lng_translator *translator,
         if (status == LNG_OK)
             status = lng_window_search(translator);
         lng_buffer_clear(&translator->out);
-        translator->options.format = LNG_TRANSLATE_PLAIN;
-        translator->options.alignment = LNG_TRANSLATE_ALIGNMENT_NONE;
+        translator->options.format = format;
+        translator->options.alignment = alignment;
         if (status == LNG_OK)
             status = lng_window_format(translator, 0);
         translator->options = given;
@@ -256,6 +258,22 @@ enum lng_status lng_translator_texts(struct lng_translator *translator,
             status = lng_buffer_append(text, translator->out.data, translator->out.length);
     }
     return status;
+}
+
+enum lng_status lng_translator_texts(struct lng_translator *translator,
+                                     const struct lng_slice *lines, size_t count,
+                                     struct lng_buffer *text)
+{
+    return translate_texts(translator, lines, count, LNG_TRANSLATE_PLAIN,
+                           LNG_TRANSLATE_ALIGNMENT_NONE, text);
+}
+
+enum lng_status lng_translator_objects(struct lng_translator *translator,
+                                       const struct lng_slice *lines, size_t count,
+                                       struct lng_buffer *text)
+{
+    return translate_texts(translator, lines, count, LNG_TRANSLATE_JSON,
+                           translator->options.alignment, text);
 }
 
 struct lng_translate_stats lng_translator_get_stats(const struct lng_translator *translator)

@@ -115,6 +115,11 @@ LNG_MUST_CHECK enum lng_status lng_translator_texts(struct lng_translator *trans
                                                     const struct lng_slice *lines, size_t count,
                                                     struct lng_buffer *text);
 
+/* The same as JSON, an object a line, with the alignment of the options. */
+LNG_MUST_CHECK enum lng_status lng_translator_objects(struct lng_translator *translator,
+                                                      const struct lng_slice *lines, size_t count,
+                                                      struct lng_buffer *text);
+
 /* Of all that was translated so far. */
 struct lng_translate_stats lng_translator_get_stats(const struct lng_translator *translator);
 
