@@ -7,6 +7,7 @@
 #define LNG_HOST_INFER_DECODE_H
 
 #include "host/infer/beam.h"
+#include "host/infer/steering.h"
 #include "host/model/model.h"
 
 struct lng_search_options {
@@ -21,8 +22,9 @@ struct lng_search_options {
     bool alignment;     /* keep what each token attended to, see lng_hypothesis */
     int32_t alignment_layer; /* decoder layer, from 0; -1 = the last */
     int32_t alignment_head; /* head of it; -1 = the mean of all. Marian: head 0 of the last layer */
+    struct lng_steering steering; /* what it borrows must outlive the search */
 };
-/* Beam defaults, 4096 tokens, no other limits, no alignment. */
+/* Beam defaults, 4096 tokens, no other limits, no alignment, no steering. */
 struct lng_search_options lng_search_options_default(void);
 
 /* One sentence; borrowed while the search runs. */
