@@ -4,6 +4,7 @@
 #include "host/base/log.h"
 #include "host/cli/cmd.h"
 #include "host/cli/infer_setup.h"
+#include "host/cli/steering_setup.h"
 #include "host/infer/translate.h"
 
 enum { NO_MAX_LENGTH = 1 << 20, LONGEST_LINE = 48 << 20 };
@@ -97,11 +98,13 @@ static enum lng_status translate(const struct lng_options *options, struct lng_l
                                  struct lng_lines *prefixes, struct lng_infer_output *output)
 {
     struct lng_infer_setup setup;
+    struct lng_steering_setup steering = {0};
     struct lng_translator *translator = NULL;
     struct lng_translate_options t = translate_options(options);
     struct lng_progress progress;
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
+    LNG_TRY_OR_FAIL(lng_steering_setup_open(options, &setup, &steering, &t.search));
     t.forced_bos = setup.data.generation.forced_bos;
     t.interrupted = lng_infer_watch_signals();
     t.progress = lng_infer_progress;
@@ -115,6 +118,7 @@ static enum lng_status translate(const struct lng_options *options, struct lng_l
     report(&stats, lng_clock() - start);
 fail:
     lng_translator_close(translator);
+    lng_steering_setup_close(&steering);
     lng_infer_setup_close(&setup);
     return status;
 }
