@@ -493,6 +493,54 @@ Test(steering, samples_follow_the_model)
     bench_close(&b);
 }
 
+/* Whether every token of a hypothesis is what sample number `sample` draws after those before it. */
+static bool is_sample(struct bench *b, struct lng_workspace *workspace, int s, int rank, int sample,
+                      const struct lng_sampling *sampling)
+{
+    uint8_t never[TINY_V] = {[TINY_UNK] = 1, [TINY_PAD] = 1};
+    int source = b->corpus.offsets[s + 1] - b->corpus.offsets[s];
+    uint64_t hash = lng_checksum(b->corpus.ids + b->corpus.offsets[s], (size_t)source * 4);
+    int most = (int)(1.5 * source) + 6;
+    for (int t = 0; t < b->results[s].best[rank].length && t + 1 < most; t++) {
+        const int32_t *tokens = b->results[s].best[rank].tokens;
+        double logprob[TINY_V],
+            u = lng_sampling_uniform(sampling->seed, hash, (uint32_t)t, (uint32_t)sample);
+        float rounded[TINY_V];
+        struct lng_sampling_item room[TINY_V];
+        logprobs_of(b, workspace, 0, s, tokens, t, NULL, logprob);
+        for (int v = 0; v < TINY_V; v++)
+            rounded[v] = (float)logprob[v];
+        if (lng_sampling_draw(sampling, rounded, NULL, TINY_V, never, u, room) != tokens[t])
+            return false;
+    }
+    return true;
+}
+
+/* Each hypothesis is one sample from its first token to its last, also where others ended before it. */
+Test(steering, samples_keep_their_numbers)
+{
+    struct bench b;
+    bench_open(&b, "cpu", 1, 12);
+    struct lng_search_options o = sampling_for(MAX_N);
+    struct lng_batch_limits limits = {.source_rows = 32, .target_rows = MAX_T, .sentences = 1};
+    struct lng_workspace *workspace;
+    check_ok(lng_workspace_open(&b.models[0], &limits, &workspace));
+    run(&b, &o);
+    for (int s = 0; s < b.corpus.count; s++) {
+        bool taken[MAX_N] = {false};
+        for (int i = 0; i < MAX_N; i++) {
+            int sample = 0;
+            while (sample < MAX_N &&
+                   (taken[sample] || !is_sample(&b, workspace, s, i, sample, &o.steering.sampling)))
+                sample++;
+            cr_assert(sample < MAX_N, "sentence %d: hypothesis %d is no sample", s, i);
+            taken[sample] = true;
+        }
+    }
+    lng_workspace_close(workspace);
+    bench_close(&b);
+}
+
 /* What is drawn from one token is the best token; so is what is drawn when cold. */
 Test(steering, samples_that_are_greedy)
 {
