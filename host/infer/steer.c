@@ -191,8 +191,8 @@ static void carve(struct lng_search *search, struct lng_arena *arena)
     s->device_edits = lng_arena_take(arena, rows * (size_t)s->edit_room, sizeof *s->device_edits);
     s->device_choices =
         lng_arena_take(arena, rows * (size_t)s->choice_room, sizeof *s->device_choices);
-    s->device_words =
-        lng_arena_take(arena, (size_t)lng_steer_lay_words(p->rows).words, sizeof *s->device_words);
+    s->device_words = lng_arena_take(arena, (size_t)lng_steer_lay_words(p->step_rows).words,
+                                     sizeof *s->device_words);
     s->device_lists =
         lng_arena_take(arena, (size_t)(p->seats * s->list_room), sizeof *s->device_lists);
 }
@@ -221,7 +221,7 @@ static enum lng_status open_member(const struct lng_search *search, struct lng_m
     const struct lng_search_plan *p = &search->plan;
     struct lng_batch_limits limits = {.source_rows = p->source_rows, .sentences = p->seats};
     LNG_TRY(lng_workspace_open(member->model, &limits, &member->workspace));
-    LNG_TRY(lng_step_scratch_open(member->model, p->rows, &member->scratch));
+    LNG_TRY(lng_step_scratch_open(member->model, p->step_rows, &member->scratch));
     LNG_TRY(
         lng_kv_cache_init(&member->cache, member->model, p->positions, p->source_rows, p->seats));
     *bytes += lng_workspace_plan(member->model, &limits) + member->cache.bytes;
@@ -262,7 +262,7 @@ enum lng_status lng_steer_open_plan(struct lng_search *search)
     } wanted[] = {
         {&s->edits, rows * (size_t)s->edit_room, sizeof *s->edits},
         {&s->edit_at, width, sizeof *s->edit_at},
-        {&s->words, (size_t)lng_steer_lay_words(p->rows).words, sizeof *s->words},
+        {&s->words, (size_t)lng_steer_lay_words(p->step_rows).words, sizeof *s->words},
         {&s->lists, seats * (size_t)s->list_room, sizeof *s->lists},
         {&s->list_counts, seats, sizeof *s->list_counts},
         {&s->history, (size_t)p->time, sizeof *s->history},

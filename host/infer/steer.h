@@ -54,7 +54,7 @@ struct lng_steer {
 
 /* Rows of a step, as decode_rows.c has them. */
 struct lng_steer_rows {
-    int64_t rows;
+    int64_t rows, step_rows;    /* as decode_rows.c rounds them up */
     const float *scores;        /* device [rows] */
     const int32_t *row_offsets; /* device [active + 1] */
     const int32_t *forced;      /* device [rows], or NULL */

@@ -121,7 +121,7 @@ static enum lng_status best_of(struct lng_search *search, struct lng_view scores
                                struct lng_candidate *device, struct lng_candidate *out)
 {
     struct lng_steer *s = search->steer;
-    const struct lng_steer_words w = lng_steer_lay_words(at->rows);
+    const struct lng_steer_words w = lng_steer_lay_words(at->step_rows);
     const int64_t lists = single ? at->rows : search->active_count;
     bool listed = s->options.shortlist != NULL;
     LNG_TRY(

@@ -4,6 +4,9 @@
 #include "host/base/bytes.h"
 #include "host/infer/steer.h"
 
+/* Widths of shortlists are rounded up, so that steps recur (step_shape.h); no bit depends on it. */
+enum { COLUMNS = 128 };
+
 enum lng_status lng_steer_reshape(struct lng_search *search, int64_t time, int64_t slots)
 {
     struct lng_steer *s = search->steer;
@@ -66,7 +69,7 @@ enum lng_status lng_steer_seat(struct lng_search *search, int32_t number,
 static int64_t stage_words(struct lng_search *search, const struct lng_steer_rows *at)
 {
     struct lng_steer *s = search->steer;
-    const struct lng_steer_words w = lng_steer_lay_words(at->rows);
+    const struct lng_steer_words w = lng_steer_lay_words(at->step_rows);
     for (int64_t row = 0; row <= at->rows; row++)
         s->words[w.single + row] = (int32_t)row;
     if (s->options.shortlist == NULL)
@@ -82,7 +85,10 @@ static int64_t stage_words(struct lng_search *search, const struct lng_steer_row
             s->words[w.forced + row] = forced >= 0 ? lng_steer_column(s, number, forced) : -1;
         }
     }
-    return widest;
+    for (; row < at->step_rows; row++) /* these stand for nobody */
+        s->words[w.first + row] = s->words[w.count + row] = 0;
+    widest = (widest + COLUMNS - 1) / COLUMNS * COLUMNS;
+    return widest < s->width ? widest : s->width;
 }
 
 /* Log-probabilities of all models, put together. */
@@ -101,7 +107,8 @@ static enum lng_status run_models(struct lng_search *search,
         struct lng_member *member = i > 0 ? &s->members[i - 1] : NULL;
         struct lng_decoder_step_args args = *first;
         args.logits = lng_view_cols(first->logits, 0, scores.cols);
-        args.selection = s->options.shortlist ? &selection : NULL;
+        if (s->options.shortlist != NULL)
+            args.selection = selection;
         if (member != NULL) {
             args.caches = member->cache.layers;
             args.cross_weights = NULL;
@@ -111,7 +118,7 @@ static enum lng_status run_models(struct lng_search *search,
         bool mean = s->options.ensemble == LNG_ENSEMBLE_MEAN;
         LNG_TRY(lng_log_probs(search->model->device,
                               &(struct lng_log_probs_args){
-                                  .logits = args.logits,
+                                  .logits = lng_view_rows(args.logits, 0, scores.rows),
                                   .y = scores,
                                   .count = s->options.shortlist ? selection.count : NULL,
                                   .factor = s->factors[i],
@@ -130,7 +137,7 @@ enum lng_status lng_steer_step(struct lng_search *search, const struct lng_decod
     struct lng_steer *s = search->steer;
     const int64_t cols = stage_words(search, at);
     LNG_TRY(lng_device_write(search->model->device, s->device_words, s->words,
-                             (size_t)lng_steer_lay_words(at->rows).words * sizeof *s->words));
+                             (size_t)lng_steer_lay_words(at->step_rows).words * sizeof *s->words));
     struct lng_view scores = lng_view_cols(lng_view_rows(s->scores, 0, at->rows), 0, cols);
     LNG_TRY(run_models(search, args, scores));
     LNG_TRY(lng_steer_edit(search, scores, at->host_forced));

@@ -171,8 +171,8 @@ struct lng_decoder_step_args {
         weights_stride; /* heads [first_head, first_head + head_count) of layer alignment_layer */
     int64_t alignment_layer, first_head, head_count;
     struct lng_view logits; /* [rows, V] activation, written */
-    /* NULL, or the tokens whose logits are wanted: column j of row r is then its j-th, the rest is left alone */
-    const struct lng_token_selection *selection;
+    /* tokens NULL, or those whose logits are wanted: column j of row r is then its j-th, the rest is left alone */
+    struct lng_token_selection selection;
 };
 struct lng_step_scratch;
 LNG_MUST_CHECK enum lng_status lng_step_scratch_open(const struct lng_model *model,
