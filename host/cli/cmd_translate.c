@@ -7,6 +7,7 @@
 #include "host/cli/cmd.h"
 #include "host/cli/infer_setup.h"
 #include "host/cli/translate_document.h"
+#include "host/cli/steering_setup.h"
 #include "host/cli/translate_job.h"
 #include "host/cli/translate_settings.h"
 
@@ -94,6 +95,22 @@ static struct lng_demand_options demand_options(const struct lng_options *option
     };
 }
 
+/* Constrained beams choose by their own rule, on the first model's log-probabilities. */
+static enum lng_status check_together(const struct lng_translate_options *t)
+{
+    const struct lng_demand_options *d = &t->demand;
+    const char *demand = d->constraints                            ? "--constraints"
+                         : d->terminology != NULL                  ? "--terminology"
+                         : d->placeholders || d->pattern_count > 0 ? "--placeholders"
+                         : d->prefix_bias > 0                      ? "--prefix-bias"
+                                                                   : NULL;
+    LNG_FAIL_IF(demand != NULL && lng_steering_is_on(&t->search.steering), LNG_ERR_USAGE,
+                "%s cannot be used together with --sample, --alternatives, penalties, several "
+                "models or --shortlist",
+                demand);
+    return LNG_OK;
+}
+
 static void report(const struct lng_translate_stats *stats, double seconds)
 {
     if (stats->repaired > 0)
@@ -133,13 +150,16 @@ static enum lng_status translate(const struct lng_options *options,
                                  const struct lng_translate_files *files)
 {
     struct lng_infer_setup setup;
+    struct lng_steering_setup steering = {0};
     struct lng_translate_options t = translate_options(options);
     struct lng_translate_job job = {
         .files = files, .options = options, .interrupted = lng_infer_watch_signals()};
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
+    LNG_TRY_OR_FAIL(lng_steering_setup_open(options, &setup, &steering, &t.search));
     t.forced_bos = setup.data.generation.forced_bos;
     t.demand = demand_options(options);
+    LNG_TRY_OR_FAIL(check_together(&t));
     t.interrupted = job.interrupted;
     t.progress = lng_translate_job_progress;
     t.progress_context = &job;
@@ -153,6 +173,7 @@ static enum lng_status translate(const struct lng_options *options,
 fail:
     lng_translator_close(job.translator);
     lng_buffer_release(&job.settings);
+    lng_steering_setup_close(&steering);
     lng_infer_setup_close(&setup);
     return status;
 }

@@ -172,6 +172,7 @@ enum lng_status lng_beam_start(struct lng_beam *beam, int64_t source_length, con
     beam->ended = 0;
     beam->length = 0;
     beam->dropped = -INFINITY;
+    beam->row_bonus = NULL;
     beam->done = false;
     beam->exact_stop = false;
     return LNG_OK;
@@ -193,7 +194,7 @@ bool lng_beam_eos_banned(const struct lng_beam *beam)
 /* Keeps the list sorted; equal scores stay in the order of arrival. */
 static void lng_beam_add_finished(struct lng_beam *beam, struct lng_beam_finished ended)
 {
-    ended.score = lng_beam_score(beam->options, ended.total, ended.length);
+    ended.score = lng_beam_score(beam->options, ended.total, ended.length) + ended.bonus;
     beam->ended++;
     int32_t at = beam->finished_count;
     while (at > 0 && beam->finished[at - 1].score < ended.score)
@@ -289,7 +290,8 @@ static void lng_beam_end_live(struct lng_beam *beam, enum lng_beam_end end)
                                                                    .token = node->token,
                                                                    .logprob = node->logprob,
                                                                    .length = beam->length,
-                                                                   .end = end});
+                                                                   .end = end,
+                                                                   .bonus = beam->live[i].bonus});
     }
     beam->live_count = 0;
 }
@@ -304,6 +306,7 @@ static void lng_beam_place(struct lng_beam *beam, const struct lng_candidate *ca
     int32_t length = beam->length + 1;
     bool eos = candidate->token == o->eos;
     bool forced = lng_beam_forced(beam) >= 0;
+    double bonus = beam->row_bonus ? beam->row_bonus[row] : 0.0;
     if (eos && may_end) {
         enum lng_beam_end end = forced ? LNG_BEAM_END_MAX_LENGTH : LNG_BEAM_END_EOS;
         lng_beam_add_finished(beam, (struct lng_beam_finished){.total = total,
@@ -311,12 +314,13 @@ static void lng_beam_place(struct lng_beam *beam, const struct lng_candidate *ca
                                                                .token = candidate->token,
                                                                .logprob = candidate->logprob,
                                                                .length = length,
-                                                               .end = end});
+                                                               .end = end,
+                                                               .bonus = bonus});
     } else if (!eos && may_live) {
         int32_t node = (int32_t)beam->node_count++;
         beam->nodes[node] =
             (struct lng_beam_node){from->node, candidate->token, candidate->logprob};
-        beam->spare[(*kept)++] = (struct lng_beam_live){candidate->score, total, node, row};
+        beam->spare[(*kept)++] = (struct lng_beam_live){candidate->score, total, node, row, bonus};
     } else if (eos) { /* ended, but this stop rule does not look so far down the list */
         beam->dropped = fmax(beam->dropped, lng_beam_score(o, total, length));
     } else { /* dropped, though a beam whose finished hypotheses take no place would have kept it */

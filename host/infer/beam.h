@@ -86,6 +86,7 @@ struct lng_beam_live {
     double total;   /* the same sum in double: what finished hypotheses are ranked by */
     int32_t node;   /* its last token, in nodes */
     int32_t parent; /* index among the live ones before the last step */
+    double bonus;   /* of its last step, see row_bonus */
 };
 struct lng_beam_node {
     int32_t parent; /* index in nodes; the root is 0 and has token -1 */
@@ -99,6 +100,7 @@ struct lng_beam_finished {
     float logprob;
     int32_t length;
     enum lng_beam_end end;
+    double bonus; /* part of score */
 };
 
 struct lng_beam {
@@ -113,6 +115,9 @@ struct lng_beam {
     int32_t max_length, min_length, capacity;
     const int32_t *prefix; /* borrowed */
     int32_t prefix_length;
+    /* Borrowed for the next step: for each live row what is added to the ranking score of a hypothesis whose
+     * last token it predicts, 0 or less so that bounds hold; NULL = 0. lng_beam_start clears it. */
+    const double *row_bonus;
     double dropped; /* best score that hypotheses dropped by the stop rule could have reached */
     bool done;
     bool exact_stop; /* once done: no continuation of the beam could have entered the n-best list */

@@ -7,6 +7,7 @@
 #include "host/base/mem.h"
 #include "host/infer/constrain_step.h"
 #include "host/infer/decode_state.h"
+#include "host/infer/steer.h"
 #include "host/infer/step_shape.h"
 
 enum { LNG_SEARCH_ROWS = 256, MOST_HALVINGS = 8 /* of the batch, where memory is short */ };
@@ -20,6 +21,7 @@ struct lng_search_options lng_search_options_default(void)
         .beam = lng_beam_options_default(),
         .batch_tokens = 4096,
         .alignment_layer = -1,
+        .steering = lng_steering_default(),
     };
 }
 
@@ -44,11 +46,11 @@ static enum lng_status check_options(const struct lng_search_options *o,
     LNG_FAIL_IF(o->batch_sentences < 0 || o->max_rows < 0, LNG_ERR_RANGE,
                 "batch limits: expected 0 (none) or more, found %lld sentences, %lld rows",
                 (long long)o->batch_sentences, (long long)o->max_rows);
-    LNG_FAIL_IF(o->alignment && (o->alignment_layer >= h->decoder_layers ||
-                                 o->alignment_head >= h->decoder_heads),
-                LNG_ERR_RANGE,
-                "alignment from layer %d, head %d: the decoder has %d layers of %d heads",
-                o->alignment_layer, o->alignment_head, h->decoder_layers, h->decoder_heads);
+    LNG_FAIL_IF(
+        (o->alignment || o->steering.coverage_penalty > 0.0) &&
+            (o->alignment_layer >= h->decoder_layers || o->alignment_head >= h->decoder_heads),
+        LNG_ERR_RANGE, "alignment from layer %d, head %d: the decoder has %d layers of %d heads",
+        o->alignment_layer, o->alignment_head, h->decoder_layers, h->decoder_heads);
     for (size_t i = 0; i < o->banned_count; i++)
         LNG_FAIL_IF(o->banned[i] < 0 || o->banned[i] >= h->target_vocab, LNG_ERR_RANGE,
                     "banned token %d is outside the vocabulary of %d entries", o->banned[i],
@@ -71,9 +73,11 @@ static enum lng_status upload_banned(struct lng_search *search,
         list[n++] = h->unk;
     for (size_t i = 0; i < options->banned_count; i++)
         list[n++] = options->banned[i];
+    if (search->steer != NULL)
+        status = lng_steer_set_banned(search->steer, list, n);
     void *memory = NULL;
     size_t bytes = (size_t)n * sizeof *list;
-    if (n > 0)
+    if (n > 0 && status == LNG_OK)
         status = lng_device_alloc(search->model->device, bytes, &memory);
     if (n > 0 && status == LNG_OK)
         status = lng_device_write(search->model->device, memory, list, bytes);
@@ -96,7 +100,11 @@ enum lng_status lng_search_open(struct lng_model *model, const struct lng_search
     made->options.beam.eos = model->hparams.eos;
     if (made->options.cache_bytes == 0)
         made->options.cache_bytes = default_cache_bytes;
-    enum lng_status status = upload_banned(made, options);
+    if (options->steering.choice != LNG_CHOICE_BEST) /* each hypothesis is on its own to its end */
+        made->options.beam.stop = LNG_BEAM_STOP_EXHAUST;
+    enum lng_status status = lng_steer_open(made, options, &made->steer);
+    if (status == LNG_OK)
+        status = upload_banned(made, options);
     if (status != LNG_OK) {
         lng_search_close(made);
         return status;
@@ -116,6 +124,7 @@ static void release_plan(struct lng_search *search)
     lng_step_scratch_close(search->scratch);
     lng_kv_cache_release(&search->cache);
     lng_device_free(search->model->device, search->device_memory);
+    lng_steer_release_plan(search);
     search->workspace = NULL;
     search->scratch = NULL;
     search->device_memory = NULL;
@@ -138,6 +147,7 @@ void lng_search_close(struct lng_search *search)
     if (search == NULL)
         return;
     release_plan(search);
+    lng_steer_close(search);
     lng_device_free(search->model->device, search->banned);
     lng_free(search);
 }
@@ -164,7 +174,8 @@ static enum lng_status make_plan(const struct lng_search *search, int64_t time, 
     if (o->batch_sentences > 0)
         p.seats = min64(p.seats, o->batch_sentences);
     p.rows = p.seats * beam;
-    int64_t affordable = (int64_t)(o->cache_bytes / lng_kv_position_bytes(model));
+    int64_t affordable = (int64_t)(o->cache_bytes / (lng_kv_position_bytes(model) +
+                                                     lng_steer_position_bytes(search)));
     LNG_FAIL_IF(beam > affordable / time, LNG_ERR_MEMORY,
                 "a beam of %lld hypotheses of %lld tokens needs more than the %zu MiB allowed for "
                 "keys and values; use a smaller beam or maximum length",
@@ -194,7 +205,7 @@ static void carve_device(struct lng_search *search, struct lng_arena *arena)
     search->device_candidates =
         lng_arena_take(arena, (size_t)p->seats * k, sizeof *search->device_candidates);
     search->device_step = lng_arena_take(arena, (size_t)p->step_words, sizeof *search->device_step);
-    search->device_weights = search->options.alignment
+    search->device_weights = lng_search_wants_weights(search)
                                  ? lng_arena_take(arena, (size_t)(p->step_rows * p->source),
                                                   sizeof *search->device_weights)
                                  : NULL;
@@ -219,6 +230,8 @@ static enum lng_status open_device_memory(struct lng_search *search)
     LNG_TRY(lng_workspace_open(model, &limits, &search->workspace));
     LNG_TRY(lng_step_scratch_open(model, p->step_rows, &search->scratch));
     LNG_TRY(lng_kv_cache_init(&search->cache, model, p->positions, p->source_rows, p->seats));
+    if (search->steer != NULL)
+        LNG_TRY(lng_steer_open_plan(search));
     return lng_model_reserve_positions(model, max64(p->time, p->source));
 }
 
@@ -244,13 +257,17 @@ static enum lng_status open_host_memory(struct lng_search *search)
         return LNG_ERR_MEMORY;
     for (size_t i = 0; i < seats; i++)
         LNG_TRY(lng_beam_init(&search->seats[i].beam, &search->options.beam, (int32_t)p->time));
-    if (!search->options.alignment)
+    if (!lng_search_wants_weights(search))
         return LNG_OK;
     size_t source = (size_t)p->source;
     search->weights = lng_alloc((size_t)p->rows * source, sizeof *search->weights);
+    if (search->weights == NULL)
+        return LNG_ERR_MEMORY;
+    if (!search->options.alignment)
+        return LNG_OK;
     search->kept_weights = lng_alloc((size_t)p->positions * source, sizeof *search->kept_weights);
     search->alignment = lng_alloc(n * time * source, sizeof *search->alignment);
-    if (!search->weights || !search->kept_weights || !search->alignment)
+    if (!search->kept_weights || !search->alignment)
         return LNG_ERR_MEMORY;
     for (size_t i = 0; i < seats; i++) {
         struct lng_seat *seat = &search->seats[i];
@@ -271,6 +288,9 @@ static enum lng_status check_input(const struct lng_search *search,
         LNG_FAIL_IF(input->prefix[i] < 0 || input->prefix[i] >= search->model->hparams.target_vocab,
                     LNG_ERR_RANGE, "sentence %lld: prefix token %d is outside the vocabulary",
                     (long long)index, input->prefix[i]);
+    LNG_FAIL_IF(input->constraints != NULL && search->steer != NULL, LNG_ERR_UNSUPPORTED,
+                "phrases and placeholders cannot be asked of a search with samples, alternatives, "
+                "penalties, several models or a shortlist");
     if (input->constraints != NULL)
         LNG_TRY(lng_constraints_check(input->constraints, search->model->hparams.target_vocab));
     return LNG_OK;
@@ -337,7 +357,10 @@ static enum lng_status reshape(struct lng_search *search, int64_t time)
     search->vacant_count = 0;
     for (int64_t i = search->open_seats; i-- > 0;)
         search->vacant[search->vacant_count++] = (int32_t)i;
-    return lng_kv_cache_shape(&search->cache, time, search->open_seats * search->options.beam.beam);
+    int64_t slots = search->open_seats * search->options.beam.beam;
+    if (search->steer != NULL)
+        LNG_TRY(lng_steer_reshape(search, time, slots));
+    return lng_kv_cache_shape(&search->cache, time, slots);
 }
 
 static enum lng_status seat_group(struct lng_search *search, int64_t group, int64_t source_first)
@@ -360,6 +383,8 @@ static enum lng_status seat_group(struct lng_search *search, int64_t group, int6
         seat->source_first = source_first + search->offsets[i];
         seat->source_length = input->source_length;
         lng_kv_begin(&search->cache, seat->base, &seat->side);
+        if (search->steer != NULL)
+            LNG_TRY(lng_steer_seat(search, number, input));
     }
     search->next += group;
     return LNG_OK;
@@ -382,6 +407,8 @@ static enum lng_status encode_group(struct lng_search *search, int64_t group, in
     struct lng_view encoded;
     LNG_TRY(lng_model_encode(search->model, search->workspace, &sequences, &encoded));
     LNG_TRY(lng_decoder_project_source(search->model, encoded, search->cache.layers, first));
+    if (search->steer != NULL)
+        LNG_TRY(lng_steer_encode(search, &sequences, first));
     search->stats.groups++;
     search->stats.encoded += rows;
     return seat_group(search, group, first);
@@ -450,6 +477,8 @@ struct lng_search_stats lng_search_get_stats(const struct lng_search *search)
     stats.cache_bytes = search->cache.bytes;
     stats.device_bytes =
         search->cache.bytes + search->device_memory_bytes + search->workspace_bytes;
+    if (search->steer != NULL)
+        stats.device_bytes += search->steer->device_bytes + search->steer->member_bytes;
     stats.sentences_at_once = search->plan.seats;
     stats.repeats = lng_device_repeat_stats(search->model->device);
     return stats;

@@ -6,7 +6,9 @@
 #ifndef LNG_HOST_INFER_DECODE_H
 #define LNG_HOST_INFER_DECODE_H
 
+#include "host/infer/beam.h"
 #include "host/infer/constrain.h"
+#include "host/infer/steering.h"
 #include "host/model/model.h"
 
 struct lng_search_options {
@@ -23,8 +25,9 @@ struct lng_search_options {
     const struct lng_token_texts
         *texts;             /* borrowed; needed where inputs have constraints, see constrain.h */
     int32_t alignment_head; /* head of it; -1 = the mean of all. Marian: head 0 of the last layer */
+    struct lng_steering steering; /* what it borrows must outlive the search */
 };
-/* Beam defaults, 4096 tokens, no other limits, no alignment. */
+/* Beam defaults, 4096 tokens, no other limits, no alignment, no steering. */
 struct lng_search_options lng_search_options_default(void);
 
 /* One sentence; borrowed while the search runs. */

@@ -3,6 +3,7 @@
 
 #include "host/infer/constrain_step.h"
 #include "host/infer/decode_state.h"
+#include "host/infer/steer.h"
 #include "host/infer/step_shape.h"
 
 /* Per-row arrays of a step, in one block that is uploaded at once; word offsets into it. */
@@ -115,38 +116,56 @@ static struct step_arrays stage(struct lng_search *search)
     return a;
 }
 
-static enum lng_status run_decoder(struct lng_search *search, const struct step_arrays *a)
+static struct lng_decoder_step_args decoder_args(const struct lng_search *search,
+                                                 const struct step_arrays *a)
 {
     const struct lng_search_options *o = &search->options;
     const struct lng_hparams *h = &search->model->hparams;
-    int32_t *on_device = search->device_step;
+    const int32_t *on_device = search->device_step;
     bool all_heads = o->alignment_head < 0;
-    return lng_decoder_step(
-        search->model, search->scratch,
-        &(struct lng_decoder_step_args){
-            .rows = a->step_rows,
-            .ids = on_device + a->ids,
-            .positions = on_device + a->positions,
-            .self_count = on_device + a->self_count,
-            .ancestor = on_device + a->ancestor,
-            .ancestor_stride = a->stride,
-            .slots = search->cache.slots,
-            .cross_start = on_device + a->cross_start,
-            .cross_count = on_device + a->cross_count,
-            .caches = search->cache.layers,
-            .cross_weights = o->alignment ? search->device_weights : NULL,
-            .weights_stride = search->plan.source,
-            .alignment_layer = o->alignment_layer < 0 ? h->decoder_layers - 1 : o->alignment_layer,
-            .first_head = all_heads ? 0 : o->alignment_head,
-            .head_count = all_heads ? h->decoder_heads : 1,
-            .logits = lng_view_rows(search->logits, 0, a->step_rows),
-        });
+    return (struct lng_decoder_step_args){
+        .rows = a->step_rows,
+        .ids = on_device + a->ids,
+        .positions = on_device + a->positions,
+        .self_count = on_device + a->self_count,
+        .ancestor = on_device + a->ancestor,
+        .ancestor_stride = a->stride,
+        .slots = search->cache.slots,
+        .cross_start = on_device + a->cross_start,
+        .cross_count = on_device + a->cross_count,
+        .caches = search->cache.layers,
+        .cross_weights = search->device_weights,
+        .weights_stride = search->plan.source,
+        .alignment_layer = o->alignment_layer < 0 ? h->decoder_layers - 1 : o->alignment_layer,
+        .first_head = all_heads ? 0 : o->alignment_head,
+        .head_count = all_heads ? h->decoder_heads : 1,
+        .logits = lng_view_rows(search->logits, 0, a->step_rows),
+    };
+}
+
+/* The models and the choice of a steered search. */
+static enum lng_status steer(struct lng_search *search, const struct step_arrays *a)
+{
+    const int32_t *on_device = search->device_step;
+    const struct lng_decoder_step_args args = decoder_args(search, a);
+    return lng_steer_step(search, &args,
+                          &(struct lng_steer_rows){
+                              .rows = a->rows,
+                              .step_rows = a->step_rows,
+                              .scores = (const float *)(on_device + a->scores),
+                              .row_offsets = on_device + a->row_offsets,
+                              .forced = a->any_forced ? on_device + a->forced : NULL,
+                              .host_forced = search->step + a->forced,
+                              .host_row_offsets = search->step + a->row_offsets,
+                          });
 }
 
 static enum lng_status find_candidates(struct lng_search *search, const struct step_arrays *a)
 {
     int32_t *on_device = search->device_step;
     int64_t k = lng_beam_candidates(&search->options.beam);
+    const struct lng_decoder_step_args args = decoder_args(search, a);
+    LNG_TRY(lng_decoder_step(search->model, search->scratch, &args));
     LNG_TRY(lng_candidates(
         search->model->device,
         &(struct lng_candidates_args){
@@ -220,7 +239,7 @@ static enum lng_status hand_over(struct lng_search *search, const struct lng_sea
         .index = seat->input,
         .hypotheses = search->hypotheses,
         .count = beam->finished_count < n ? beam->finished_count : n,
-        .exact_stop = beam->exact_stop,
+        .exact_stop = beam->exact_stop && search->options.steering.choice == LNG_CHOICE_BEST,
     };
     for (int32_t rank = 0; rank < result.count; rank++) {
         const struct lng_beam_finished *from = &beam->finished[rank];
@@ -243,8 +262,7 @@ enum lng_status lng_search_step(struct lng_search *search, lng_search_done done,
     struct step_arrays a = stage(search);
     LNG_TRY(lng_device_write(search->model->device, search->device_step, search->step,
                              (size_t)a.words * sizeof *search->step));
-    LNG_TRY(run_decoder(search, &a));
-    LNG_TRY(find_candidates(search, &a));
+    LNG_TRY(search->steer ? steer(search, &a) : find_candidates(search, &a));
     if (search->constrain != NULL)
         LNG_TRY(gather_constrained(search, &a));
     if (search->options.alignment)
@@ -265,6 +283,8 @@ enum lng_status lng_search_step(struct lng_search *search, lng_search_done done,
                 lng_constrain_seat_step(search, search->active[s]);
             lng_kv_advance(&search->cache, seat->base, seat->beam.live, seat->beam.live_count, t,
                            &seat->side);
+            if (search->steer != NULL)
+                lng_steer_advance(search, search->active[s]);
             search->active[kept++] = search->active[s];
             continue;
         }

@@ -17,6 +17,8 @@ struct lng_seat {
         node_slot; /* [beam nodes] slot that a node's continuation was predicted in; alignment only */
 };
 
+struct lng_steer;
+
 /* What memory was planned for. */
 struct lng_search_plan {
     int64_t time;        /* target positions of the longest sentence */
@@ -34,7 +36,8 @@ struct lng_search {
     struct lng_search_options options;
     int32_t *banned; /* device */
     int64_t banned_count;
-    int halvings; /* of the batch, for want of memory */
+    int halvings;            /* of the batch, for want of memory */
+    struct lng_steer *steer; /* steer.h; NULL: the plain search */
     struct lng_search_plan plan;
     struct lng_search_stats stats;
 
@@ -47,7 +50,7 @@ struct lng_search {
     struct lng_view logits;                  /* [step_rows, V] */
     struct lng_candidate *device_candidates; /* [seats, 2 beam] */
     int32_t *device_step;                    /* [step_words] */
-    float *device_weights;                   /* [step_rows, source]; alignment only */
+    float *device_weights;                   /* [step_rows, source]; alignment and coverage only */
 
     struct lng_seat *seats;   /* [plan.seats] */
     int32_t *active, *vacant; /* seat numbers: in use, in the order of their rows; and free */
@@ -69,6 +72,12 @@ struct lng_search {
     int64_t *order;                        /* longest first */
     int64_t count, next;                   /* inputs; how many of order were admitted */
 };
+
+/* Whether steps must tell what they attended to. */
+static inline bool lng_search_wants_weights(const struct lng_search *search)
+{
+    return search->options.alignment || search->options.steering.coverage_penalty > 0.0;
+}
 
 /* Target length limit of an input. */
 int32_t lng_search_time(const struct lng_search *search, const struct lng_search_input *input);

@@ -235,6 +235,19 @@ static enum lng_status output_logits(const struct walk *walk)
     };
     const struct lng_tensor *matrix =
         lng_model_tensor(walk->model, matrices[walk->model->hparams.tie], -1);
+    const struct lng_token_selection *chosen = &walk->args->selection;
+    if (chosen->tokens != NULL)
+        return lng_select_logits(walk->model->device,
+                                 &(struct lng_select_logits_args){
+                                     .x = walk->input,
+                                     .table = matrix->value,
+                                     .bias = value(walk, LNG_PARAM_OUTPUT_BIAS, -1),
+                                     .y = walk->args->logits,
+                                     .tokens = chosen->tokens,
+                                     .first = chosen->first,
+                                     .count = chosen->count,
+                                     .token_count = chosen->token_count,
+                                 });
     return lng_linear_fwd(walk->model->device, &(struct lng_linear_fwd_args){
                                                    .x = walk->input,
                                                    .weight = matrix->weight,

@@ -147,6 +147,13 @@ LNG_MUST_CHECK enum lng_status lng_decoder_project_source(struct lng_model *mode
                                                           const struct lng_layer_cache *caches,
                                                           int64_t first_row);
 
+/* A few target tokens a row, in device memory: tokens[first[r]] .. tokens[first[r] + count[r] - 1]. */
+struct lng_token_selection {
+    const int32_t *tokens;        /* [token_count] */
+    const int32_t *first, *count; /* [rows] */
+    int64_t token_count;
+};
+
 /* All arrays are device memory [rows] unless said otherwise. */
 struct lng_decoder_step_args {
     int64_t rows;              /* live hypotheses R */
@@ -164,6 +171,8 @@ struct lng_decoder_step_args {
         weights_stride; /* heads [first_head, first_head + head_count) of layer alignment_layer */
     int64_t alignment_layer, first_head, head_count;
     struct lng_view logits; /* [rows, V] activation, written */
+    /* tokens NULL, or those whose logits are wanted: column j of row r is then its j-th, the rest is left alone */
+    struct lng_token_selection selection;
 };
 struct lng_step_scratch;
 LNG_MUST_CHECK enum lng_status lng_step_scratch_open(const struct lng_model *model,

@@ -135,6 +135,17 @@ Test(memory, translate)
             200, nothing);
 }
 
+Test(memory, translate_steered)
+{
+    static const char list[] = "b a 0.9\nc b 0.5\n";
+    write_model();
+    scratch_write("list", list, sizeof list - 1);
+    torture("translate -m @model -m @model -i @text -o @out --device cpu --threads 1 --sample "
+            "--n-best 2 --ensemble mean --ensemble-weights 1,2 --repetition-penalty 2 "
+            "--coverage-penalty 0.1 --shortlist @list --shortlist-first 3 --max-length-factor 1",
+            250, nothing);
+}
+
 Test(memory, score)
 {
     write_model();
