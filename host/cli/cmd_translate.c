@@ -4,6 +4,7 @@
 #include "host/base/log.h"
 #include "host/cli/cmd.h"
 #include "host/cli/infer_setup.h"
+#include "host/infer/compat.h"
 #include "host/infer/translate.h"
 
 enum { NO_MAX_LENGTH = 1 << 20, LONGEST_LINE = 48 << 20 };
@@ -27,6 +28,10 @@ static enum lng_beam_stop stop_of(enum lng_opt_search_stop stop)
     switch (stop) {
     case LNG_OPT_SEARCH_STOP_HEURISTIC:
         return LNG_BEAM_STOP_HEURISTIC;
+    case LNG_OPT_SEARCH_STOP_NEVER:
+        return LNG_BEAM_STOP_NEVER;
+    case LNG_OPT_SEARCH_STOP_EARLY:
+        return LNG_BEAM_STOP_EARLY;
     case LNG_OPT_SEARCH_STOP_FILLED:
         return LNG_BEAM_STOP_FILLED;
     case LNG_OPT_SEARCH_STOP_SHRINK:
@@ -103,6 +108,7 @@ static enum lng_status translate(const struct lng_options *options, struct lng_l
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
     t.forced_bos = setup.data.generation.forced_bos;
+    lng_compat_search(options, &setup.data, &setup.generation, &t);
     t.interrupted = lng_infer_watch_signals();
     t.progress = lng_infer_progress;
     t.progress_context = &progress;

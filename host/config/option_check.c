@@ -104,9 +104,30 @@ static enum lng_status finish_train(struct lng_options *options)
     return check_run(options);
 }
 
+/* The values that --compat stands for. */
+static enum lng_status finish_compat(struct lng_options *options)
+{
+    static const struct {
+        enum lng_option_id id;
+        const char *values[4]; /* by enum lng_opt_compat */
+    } rows[] = {
+#define LNG_COMPAT(id, marian, ctranslate2, hf) {LNG_OPTION_##id, {NULL, marian, ctranslate2, hf}},
+#include "host/config/compat.def"
+#undef LNG_COMPAT
+    };
+    if (options->compat == LNG_OPT_COMPAT_NONE)
+        return LNG_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        LNG_TRY(derive(options, rows[i].id, rows[i].values[options->compat]));
+    return LNG_OK;
+}
+
 static enum lng_status check_search(const struct lng_options *options)
 {
-    LNG_FAIL_IF(options->n_best > options->beam_size, LNG_ERR_USAGE,
+    /* With --compat the model may have a say. */
+    bool beam_known =
+        options->compat == LNG_OPT_COMPAT_NONE || LNG_OPTION_IS_SET(options, beam_size);
+    LNG_FAIL_IF(beam_known && options->n_best > options->beam_size, LNG_ERR_USAGE,
                 "n-best (%d, from %s) is more than beam-size (%d, from %s)", options->n_best,
                 where(options, LNG_OPTION_n_best), options->beam_size,
                 where(options, LNG_OPTION_beam_size));
@@ -155,8 +176,10 @@ enum lng_status lng_options_finish(struct lng_options *options, bool complete)
 {
     if (options->command->bit & LNG_FOR_TRAIN)
         LNG_TRY(finish_train(options));
-    if (options->command->bit & LNG_FOR_TRANSLATE)
+    if (options->command->bit & LNG_FOR_TRANSLATE) {
+        LNG_TRY(finish_compat(options));
         LNG_TRY(check_search(options));
+    }
     if (options->command->bit & LNG_FOR_COMPARE)
         LNG_TRY(check_comparison(options));
     return complete ? check_required(options) : LNG_OK;

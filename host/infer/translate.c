@@ -49,7 +49,7 @@ enum lng_status lng_translate_open_search(struct lng_model *model,
         return LNG_ERR_MEMORY;
     for (size_t i = 0; i < all.banned_count; i++)
         banned[count++] = all.banned[i];
-    for (size_t i = 0; i < never_count; i++)
+    for (size_t i = 0; i < never_count && !all.any_token; i++)
         banned[count++] = never[i];
     for (int32_t id = known; id < rows; id++)
         banned[count++] = id;

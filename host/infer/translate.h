@@ -69,8 +69,8 @@ struct lng_translate_stats {
     struct lng_search_stats search;
 };
 
-/* A search in which neither the tokenizer's tokens that are never text nor the model's rows that are no
- * token are proposed. LNG_ERR_MISMATCH when model and tokenizer do not fit each other. */
+/* A search in which neither the tokenizer's tokens that are never text (but with any_token) nor the model's
+ * rows that are no token are proposed. LNG_ERR_MISMATCH when model and tokenizer do not fit each other. */
 LNG_MUST_CHECK enum lng_status lng_translate_open_search(struct lng_model *model,
                                                          const struct lng_tokenizer *tokenizer,
                                                          const struct lng_search_options *options,

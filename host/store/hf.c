@@ -316,9 +316,13 @@ static enum lng_status read_provenance(const struct lng_hf_config *config,
                                        struct lng_model_data *data)
 {
     json_t *provenance = NULL;
+    data->origin = config->lingster ? LNG_ORIGIN_LINGSTER : LNG_ORIGIN_TRANSFORMERS;
     if (!config->lingster || !lng_json_has(config->lingster, "provenance"))
         return LNG_OK;
     LNG_TRY(lng_json_get_object(config->lingster, config->path, "provenance", &provenance));
+    const char *from = json_string_value(json_object_get(provenance, "imported_from"));
+    if (from && strcmp(from, "Marian") == 0)
+        data->origin = LNG_ORIGIN_MARIAN;
     struct lng_buffer text = {0};
     enum lng_status status = lng_json_print(provenance, &text);
     if (status == LNG_OK)
