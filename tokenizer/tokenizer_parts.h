@@ -21,6 +21,8 @@ struct lng_tokenizer {
     size_t language_count;
     uint64_t digest;
     char *eos, *unk, *pad;
+    struct lng_languages codes;
+    char *code_texts[2]; /* what codes points to */
 };
 
 /* Where the pieces of one text go. */

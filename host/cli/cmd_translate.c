@@ -109,6 +109,7 @@ static enum lng_status translate(const struct lng_options *options, struct lng_l
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
     t.forced_bos = setup.data.generation.forced_bos;
     lng_compat_search(options, &setup.data, &setup.generation, &t);
+    LNG_TRY_OR_FAIL(lng_infer_languages(options, &setup, &t.source_language, &t.forced_bos));
     t.interrupted = lng_infer_watch_signals();
     t.progress = lng_infer_progress;
     t.progress_context = &progress;

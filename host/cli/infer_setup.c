@@ -84,6 +84,26 @@ enum lng_status lng_infer_setup_open(const struct lng_options *options,
     return LNG_OK;
 }
 
+enum lng_status lng_infer_languages(const struct lng_options *options,
+                                    const struct lng_infer_setup *setup, int32_t *source,
+                                    int32_t *forced_bos)
+{
+    const struct lng_languages *known = lng_tokenizer_languages(setup->tokenizer);
+    const char *from = options->source_language ? options->source_language : known->source;
+    const char *to = options->target_language ? options->target_language : known->target;
+    if (known->begin == known->end && options->source_language == NULL &&
+        options->target_language == NULL)
+        return LNG_OK;
+    if (from != NULL)
+        LNG_TRY(lng_tokenizer_find_language(setup->tokenizer, from, source));
+    if (options->target_language != NULL || (*forced_bos < 0 && to != NULL))
+        LNG_TRY(lng_tokenizer_find_language(setup->tokenizer, to, forced_bos));
+    LNG_FAIL_IF(*source < 0 || *forced_bos < 0, LNG_ERR_USAGE,
+                "%s translates between many languages; give --%s-language", options->model,
+                *source < 0 ? "source" : "target");
+    return LNG_OK;
+}
+
 void lng_infer_setup_close(struct lng_infer_setup *setup)
 {
     lng_tokenizer_close(setup->tokenizer);

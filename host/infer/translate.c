@@ -15,6 +15,7 @@ struct lng_translate_options lng_translate_options_default(void)
         .search = lng_search_options_default(),
         .window = 10000,
         .max_segment = 256,
+        .source_language = -1,
         .forced_bos = -1,
     };
 }
@@ -84,6 +85,9 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     LNG_FAIL_IF(options->forced_bos >= model->hparams.target_vocab, LNG_ERR_RANGE,
                 "forced first token %d is outside the vocabulary of %d entries",
                 options->forced_bos, model->hparams.target_vocab);
+    LNG_FAIL_IF(options->source_language >= model->hparams.source_vocab, LNG_ERR_RANGE,
+                "source language %d is outside the vocabulary of %d entries",
+                options->source_language, model->hparams.source_vocab);
     struct lng_translator *made = lng_alloc(1, sizeof *made);
     if (made == NULL)
         return LNG_ERR_MEMORY;

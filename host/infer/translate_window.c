@@ -50,18 +50,25 @@ static enum lng_status add_segment(struct lng_translator *translator, struct lng
 {
     struct lng_window *w = &translator->window;
     int32_t eos = translator->model->hparams.source_eos;
+    int32_t language = translator->options.source_language;
+    bool last = lng_tokenizer_languages(translator->tokenizer)->last;
     struct lng_window_segment segment = {
         .text = text, .ids.begin = w->ids.count, .languages = languages.count};
+    if (language >= 0 && !last)
+        LNG_TRY(lng_ids_push(&w->ids, language));
     for (size_t i = 0; i < languages.count; i++)
         LNG_TRY(lng_ids_push(&w->ids, w->ids.data[languages.begin + i]));
+    size_t before = w->ids.count;
     LNG_TRY(lng_tokenizer_encode(translator->tokenizer, LNG_SIDE_SOURCE, w->texts.data + text.begin,
                                  text.count, &w->ids));
-    if (w->ids.count == segment.ids.begin + languages.count) { /* nothing but space */
+    if (w->ids.count == before) { /* nothing but space */
         w->ids.count = segment.ids.begin;
         return LNG_OK;
     }
     if (eos >= 0)
         LNG_TRY(lng_ids_push(&w->ids, eos));
+    if (language >= 0 && last)
+        LNG_TRY(lng_ids_push(&w->ids, language));
     segment.ids.count = w->ids.count - segment.ids.begin;
     LNG_TRY(
         lng_grow(&w->segments, &w->segment_capacity, w->segment_count + 1, sizeof *w->segments));
@@ -129,8 +136,9 @@ enum lng_status lng_window_add(struct lng_translator *translator, struct lng_sli
     if (added->text.count > 0 && !lng_line_is_blank(w->texts.data + begin, added->text.count))
         LNG_TRY(add_segment(translator, added->text, none));
     size_t limit = (size_t)translator->options.max_segment;
-    size_t eos = translator->model->hparams.source_eos >= 0;
-    if (added->segments.count > 0 && w->segments[added->segments.begin].ids.count > limit + eos)
+    size_t marks = (size_t)(translator->model->hparams.source_eos >= 0) +
+                   (size_t)(translator->options.source_language >= 0);
+    if (added->segments.count > 0 && w->segments[added->segments.begin].ids.count > limit + marks)
         LNG_TRY(cut_line(translator, added->text));
     translator->stats.lines++;
     translator->stats.blank += added->segments.count == 0;
