@@ -141,7 +141,8 @@ static enum lng_status read_ends(const struct reading *in)
     int64_t forced = -1;
     if (json_is_array(end) && json_array_size(end) == 1)
         end = json_array_get(end, 0);
-    if (end && !json_is_null(end) && json_integer_value(end) != in->hparams->eos)
+    bool said = end && !json_is_null(end);
+    if (said && (!json_is_integer(end) || json_integer_value(end) != in->hparams->eos))
         return refuse(in, "eos_token_id");
     LNG_TRY(may_int(in, "forced_eos_token_id", 0, in->hparams->target_vocab - 1, &forced));
     if (forced >= 0 && forced != in->hparams->eos)
@@ -167,13 +168,27 @@ static enum lng_status read_all(struct reading *in)
     return read_banned(in);
 }
 
+enum lng_status lng_hf_generation_parse(const json_t *root, const char *file,
+                                        const struct lng_hparams *hparams,
+                                        struct lng_hf_generation *generation)
+{
+    struct lng_hf_generation fresh = {.length_penalty = 1, .forced_bos = -1};
+    struct reading in = {root, file, hparams, &fresh, 0};
+    enum lng_status status = read_all(&in);
+    if (status == LNG_OK)
+        *generation = fresh;
+    else
+        lng_hf_generation_release(&fresh);
+    return status;
+}
+
 enum lng_status lng_hf_generation_read(const char *directory, const struct lng_hparams *hparams,
                                        struct lng_hf_generation *generation)
 {
     static const char *const names[] = {"generation_config.json", "config.json"};
-    struct lng_hf_generation fresh = {.length_penalty = 1, .forced_bos = -1};
     enum lng_status status = LNG_OK;
     bool done = false;
+    *generation = (struct lng_hf_generation){.length_penalty = 1, .forced_bos = -1};
     for (int i = 0; i < 2 && !done && status == LNG_OK; i++) {
         json_t *root = NULL;
         char *path = lng_path_join(directory, names[i]);
@@ -182,17 +197,11 @@ enum lng_status lng_hf_generation_read(const char *directory, const struct lng_h
         done = path && lng_file_exists(path);
         if (done)
             status = lng_json_read_object(path, CONFIG_BYTES, &root);
-        if (root) {
-            struct reading in = {root, path, hparams, &fresh, 0};
-            status = read_all(&in);
-        }
+        if (root)
+            status = lng_hf_generation_parse(root, path, hparams, generation);
         json_decref(root);
         lng_free(path);
     }
-    if (status == LNG_OK)
-        *generation = fresh;
-    else
-        lng_hf_generation_release(&fresh);
     return status;
 }
 

@@ -4,6 +4,7 @@
 #define LNG_HOST_STORE_HF_GENERATION_H
 
 #include "host/model/hparams.h"
+#include "host/store/json.h"
 
 enum lng_hf_stopping { LNG_HF_STOPPING_FALSE, LNG_HF_STOPPING_TRUE, LNG_HF_STOPPING_NEVER };
 
@@ -24,6 +25,10 @@ struct lng_hf_generation {
 LNG_MUST_CHECK enum lng_status lng_hf_generation_read(const char *directory,
                                                       const struct lng_hparams *hparams,
                                                       struct lng_hf_generation *generation);
+/* The same of one object, read from `file`. */
+LNG_MUST_CHECK enum lng_status lng_hf_generation_parse(const json_t *root, const char *file,
+                                                       const struct lng_hparams *hparams,
+                                                       struct lng_hf_generation *generation);
 /* Fine on a zeroed one. */
 void lng_hf_generation_release(struct lng_hf_generation *generation);
 
