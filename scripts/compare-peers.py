@@ -56,7 +56,6 @@ VOCABULARY, LONGEST, MOST_TOKENS = 61, 14, 32
 def make_model(kind, changes, generation, seed):
     """A random model whose translations differ and mostly end."""
     torch.manual_seed(seed)
-    values = dict(BASE, vocab_size=VOCABULARY, **{k: v for k, v in changes.items()})
     values = {**BASE, "vocab_size": VOCABULARY, **changes}
     if kind == "marian":
         values.setdefault("decoder_vocab_size", VOCABULARY)
@@ -122,9 +121,9 @@ def save(model, kind, folder):
     return source, target
 
 
-def run(lingster, command, *arguments, text=None):
-    result = subprocess.run([lingster, command, "-q", "--threads", "1", *arguments], input=text, text=True,
-                            capture_output=True)
+def run(lingster, command, *arguments, text=None, threads=True):
+    result = subprocess.run([lingster, command, "-q", *(["--threads", "1"] if threads else []), *arguments],
+                            input=text, text=True, capture_output=True)
     if result.returncode:
         sys.exit(f"lingster {command} {' '.join(arguments)}: {result.stderr}")
     return result.stdout.splitlines()
@@ -239,14 +238,20 @@ def one_shape(lingster, folder, number, count):
     sentences = [[rng.randrange(4, min(len(source), len(target)) - 1) for _ in range(rng.randrange(1, LONGEST))]
                  for _ in range(count)]
     lines = [" ".join(source[t] for t in s) + "\n" for s in sentences]
+    plain = hypotheses(lingster, where, lines, target, "--beam-size", "4", "--max-length", str(MOST_TOKENS - 1))
     row = [name, log_probabilities(model, lingster, where, sentences, eos, source, target, number)]
     for beams in (1, 4):
         ours = hypotheses(lingster, where, lines, target, "--compat", "hf", "--beam-size", str(beams))
         row.append(compare(ours, generate(model, sentences, eos, beams)))
-    separate = len(source) != len(target)
-    if ctranslate2 is None or separate:  # its converter gives both sides one vocabulary
+    lengths = [len(h[0][0]) for h in ours]
+    otherwise = sum(a[0][0] != b[0][0] for a, b in zip(ours, plain))
+    row[0] += f" ({min(lengths)} to {max(lengths)} tokens; {otherwise} differ without --compat)"
+    if ctranslate2 is None:
         return row + [None, None]
-    ct2_model(model, kind, source, f"{where}-ct2")
+    if len(source) != len(target):  # its converter gives both sides one vocabulary: lingster's does it
+        run(lingster, "convert", where, f"{where}-ct2", "--to", "ctranslate2", "--overwrite", threads=False)
+    else:
+        ct2_model(model, kind, source, f"{where}-ct2")
     translator = ctranslate2.Translator(f"{where}-ct2", compute_type="float32", intra_threads=1)
     forced = generation.get("forced_bos")
     prefix = []
@@ -280,6 +285,7 @@ def main():
     os.makedirs(folder, exist_ok=True)
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     print(f"{count} sentences a shape; transformers {transformers.__version__}, "
           f"CTranslate2 {ctranslate2.__version__ if ctranslate2 else 'not there'}. Identical outputs (largest "
           "difference of their scores).\n")

@@ -90,10 +90,9 @@ static enum lng_status add_numbered(struct reading *in, const json_t *object, bo
     enum lng_status status = LNG_OK;
     for (size_t i = 0; i < count && status == LNG_OK; i++) {
         if (list[i].id != lng_vocab_size(in->vocab))
-            status = lng_fail(LNG_ERR_FORMAT,
-                              "%s: expected the added token of id %d, found '%.60s' of id %lld",
-                              in->directory, lng_vocab_size(in->vocab), list[i].text,
-                              (long long)list[i].id);
+            status = lng_fail(
+                LNG_ERR_FORMAT, "%s: expected the added token of id %d, found '%.60s' of id %lld",
+                in->directory, lng_vocab_size(in->vocab), list[i].text, (long long)list[i].id);
         else
             status = add_token(in, list[i].text);
     }
@@ -105,8 +104,7 @@ static enum lng_status add_listed(struct reading *in, const json_t *list)
 {
     size_t i;
     const json_t *token;
-    json_array_foreach(list, i, token)
-        LNG_TRY(add_token(in, text_of(token)));
+    json_array_foreach(list, i, token) LNG_TRY(add_token(in, text_of(token)));
     return LNG_OK;
 }
 
@@ -146,8 +144,7 @@ static enum lng_status add_languages(struct reading *in, const json_t *config)
     if (lng_vocab_size(in->vocab) == in->begin)
         LNG_TRY_OR_FAIL(add_numbered(in, added, false));
     for (int i = 0; i < 4 && lng_vocab_size(in->vocab) == in->begin; i++)
-        LNG_TRY_OR_FAIL(
-            add_listed(in, json_object_get(i < 2 ? config : special, lists[i % 2])));
+        LNG_TRY_OR_FAIL(add_listed(in, json_object_get(i < 2 ? config : special, lists[i % 2])));
     if (lng_vocab_size(in->vocab) == in->begin)
         LNG_TRY_OR_FAIL(add_known(in, config));
 fail:
@@ -232,8 +229,8 @@ enum lng_status lng_languages_read(const char *directory, const json_t *config,
 json_t *lng_languages_to_json(const struct lng_languages *languages)
 {
     return json_pack("{s:i, s:i, s:b, s:s?, s:s?}", "begin", (int)languages->begin, "end",
-                     (int)languages->end, "last", (int)languages->last, "source",
-                     languages->source, "target", languages->target);
+                     (int)languages->end, "last", (int)languages->last, "source", languages->source,
+                     "target", languages->target);
 }
 
 enum lng_status lng_languages_from_json(const char *file, const json_t *object, int32_t size,

@@ -27,8 +27,8 @@ struct lng_tokenizer;
 
 /* Language tokens of a model for many languages (M2M-100, NLLB); begin == end: it has none such. */
 struct lng_languages {
-    int32_t begin, end;          /* ids, of both sides */
-    bool last;                   /* the source's stands behind the end of sentence (old NLLB), else at the start */
+    int32_t begin, end; /* ids, of both sides */
+    bool last; /* the source's stands behind the end of sentence (old NLLB), else at the start */
     const char *source, *target; /* the languages where none is asked for, or NULL */
 };
 

@@ -353,8 +353,8 @@ static enum lng_status read_multilingual(struct directory *in)
     enum lng_status status = lng_spm_open(in->source.data, in->source.length, &spm);
     if (status != LNG_OK)
         return lng_fail_context(status, "%s/" LNG_LANGUAGES_SPM, in->path);
-    status = lng_languages_read(in->path, in->json, spm, &in->parts.source_vocab,
-                                &in->parts.languages);
+    status =
+        lng_languages_read(in->path, in->json, spm, &in->parts.source_vocab, &in->parts.languages);
     lng_spm_close(spm);
     in->parts.source_spm = in->source.data;
     in->parts.source_spm_size = in->source.length;
@@ -364,8 +364,7 @@ static enum lng_status read_multilingual(struct directory *in)
 static enum lng_status read_vocabs(struct directory *in)
 {
     const json_t *flag = json_object_get(in->json, "separate_vocabs");
-    const json_t *languages =
-        json_object_get(json_object_get(in->json, "lingster"), "languages");
+    const json_t *languages = json_object_get(json_object_get(in->json, "lingster"), "languages");
     bool separate;
     LNG_TRY(read_vocab(in->path, "vocab.json", &in->parts.source_vocab));
     LNG_TRY(exists_in(in->path, "target_vocab.json", &separate));
@@ -375,8 +374,7 @@ static enum lng_status read_vocabs(struct directory *in)
     if (separate && !json_is_false(flag))
         LNG_TRY(read_vocab(in->path, "target_vocab.json", &in->parts.target_vocab));
     if (languages != NULL)
-        return lng_languages_from_json(in->path, languages,
-                                       lng_vocab_size(in->parts.source_vocab),
+        return lng_languages_from_json(in->path, languages, lng_vocab_size(in->parts.source_vocab),
                                        &in->parts.languages);
     return LNG_OK;
 }

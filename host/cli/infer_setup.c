@@ -48,8 +48,8 @@ static enum lng_status load_model(const struct lng_options *options, struct lng_
     if (options->compat == LNG_OPT_COMPAT_HF && setup->data.directory != NULL)
         LNG_TRY_OR_FAIL(lng_hf_generation_read(setup->data.directory, &setup->data.hparams,
                                                &setup->generation));
-    status = lng_model_place(&setup->data, setup->device,
-                             lng_infer_compute_type(options->dtype), false, &setup->model);
+    status = lng_model_place(&setup->data, setup->device, lng_infer_compute_type(options->dtype),
+                             false, &setup->model);
     if (status != LNG_OK) {
         status = lng_fail_context(status, "%s", options->model);
         goto fail;

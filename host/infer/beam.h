@@ -29,7 +29,7 @@ enum lng_beam_stop {
     LNG_BEAM_STOP_EARLY,  /* K are finished, counted so (Hugging Face, early_stopping true) */
     LNG_BEAM_STOP_HEURISTIC, /* K are finished and the best live one, ranked at its length so far, is not
                               * better than the worst of them (Hugging Face, early_stopping false) */
-    LNG_BEAM_STOP_NEVER,     /* the same, ranked at the maximum length where alpha > 0 (Hugging Face,
+    LNG_BEAM_STOP_NEVER, /* the same, ranked at the maximum length where alpha > 0 (Hugging Face,
                               * early_stopping "never") */
     LNG_BEAM_STOP_SHRINK, /* a finished hypothesis takes its place with it: K places, then K - 1, ... */
     LNG_BEAM_STOP_EXHAUST, /* when nothing lives: at the maximum length */
@@ -61,8 +61,9 @@ struct lng_beam_options {
     double max_factor, min_factor;
     int32_t max_extra, max_length, min_length;
     int32_t eos;
-    bool factor_up;   /* max_factor S is rounded up, as in Marian; else down */
-    bool lone_eos;    /* right after a prefix only the best candidate may be EOS; where it would be the r-th
+    bool factor_up; /* max_factor S is rounded up, as in Marian; else down */
+    bool
+        lone_eos; /* right after a prefix only the best candidate may be EOS; where it would be the r-th
                        * best of K, r > 1, no hypothesis takes that place (CTranslate2) */
     bool forced_free; /* forced tokens have probability 1, as in Hugging Face; else their own */
 };

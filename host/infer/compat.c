@@ -46,7 +46,8 @@ static enum lng_status change_pad(struct lng_model_data *data, float logit, cons
 enum lng_status lng_compat_model(enum lng_opt_compat compat, struct lng_model_data *data,
                                  struct lng_buffer *choices)
 {
-    static const char marian[] = "Marian's own", conversion[] = "as its conversion of Marian's has it";
+    static const char marian[] = "Marian's own",
+                      conversion[] = "as its conversion of Marian's has it";
     bool of_marian = data->origin == LNG_ORIGIN_MARIAN;
     bool converted = data->origin == LNG_ORIGIN_TRANSFORMERS && !data->hparams.pre_norm;
     if (compat == LNG_OPT_COMPAT_MARIAN && converted) {

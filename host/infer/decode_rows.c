@@ -10,7 +10,8 @@ struct step_arrays {
     int64_t ids, positions, self_count, cross_start, cross_count, scores, forced, eos_banned;
     int64_t row_offsets, ancestor;
     int64_t rows, stride, words;
-    int64_t old_rows; /* those before belong to sentences that have begun; sentences that begin come last */
+    int64_t
+        old_rows; /* those before belong to sentences that have begun; sentences that begin come last */
     bool any_forced, any_eos_banned;
 };
 
@@ -132,8 +133,9 @@ static enum lng_status run_decoder(struct lng_search *search, const struct step_
 static enum lng_status exclude(struct lng_search *search, int64_t row, int64_t rows, int32_t token)
 {
     struct lng_view logits = lng_view_rows(search->logits, row, rows);
-    return lng_fill(search->model->device,
-                    &(struct lng_fill_args){.y = lng_view_cols(logits, token, 1), .value = NO_LOGIT});
+    return lng_fill(
+        search->model->device,
+        &(struct lng_fill_args){.y = lng_view_cols(logits, token, 1), .value = NO_LOGIT});
 }
 
 /* Takes what may not follow out of the normaliser. */

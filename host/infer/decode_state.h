@@ -34,7 +34,7 @@ struct lng_search {
     int32_t *banned; /* device */
     int64_t banned_count;
     int32_t *excluded; /* host copy of banned, with options.renormalise */
-    int halvings; /* of the batch, for want of memory */
+    int halvings;      /* of the batch, for want of memory */
     struct lng_search_plan plan;
     struct lng_search_stats stats;
 

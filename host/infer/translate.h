@@ -47,8 +47,8 @@ struct lng_translate_options {
     struct lng_search_options search; /* search.alignment is set from alignment below */
     enum lng_translate_format format;
     enum lng_translate_alignment alignment;
-    int64_t window;      /* lines read ahead, >= 1 */
-    int32_t max_segment; /* source tokens, EOS not counted, above which a line is cut */
+    int64_t window;          /* lines read ahead, >= 1 */
+    int32_t max_segment;     /* source tokens, EOS not counted, above which a line is cut */
     int32_t source_language; /* token of every source, of M2M-100 and NLLB; -1 = none */
     int32_t forced_bos; /* target token that begins every translation and is not shown; -1 = none */
     const char

@@ -143,15 +143,15 @@ static enum lng_status norm_after(struct walk *walk, enum lng_param_id own, enum
  * what was projected from the input as it was. */
 static enum lng_status restore_first_values(const struct walk *walk)
 {
-    int64_t old = walk->args->old_rows, fresh = walk->args->rows - old, dim = walk->model->hparams.dim;
+    int64_t old = walk->args->old_rows, fresh = walk->args->rows - old,
+            dim = walk->model->hparams.dim;
     if (fresh == 0)
         return LNG_OK;
     struct lng_view values = lng_view_cols(walk->scratch.qkv, 2 * dim, dim);
-    return lng_copy(walk->model->device,
-                    &(struct lng_copy_args){
-                        .x = lng_view_rows(values, old, fresh),
-                        .y = lng_view_rows(walk->scratch.attended, old, fresh),
-                    });
+    return lng_copy(walk->model->device, &(struct lng_copy_args){
+                                             .x = lng_view_rows(values, old, fresh),
+                                             .y = lng_view_rows(walk->scratch.attended, old, fresh),
+                                         });
 }
 
 static enum lng_status self_attention(struct walk *walk, int64_t layer)
@@ -163,8 +163,8 @@ static enum lng_status self_attention(struct walk *walk, int64_t layer)
     LNG_TRY(project(walk, layer, LNG_PARAM_DEC_QKV_W, walk->input, walk->scratch.qkv,
                     LNG_ACTIVATION_NONE));
     if (raw)
-        LNG_TRY(project(walk, layer, LNG_PARAM_DEC_QKV_W, walk->residual, kept,
-                        LNG_ACTIVATION_NONE));
+        LNG_TRY(
+            project(walk, layer, LNG_PARAM_DEC_QKV_W, walk->residual, kept, LNG_ACTIVATION_NONE));
     LNG_TRY(lng_attention_step(walk->model->device,
                                &(struct lng_attention_step_args){
                                    .q = lng_view_cols(walk->scratch.qkv, 0, h->dim),

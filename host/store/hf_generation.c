@@ -26,8 +26,13 @@ static const struct {
     {"num_assistant_tokens", 20},
 };
 static const char *const absent[] = {
-    "begin_suppress_tokens", "sequence_bias", "exponential_decay_length_penalty", "max_time",
-    "stop_strings",          "constraints",   "force_words_ids",
+    "begin_suppress_tokens",
+    "sequence_bias",
+    "exponential_decay_length_penalty",
+    "max_time",
+    "stop_strings",
+    "constraints",
+    "force_words_ids",
 };
 
 struct reading {
@@ -51,10 +56,11 @@ static enum lng_status check_supported(const struct reading *in)
 {
     for (size_t i = 0; i < sizeof neutral / sizeof neutral[0]; i++) {
         const json_t *value = json_object_get(in->root, neutral[i].key);
-        bool on = json_is_boolean(value) ? json_is_true(value)
-                                         : json_is_number(value) &&
-                                               json_number_value(value) != neutral[i].neutral;
-        if (on || (value && !json_is_null(value) && !json_is_boolean(value) && !json_is_number(value)))
+        bool on = json_is_boolean(value)
+                      ? json_is_true(value)
+                      : json_is_number(value) && json_number_value(value) != neutral[i].neutral;
+        if (on ||
+            (value && !json_is_null(value) && !json_is_boolean(value) && !json_is_number(value)))
             return refuse(in, neutral[i].key);
     }
     for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++) {
@@ -68,9 +74,8 @@ static enum lng_status check_supported(const struct reading *in)
 static enum lng_status may_int(const struct reading *in, const char *key, int64_t low, int64_t high,
                                int64_t *value)
 {
-    return lng_json_has(in->root, key)
-               ? lng_json_get_int(in->root, in->file, key, low, high, value)
-               : LNG_OK;
+    return lng_json_has(in->root, key) ? lng_json_get_int(in->root, in->file, key, low, high, value)
+                                       : LNG_OK;
 }
 
 static enum lng_status read_lengths(const struct reading *in)
@@ -129,8 +134,7 @@ static enum lng_status read_banned(struct reading *in)
     lists = json_object_get(in->root, tokens);
     if (lists && !json_is_null(lists) && !json_is_array(lists))
         return refuse(in, tokens);
-    json_array_foreach(lists, i, list)
-        LNG_TRY(add_banned(in, tokens, list));
+    json_array_foreach(lists, i, list) LNG_TRY(add_banned(in, tokens, list));
     return LNG_OK;
 }
 

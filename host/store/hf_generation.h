@@ -9,14 +9,15 @@
 enum lng_hf_stopping { LNG_HF_STOPPING_FALSE, LNG_HF_STOPPING_TRUE, LNG_HF_STOPPING_NEVER };
 
 struct lng_hf_generation {
-    int32_t beams;      /* num_beams; 0 = not said */
-    int32_t max_tokens; /* to generate: max_new_tokens, or max_length without the start token; 0 = not said */
+    int32_t beams; /* num_beams; 0 = not said */
+    int32_t
+        max_tokens; /* to generate: max_new_tokens, or max_length without the start token; 0 = not said */
     int32_t min_tokens; /* to generate, EOS included; 0 = no limit */
     enum lng_hf_stopping early_stopping;
     double length_penalty; /* 1 where not said */
     int32_t forced_bos;    /* -1 = none */
-    bool forced_eos;       /* EOS is forced at the maximum length; else translations are cut there */
-    int32_t *banned;       /* bad_words_ids and suppress_tokens. Owned */
+    bool forced_eos; /* EOS is forced at the maximum length; else translations are cut there */
+    int32_t *banned; /* bad_words_ids and suppress_tokens. Owned */
     size_t banned_count;
 };
 

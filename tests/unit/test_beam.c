@@ -338,8 +338,9 @@ Test(beam, stops_of_other_toolkits_by_hand)
         {LNG_BEAM_STOP_FILLED, 1, 2}, /* two have ended */
         {LNG_BEAM_STOP_EARLY, 0, 2},
         {LNG_BEAM_STOP_HEURISTIC, 1, 3}, /* after two -2.0 / 2 is better than the worst, -1.1 */
-        {LNG_BEAM_STOP_NEVER, 1, 4},     /* after three -3.5 / 5 = -0.7 could still be better than -1.1 */
-        {LNG_BEAM_STOP_NEVER, 0, 2},     /* -2.0 is not better than -1.7 */
+        {LNG_BEAM_STOP_NEVER, 1,
+         4}, /* after three -3.5 / 5 = -0.7 could still be better than -1.1 */
+        {LNG_BEAM_STOP_NEVER, 0, 2}, /* -2.0 is not better than -1.7 */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         o.stop = cases[i].stop;
@@ -378,9 +379,10 @@ Test(beam, a_prefix_as_ctranslate2_has_it)
         struct lng_candidate forced[] = {candidate(&beam, 0, 3, -4)};
         cr_assert(lng_beam_step(&beam, forced, 1, 0) == LNG_OK);
         cr_assert(beam.live[0].total == 0 && beam.live[0].score == 0, "the prefix costs nothing");
-        struct lng_candidate c[] = {
-            candidate(&beam, 0, rank == 0 ? EOS : 1, -1), candidate(&beam, 0, rank == 1 ? EOS : 1, -2),
-            candidate(&beam, 0, 2, -3), candidate(&beam, 0, 4, -4), candidate(&beam, 0, 5, -5)};
+        struct lng_candidate c[] = {candidate(&beam, 0, rank == 0 ? EOS : 1, -1),
+                                    candidate(&beam, 0, rank == 1 ? EOS : 1, -2),
+                                    candidate(&beam, 0, 2, -3), candidate(&beam, 0, 4, -4),
+                                    candidate(&beam, 0, 5, -5)};
         cr_assert(lng_beam_step(&beam, c, 5, 0) == LNG_OK);
         cr_assert(beam.ended == (rank == 0) && beam.live_count == (rank == 0 ? 3 : 2));
     }

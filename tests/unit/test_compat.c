@@ -30,12 +30,13 @@ Test(compat, generation_is_read)
     check_ok(parse("{}", &g));
     cr_assert(g.beams == 0 && g.max_tokens == 0 && g.min_tokens == 0 && g.length_penalty == 1);
     cr_assert(g.forced_bos == -1 && !g.forced_eos && g.banned_count == 0);
-    check_ok(parse("{\"num_beams\":6,\"max_length\":512,\"min_length\":3,\"early_stopping\":\"never\","
-                   "\"length_penalty\":-0.5,\"forced_bos_token_id\":4,\"forced_eos_token_id\":0,"
-                   "\"eos_token_id\":[0],\"bad_words_ids\":[[18],[7],[0]],\"suppress_tokens\":[5],"
-                   "\"do_sample\":false,\"repetition_penalty\":1.0,\"stop_strings\":null,"
-                   "\"transformers_version\":\"5\"}",
-                   &g));
+    check_ok(
+        parse("{\"num_beams\":6,\"max_length\":512,\"min_length\":3,\"early_stopping\":\"never\","
+              "\"length_penalty\":-0.5,\"forced_bos_token_id\":4,\"forced_eos_token_id\":0,"
+              "\"eos_token_id\":[0],\"bad_words_ids\":[[18],[7],[0]],\"suppress_tokens\":[5],"
+              "\"do_sample\":false,\"repetition_penalty\":1.0,\"stop_strings\":null,"
+              "\"transformers_version\":\"5\"}",
+              &g));
     cr_assert(g.beams == 6 && g.max_tokens == 511 && g.min_tokens == 3 && g.length_penalty == -0.5);
     cr_assert(g.early_stopping == LNG_HF_STOPPING_NEVER && g.forced_bos == 4 && g.forced_eos);
     cr_assert(g.banned_count == 3 && g.banned[0] == 18 && g.banned[1] == 7 && g.banned[2] == 5);

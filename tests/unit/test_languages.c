@@ -72,7 +72,8 @@ Test(languages, nllb_numbers_pieces_by_itself)
     cr_assert(lng_tokenizer_eos(tokenizer, LNG_SIDE_TARGET) == 2);
     cr_assert(lng_tokenizer_unk(tokenizer, LNG_SIDE_SOURCE) == 3);
     cr_assert(lng_tokenizer_pad(tokenizer, LNG_SIDE_TARGET) == 1);
-    cr_assert(l->end - l->begin == 2 && l->last && strcmp(l->source, "eng_Latn") == 0 && !l->target);
+    cr_assert(l->end - l->begin == 2 && l->last && strcmp(l->source, "eng_Latn") == 0 &&
+              !l->target);
     check_language(tokenizer, "eng_Latn", l->begin);
     check_language(tokenizer, "fra_Latn", l->begin + 1);
     check_fails(lng_tokenizer_find_language(tokenizer, "deu_Latn", &id), LNG_ERR_USAGE,
@@ -113,17 +114,19 @@ Test(languages, places_where_they_are_listed)
     check_ok(lng_tokenizer_open_directory(scratch_path("."), &tokenizer));
     int32_t begin = lng_tokenizer_languages(tokenizer)->begin;
     lng_tokenizer_close(tokenizer);
-    snprintf(numbered, sizeof numbered,
-             "{\"added_tokens_decoder\":{\"%d\":{\"content\":\"<mask>\"},\"0\":{\"content\":\"<s>\"},"
-             "\"%d\":{\"content\":\"__en__\"},\"%d\":{\"content\":\"__fr__\"}}}",
-             begin + 2, begin, begin + 1);
+    snprintf(
+        numbered, sizeof numbered,
+        "{\"added_tokens_decoder\":{\"%d\":{\"content\":\"<mask>\"},\"0\":{\"content\":\"<s>\"},"
+        "\"%d\":{\"content\":\"__en__\"},\"%d\":{\"content\":\"__fr__\"}}}",
+        begin + 2, begin, begin + 1);
     snprintf(added, sizeof added, "{\"__fr__\":%d,\"__en__\":%d}", begin + 1, begin);
     struct {
         const char *name, *text, *config;
     } places[] = {
         {"tokenizer_config.json", numbered, NULL},
         {"added_tokens.json", added, "{}"},
-        {"special_tokens_map.json", "{\"additional_special_tokens\":[\"__en__\",\"__fr__\"]}", "{}"},
+        {"special_tokens_map.json", "{\"additional_special_tokens\":[\"__en__\",\"__fr__\"]}",
+         "{}"},
     };
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         if (places[i].config != NULL)
