@@ -81,7 +81,7 @@ def make_model(kind, changes, generation, seed):
             else:
                 value.normal_(0, 0.1)
         for module in (model.model.encoder, model.model.decoder):
-            module.embed_tokens.weight[min(pad, module.embed_tokens.weight.shape[0] - 1)] = 0
+            module.embed_tokens.weight[pad] = 0
         if kind == "marian":
             model.final_logits_bias.normal_(0, 0.3)
             model.final_logits_bias[0, pad] = 0
@@ -220,9 +220,9 @@ def ct2_model(model, kind, words, folder):
     spec.save(folder)
 
 
-def ct2_translate(translator, sentences, source, target, forced, beams, **more):
+def ct2_translate(translator, sentences, source, target, forced, beams, end):
     ids = {w: i for i, w in enumerate(target)}
-    lines = [[source[t] for t in s] + ["</s>"] for s in sentences]
+    lines = [[source[t] for t in s] + end for s in sentences]
     prefix = [[target[forced]]] * len(lines) if forced is not None else None
     made = translator.translate_batch(lines, target_prefix=prefix, beam_size=beams, return_scores=True,
                                       max_batch_size=1, max_decoding_length=MOST_TOKENS, return_end_token=True)
@@ -248,7 +248,9 @@ def one_shape(lingster, folder, number, count):
     row[0] += f" ({min(lengths)} to {max(lengths)} tokens; {otherwise} differ without --compat)"
     if ctranslate2 is None:
         return row + [None, None]
+    end = ["</s>"]
     if len(source) != len(target):  # its converter gives both sides one vocabulary: lingster's does it
+        end = []  # which has it added
         run(lingster, "convert", where, f"{where}-ct2", "--to", "ctranslate2", "--overwrite", threads=False)
     else:
         ct2_model(model, kind, source, f"{where}-ct2")
@@ -265,7 +267,7 @@ def one_shape(lingster, folder, number, count):
     for beams in (1, 4):
         ours = hypotheses(lingster, where, lines, target, "--compat", "ctranslate2", "--beam-size", str(beams),
                           "--max-length", str(MOST_TOKENS), *prefix)
-        row.append(compare(ours, ct2_translate(translator, sentences, source, target, forced, beams)))
+        row.append(compare(ours, ct2_translate(translator, sentences, source, target, forced, beams, end)))
     return row
 
 

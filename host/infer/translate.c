@@ -52,7 +52,7 @@ enum lng_status lng_translate_open_search(struct lng_model *model,
         banned[count++] = all.banned[i];
     for (size_t i = 0; i < never_count && !all.any_token; i++)
         banned[count++] = never[i];
-    for (int32_t id = known; id < rows; id++)
+    for (int32_t id = known; id < rows && !all.any_token; id++)
         banned[count++] = id;
     all.banned = banned;
     all.banned_count = count;

@@ -71,7 +71,7 @@ struct lng_translate_stats {
 };
 
 /* A search in which neither the tokenizer's tokens that are never text (but with any_token) nor the model's
- * rows that are no token are proposed. LNG_ERR_MISMATCH when model and tokenizer do not fit each other. */
+ * rows that are no token are proposed; with any_token both may be. LNG_ERR_MISMATCH when model and tokenizer do not fit each other. */
 LNG_MUST_CHECK enum lng_status lng_translate_open_search(struct lng_model *model,
                                                          const struct lng_tokenizer *tokenizer,
                                                          const struct lng_search_options *options,

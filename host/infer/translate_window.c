@@ -154,7 +154,10 @@ static enum lng_status keep_hypothesis(struct lng_translator *translator,
     LNG_TRY(lng_grow(&w->logprobs, &w->logprob_capacity, begin + length, sizeof *w->logprobs));
     LNG_TRY(lng_grow(&w->hypotheses, &w->hypothesis_capacity, w->hypothesis_count + 1,
                      sizeof *w->hypotheses));
-    memcpy(w->tokens.data + begin, from->tokens, length * sizeof *from->tokens);
+    int32_t known = lng_tokenizer_size(translator->tokenizer, LNG_SIDE_TARGET);
+    int32_t unk = lng_tokenizer_unk(translator->tokenizer, LNG_SIDE_TARGET);
+    for (size_t i = 0; i < length; i++) /* rows without a token: only with any_token */
+        w->tokens.data[begin + i] = from->tokens[i] < known ? from->tokens[i] : unk;
     memcpy(w->logprobs + begin, from->logprobs, length * sizeof *from->logprobs);
     w->tokens.count += length;
     struct lng_window_hypothesis *kept = &w->hypotheses[w->hypothesis_count++];
