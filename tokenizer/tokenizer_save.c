@@ -66,7 +66,8 @@ enum lng_status lng_tokenizer_save(const struct lng_tokenizer *tokenizer, const 
     LNG_TRY(write_json(directory, "special_tokens_map.json",
                        json_pack("{s:s, s:s, s:s}", "eos_token", tokenizer->eos, "unk_token",
                                  tokenizer->unk, "pad_token", tokenizer->pad)));
-    json_t *own = json_pack("{s:s}", "kind", source->spm != NULL ? "sentencepiece" : "symbols");
+    json_t *own = json_pack("{s:s, s:s}", "kind", source->spm != NULL ? "sentencepiece" : "symbols",
+                            "clean", lng_clean_name(tokenizer->clean));
     if (own != NULL && tokenizer->codes.begin < tokenizer->codes.end &&
         json_object_set_new(own, "languages", lng_languages_to_json(&tokenizer->codes)) != 0) {
         json_decref(own);
