@@ -10,6 +10,8 @@
 #include "host/cli/steering_setup.h"
 #include "host/cli/translate_job.h"
 #include "host/cli/translate_settings.h"
+#include "host/infer/compat.h"
+#include "host/infer/translate.h"
 
 enum { NO_MAX_LENGTH = 1 << 20 };
 
@@ -32,6 +34,10 @@ static enum lng_beam_stop stop_of(enum lng_opt_search_stop stop)
     switch (stop) {
     case LNG_OPT_SEARCH_STOP_HEURISTIC:
         return LNG_BEAM_STOP_HEURISTIC;
+    case LNG_OPT_SEARCH_STOP_NEVER:
+        return LNG_BEAM_STOP_NEVER;
+    case LNG_OPT_SEARCH_STOP_EARLY:
+        return LNG_BEAM_STOP_EARLY;
     case LNG_OPT_SEARCH_STOP_FILLED:
         return LNG_BEAM_STOP_FILLED;
     case LNG_OPT_SEARCH_STOP_SHRINK:
@@ -158,6 +164,8 @@ static enum lng_status translate(const struct lng_options *options,
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
     LNG_TRY_OR_FAIL(lng_steering_setup_open(options, &setup, &steering, &t.search));
     t.forced_bos = setup.data.generation.forced_bos;
+    lng_compat_search(options, &setup.data, &setup.generation, &t);
+    LNG_TRY_OR_FAIL(lng_infer_languages(options, &setup, &t.source_language, &t.forced_bos));
     t.demand = demand_options(options);
     LNG_TRY_OR_FAIL(check_together(&t));
     t.interrupted = job.interrupted;

@@ -104,6 +104,24 @@ static enum lng_status finish_train(struct lng_options *options)
     return check_run(options);
 }
 
+/* The values that --compat stands for. */
+static enum lng_status finish_compat(struct lng_options *options)
+{
+    static const struct {
+        enum lng_option_id id;
+        const char *values[4]; /* by enum lng_opt_compat */
+    } rows[] = {
+#define LNG_COMPAT(id, marian, ctranslate2, hf) {LNG_OPTION_##id, {NULL, marian, ctranslate2, hf}},
+#include "host/config/compat.def"
+#undef LNG_COMPAT
+    };
+    if (options->compat == LNG_OPT_COMPAT_NONE)
+        return LNG_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        LNG_TRY(derive(options, rows[i].id, rows[i].values[options->compat]));
+    return LNG_OK;
+}
+
 static enum lng_status check_required(const struct lng_options *options)
 {
     static const struct {
@@ -172,6 +190,7 @@ enum lng_status lng_options_finish(struct lng_options *options, bool complete)
     if (options->command->bit & LNG_FOR_TRAIN)
         LNG_TRY(finish_train(options));
     if (options->command->bit & LNG_FOR_TRANSLATE) {
+        LNG_TRY(finish_compat(options));
         LNG_TRY(lng_option_check_search(options));
         options->model = options->models.count > 0 ? options->models.items[0] : NULL;
     }

@@ -54,7 +54,10 @@ static enum lng_status check_choice(const struct lng_options *options)
 enum lng_status lng_option_check_search(const struct lng_options *options)
 {
     bool beams = !options->sample && !options->alternatives;
-    LNG_FAIL_IF(beams && options->n_best > options->beam_size, LNG_ERR_USAGE,
+    /* With --compat the model may have a say. */
+    bool beam_known =
+        options->compat == LNG_OPT_COMPAT_NONE || LNG_OPTION_IS_SET(options, beam_size);
+    LNG_FAIL_IF(beams && beam_known && options->n_best > options->beam_size, LNG_ERR_USAGE,
                 "n-best (%d, from %s) is more than beam-size (%d, from %s)", options->n_best,
                 where(options, LNG_OPTION_n_best), options->beam_size,
                 where(options, LNG_OPTION_beam_size));

@@ -67,7 +67,7 @@ static enum lng_status upload_banned(struct lng_search *search,
         return LNG_ERR_MEMORY;
     int64_t n = 0;
     enum lng_status status = LNG_OK;
-    if (h->pad >= 0 && h->pad != h->eos)
+    if (h->pad >= 0 && h->pad != h->eos && !options->allow_pad)
         list[n++] = h->pad;
     if (h->unk >= 0 && h->unk != h->eos && !options->allow_unk)
         list[n++] = h->unk;
@@ -81,7 +81,10 @@ static enum lng_status upload_banned(struct lng_search *search,
         status = lng_device_alloc(search->model->device, bytes, &memory);
     if (n > 0 && status == LNG_OK)
         status = lng_device_write(search->model->device, memory, list, bytes);
-    lng_free(list);
+    if (options->renormalise)
+        search->excluded = list;
+    else
+        lng_free(list);
     search->banned = memory;
     search->banned_count = n;
     return status;
@@ -149,6 +152,7 @@ void lng_search_close(struct lng_search *search)
     release_plan(search);
     lng_steer_close(search);
     lng_device_free(search->model->device, search->banned);
+    lng_free(search->excluded);
     lng_free(search);
 }
 

@@ -13,8 +13,13 @@
 
 struct lng_search_options {
     struct lng_beam_options beam; /* eos is taken from the model */
-    bool allow_unk;               /* else <unk> is never proposed; <pad> never is */
-    const int32_t *banned;        /* further target tokens never proposed; copied */
+    bool allow_unk;               /* else <unk> is never proposed */
+    bool allow_pad;               /* else <pad> never is */
+    bool
+        any_token; /* so may the tokenizer's tokens that are never text, see lng_translate_open_search */
+    bool
+        renormalise; /* what is not proposed takes no part in the normaliser either (CTranslate2) */
+    const int32_t *banned; /* further target tokens never proposed; copied */
     size_t banned_count;
     int64_t batch_tokens;    /* source tokens in flight at most; one sentence always may be */
     int64_t batch_sentences; /* sentences in flight at most; 0 = no limit */

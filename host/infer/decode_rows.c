@@ -6,11 +6,15 @@
 #include "host/infer/steer.h"
 #include "host/infer/step_shape.h"
 
+#define NO_LOGIT (-1e9) /* of probability 0 beside any other */
+
 /* Per-row arrays of a step, in one block that is uploaded at once; word offsets into it. */
 struct step_arrays {
     int64_t ids, positions, self_count, cross_start, cross_count, scores, forced, eos_banned;
     int64_t row_offsets, ancestor;
     int64_t rows, step_rows, stride, words; /* step_rows: lng_step_rows of the rows */
+    int64_t
+        old_rows; /* those before belong to sentences that have begun; sentences that begin come last */
     bool any_forced, any_eos_banned;
 };
 
@@ -111,6 +115,8 @@ static struct step_arrays stage(struct lng_search *search)
         search->step[a.row_offsets + s] = (int32_t)row;
         stage_seat(search, seat, row, &a);
         row += seat->beam.live_count;
+        if (seat->beam.length > 0)
+            a.old_rows = row;
     }
     search->step[a.row_offsets + search->active_count] = (int32_t)row;
     return a;
@@ -139,6 +145,7 @@ static struct lng_decoder_step_args decoder_args(const struct lng_search *search
         .alignment_layer = o->alignment_layer < 0 ? h->decoder_layers - 1 : o->alignment_layer,
         .first_head = all_heads ? 0 : o->alignment_head,
         .head_count = all_heads ? h->decoder_heads : 1,
+        .old_rows = search->model->raw_decoder_keys ? a->old_rows : 0,
         .logits = lng_view_rows(search->logits, 0, a->step_rows),
     };
 }
@@ -160,12 +167,36 @@ static enum lng_status steer(struct lng_search *search, const struct step_arrays
                           });
 }
 
+static enum lng_status exclude(struct lng_search *search, int64_t row, int64_t rows, int32_t token)
+{
+    struct lng_view logits = lng_view_rows(search->logits, row, rows);
+    return lng_fill(
+        search->model->device,
+        &(struct lng_fill_args){.y = lng_view_cols(logits, token, 1), .value = NO_LOGIT});
+}
+
+/* Takes what may not follow out of the normaliser. */
+static enum lng_status exclude_banned(struct lng_search *search, const struct step_arrays *a)
+{
+    for (int64_t i = 0; i < search->banned_count; i++)
+        LNG_TRY(exclude(search, 0, a->rows, search->excluded[i]));
+    for (int64_t s = 0; a->any_eos_banned && s < search->active_count; s++) {
+        const struct lng_beam *beam = &search->seats[search->active[s]].beam;
+        if (lng_beam_eos_banned(beam))
+            LNG_TRY(exclude(search, search->step[a->row_offsets + s], beam->live_count,
+                            search->options.beam.eos));
+    }
+    return LNG_OK;
+}
+
 static enum lng_status find_candidates(struct lng_search *search, const struct step_arrays *a)
 {
     int32_t *on_device = search->device_step;
     int64_t k = lng_beam_candidates(&search->options.beam);
     const struct lng_decoder_step_args args = decoder_args(search, a);
     LNG_TRY(lng_decoder_step(search->model, search->scratch, &args));
+    if (search->options.renormalise)
+        LNG_TRY(exclude_banned(search, a));
     LNG_TRY(lng_candidates(
         search->model->device,
         &(struct lng_candidates_args){

@@ -36,6 +36,7 @@ struct lng_search {
     struct lng_search_options options;
     int32_t *banned; /* device */
     int64_t banned_count;
+    int32_t *excluded;       /* host copy of banned, with options.renormalise */
     int halvings;            /* of the batch, for want of memory */
     struct lng_steer *steer; /* steer.h; NULL: the plain search */
     struct lng_search_plan plan;

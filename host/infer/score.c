@@ -41,7 +41,8 @@ struct lng_scorer {
 
 struct lng_score_options lng_score_options_default(void)
 {
-    return (struct lng_score_options){.window = 10000, .batch_tokens = 4096, .forced_bos = -1};
+    return (struct lng_score_options){
+        .window = 10000, .batch_tokens = 4096, .source_language = -1, .forced_bos = -1};
 }
 
 static enum lng_status check_sizes(const struct lng_model *model,
@@ -109,6 +110,10 @@ static enum lng_status add_side(struct lng_scorer *scorer, enum lng_side which,
     side->text_length = scorer->texts.length - side->text;
     scorer->stats.repaired += repaired;
     side->ids = scorer->ids.count;
+    int32_t language = source ? scorer->options.source_language : -1;
+    bool last = lng_tokenizer_languages(scorer->tokenizer)->last;
+    if (language >= 0 && !last)
+        LNG_TRY(lng_ids_push(&scorer->ids, language));
     if (!source && scorer->options.forced_bos >= 0)
         LNG_TRY(lng_ids_push(&scorer->ids, scorer->options.forced_bos));
     if (side->text_length > 0)
@@ -117,6 +122,8 @@ static enum lng_status add_side(struct lng_scorer *scorer, enum lng_side which,
     int32_t eos = source ? h->source_eos : h->eos;
     if (eos >= 0)
         LNG_TRY(lng_ids_push(&scorer->ids, eos));
+    if (language >= 0 && last)
+        LNG_TRY(lng_ids_push(&scorer->ids, language));
     side->id_count = scorer->ids.count - side->ids;
     return LNG_OK;
 }

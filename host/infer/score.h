@@ -18,6 +18,7 @@ struct lng_score_options {
     int64_t
         batch_tokens; /* source tokens, and target tokens, of a batch at most; one pair always fits */
     int64_t batch_sentences; /* 0 = no limit */
+    int32_t source_language; /* as in lng_translate_options */
     int32_t forced_bos;      /* as in lng_translate_options; its score counts */
     const volatile sig_atomic_t *interrupted;
     void (*progress)(void *context, uint64_t lines);

@@ -17,6 +17,7 @@ struct lng_translate_options lng_translate_options_default(void)
         .window = 10000,
         .repeat_bytes = (size_t)64 << 20,
         .max_segment = 256,
+        .source_language = -1,
         .forced_bos = -1,
     };
 }
@@ -51,9 +52,9 @@ enum lng_status lng_translate_open_search(struct lng_model *model,
         return LNG_ERR_MEMORY;
     for (size_t i = 0; i < all.banned_count; i++)
         banned[count++] = all.banned[i];
-    for (size_t i = 0; i < never_count; i++)
+    for (size_t i = 0; i < never_count && !all.any_token; i++)
         banned[count++] = never[i];
-    for (int32_t id = known; id < rows; id++)
+    for (int32_t id = known; id < rows && !all.any_token; id++)
         banned[count++] = id;
     all.banned = banned;
     all.banned_count = count;
@@ -86,6 +87,9 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     LNG_FAIL_IF(options->forced_bos >= model->hparams.target_vocab, LNG_ERR_RANGE,
                 "forced first token %d is outside the vocabulary of %d entries",
                 options->forced_bos, model->hparams.target_vocab);
+    LNG_FAIL_IF(options->source_language >= model->hparams.source_vocab, LNG_ERR_RANGE,
+                "source language %d is outside the vocabulary of %d entries",
+                options->source_language, model->hparams.source_vocab);
     struct lng_translator *made = lng_alloc(1, sizeof *made);
     if (made == NULL)
         return LNG_ERR_MEMORY;

@@ -51,6 +51,7 @@ struct lng_translate_options {
     int64_t window;      /* lines read ahead, >= 1 */
     size_t repeat_bytes; /* memory for sentences that may come again; 0 = each one is searched */
     int32_t max_segment; /* source tokens, EOS not counted, above which a line is cut */
+    int32_t source_language; /* token of every source, of M2M-100 and NLLB; -1 = none */
     int32_t forced_bos; /* target token that begins every translation and is not shown; -1 = none */
     struct lng_demand_options
         demand; /* sets search.alignment and search.allow_unk where it needs them */
@@ -78,8 +79,8 @@ struct lng_translate_stats {
     struct lng_search_stats search;
 };
 
-/* A search in which neither the tokenizer's tokens that are never text nor the model's rows that are no
- * token are proposed. LNG_ERR_MISMATCH when model and tokenizer do not fit each other. */
+/* A search in which neither the tokenizer's tokens that are never text (but with any_token) nor the model's
+ * rows that are no token are proposed; with any_token both may be. LNG_ERR_MISMATCH when model and tokenizer do not fit each other. */
 LNG_MUST_CHECK enum lng_status lng_translate_open_search(struct lng_model *model,
                                                          const struct lng_tokenizer *tokenizer,
                                                          const struct lng_search_options *options,

@@ -87,13 +87,18 @@ static enum lng_status add_segment(struct lng_translator *translator, struct lng
 {
     struct lng_window *w = &translator->window;
     int32_t eos = translator->model->hparams.source_eos;
+    int32_t language = translator->options.source_language;
+    bool last = lng_tokenizer_languages(translator->tokenizer)->last;
     struct lng_window_segment segment = {.text = original_part(translator, part),
                                          .ids.begin = w->ids.count,
                                          .languages = languages.count};
+    if (language >= 0 && !last)
+        LNG_TRY(lng_ids_push(&w->ids, language));
     for (size_t i = 0; i < languages.count; i++)
         LNG_TRY(lng_ids_push(&w->ids, w->ids.data[languages.begin + i]));
+    size_t before = w->ids.count;
     LNG_TRY(encode_part(translator, part, &segment.verbatim));
-    bool empty = w->ids.count == segment.ids.begin + languages.count; /* nothing but space */
+    bool empty = w->ids.count == before; /* nothing but space */
     if (empty)
         w->ids.count = segment.ids.begin;
     if (empty && !segment.verbatim && translator->demander != NULL)
@@ -102,6 +107,8 @@ static enum lng_status add_segment(struct lng_translator *translator, struct lng
         return LNG_OK;
     if (eos >= 0 && !segment.verbatim)
         LNG_TRY(lng_ids_push(&w->ids, eos));
+    if (language >= 0 && last && !segment.verbatim)
+        LNG_TRY(lng_ids_push(&w->ids, language));
     segment.ids.count = w->ids.count - segment.ids.begin;
     LNG_TRY(
         lng_grow(&w->segments, &w->segment_capacity, w->segment_count + 1, sizeof *w->segments));
@@ -186,10 +193,11 @@ enum lng_status lng_window_add(struct lng_translator *translator, struct lng_sli
     if (added->text.count > 0 && !lng_line_is_blank(clean.data, clean.length))
         LNG_TRY(add_segment(translator, whole, none));
     size_t limit = (size_t)translator->options.max_segment;
-    size_t eos = translator->model->hparams.source_eos >= 0;
+    size_t marks = (size_t)(translator->model->hparams.source_eos >= 0) +
+                   (size_t)(translator->options.source_language >= 0);
     bool crowded = translator->demander != NULL && lng_demand_is_crowded(translator->demander);
     if (added->segments.count > 0 && !w->segments[added->segments.begin].verbatim &&
-        (crowded || w->segments[added->segments.begin].ids.count > limit + eos))
+        (crowded || w->segments[added->segments.begin].ids.count > limit + marks))
         LNG_TRY(cut_line(translator));
     translator->stats.lines++;
     translator->stats.blank += added->segments.count == 0;
@@ -205,7 +213,10 @@ static enum lng_status keep_hypothesis(struct lng_translator *translator,
     LNG_TRY(lng_grow(&w->logprobs, &w->logprob_capacity, begin + length, sizeof *w->logprobs));
     LNG_TRY(lng_grow(&w->hypotheses, &w->hypothesis_capacity, w->hypothesis_count + 1,
                      sizeof *w->hypotheses));
-    memcpy(w->tokens.data + begin, from->tokens, length * sizeof *from->tokens);
+    int32_t known = lng_tokenizer_size(translator->tokenizer, LNG_SIDE_TARGET);
+    int32_t unk = lng_tokenizer_unk(translator->tokenizer, LNG_SIDE_TARGET);
+    for (size_t i = 0; i < length; i++) /* rows without a token: only with any_token */
+        w->tokens.data[begin + i] = from->tokens[i] < known ? from->tokens[i] : unk;
     memcpy(w->logprobs + begin, from->logprobs, length * sizeof *from->logprobs);
     w->tokens.count += length;
     struct lng_window_hypothesis *kept = &w->hypotheses[w->hypothesis_count++];

@@ -31,6 +31,9 @@ struct lng_model {
     enum lng_dtype compute;    /* F32 or BF16 products */
     enum lng_dtype activation; /* dtype of activations */
     bool training;
+    /* Decoding only, pre-norm only: after its first token a hypothesis attends to keys and values projected from
+     * inputs that were not normalised. So Marian's decoder, though not its training, computes. */
+    bool raw_decoder_keys;
     void *values;               /* [params.total] real, owned */
     void *gradients;            /* [params.total] real, owned; NULL without training */
     struct lng_tensor *tensors; /* parallel to params.list, owned */
@@ -170,10 +173,12 @@ struct lng_decoder_step_args {
     int64_t
         weights_stride; /* heads [first_head, first_head + head_count) of layer alignment_layer */
     int64_t alignment_layer, first_head, head_count;
+    int64_t old_rows;       /* rows from here on are at time 0; read with model->raw_decoder_keys */
     struct lng_view logits; /* [rows, V] activation, written */
     /* tokens NULL, or those whose logits are wanted: column j of row r is then its j-th, the rest is left alone */
     struct lng_token_selection selection;
 };
+/* Opened after raw_decoder_keys was set. */
 struct lng_step_scratch;
 LNG_MUST_CHECK enum lng_status lng_step_scratch_open(const struct lng_model *model,
                                                      int64_t max_rows,
