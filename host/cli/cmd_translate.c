@@ -2,6 +2,7 @@
 #include "host/base/clock.h"
 #include "host/base/file.h"
 #include "host/base/log.h"
+#include "host/cli/annotation_setup.h"
 #include "host/cli/cmd.h"
 #include "host/cli/infer_setup.h"
 #include "host/infer/translate.h"
@@ -36,18 +37,6 @@ static enum lng_beam_stop stop_of(enum lng_opt_search_stop stop)
     }
 }
 
-static enum lng_translate_alignment alignment_of(enum lng_opt_alignment alignment)
-{
-    switch (alignment) {
-    case LNG_OPT_ALIGNMENT_SOFT:
-        return LNG_TRANSLATE_ALIGNMENT_SOFT;
-    case LNG_OPT_ALIGNMENT_HARD:
-        return LNG_TRANSLATE_ALIGNMENT_HARD;
-    default:
-        return LNG_TRANSLATE_ALIGNMENT_NONE;
-    }
-}
-
 static struct lng_translate_options translate_options(const struct lng_options *options)
 {
     struct lng_translate_options t = lng_translate_options_default();
@@ -68,7 +57,6 @@ static struct lng_translate_options translate_options(const struct lng_options *
     t.format = options->json         ? LNG_TRANSLATE_JSON
                : options->n_best > 1 ? LNG_TRANSLATE_NBEST
                                      : LNG_TRANSLATE_PLAIN;
-    t.alignment = alignment_of(options->alignment);
     t.window = options->window;
     t.max_segment = options->max_segment;
     return t;
@@ -82,6 +70,12 @@ static void report(const struct lng_translate_stats *stats, double seconds)
     if (stats->cut > 0)
         lng_info("%llu lines were longer than --max-segment and were translated in segments",
                  (unsigned long long)stats->cut);
+    if (stats->flagged > 0)
+        lng_warn("%llu lines are flagged; another search found a better translation of %llu, %llu "
+                 "are given "
+                 "as source or empty",
+                 (unsigned long long)stats->flagged, (unsigned long long)stats->retried,
+                 (unsigned long long)stats->replaced);
     if (stats->at_limit > 0)
         lng_warn("%llu translations ended at the maximum length",
                  (unsigned long long)stats->at_limit);
@@ -96,11 +90,13 @@ static void report(const struct lng_translate_stats *stats, double seconds)
 static enum lng_status translate(const struct lng_options *options, struct lng_lines *input,
                                  struct lng_lines *prefixes, struct lng_infer_output *output)
 {
-    struct lng_infer_setup setup;
+    struct lng_infer_setup setup = {0};
+    struct lng_annotation_setup annotation;
     struct lng_translator *translator = NULL;
     struct lng_translate_options t = translate_options(options);
     struct lng_progress progress;
     enum lng_status status;
+    LNG_TRY_OR_FAIL(lng_annotation_setup_open(options, &annotation, &t));
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
     t.forced_bos = setup.data.generation.forced_bos;
     t.interrupted = lng_infer_watch_signals();
@@ -113,8 +109,13 @@ static enum lng_status translate(const struct lng_options *options, struct lng_l
     lng_log_set_status_line("");
     struct lng_translate_stats stats = lng_translator_get_stats(translator);
     report(&stats, lng_clock() - start);
+    if (status == LNG_OK || status == LNG_ERR_INTERRUPTED) { /* what is there is whole */
+        enum lng_status finished = lng_annotation_setup_finish(&annotation);
+        status = finished != LNG_OK ? finished : status;
+    }
 fail:
     lng_translator_close(translator);
+    lng_annotation_setup_close(&annotation);
     lng_infer_setup_close(&setup);
     return status;
 }

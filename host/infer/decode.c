@@ -17,7 +17,7 @@ struct lng_search_options lng_search_options_default(void)
     return (struct lng_search_options){
         .beam = lng_beam_options_default(),
         .batch_tokens = 4096,
-        .alignment_layer = -1,
+        .alignment_layer = LNG_SEARCH_LAST_LAYER,
     };
 }
 
@@ -42,7 +42,8 @@ static enum lng_status check_options(const struct lng_search_options *o,
     LNG_FAIL_IF(o->batch_sentences < 0 || o->max_rows < 0, LNG_ERR_RANGE,
                 "batch limits: expected 0 (none) or more, found %lld sentences, %lld rows",
                 (long long)o->batch_sentences, (long long)o->max_rows);
-    LNG_FAIL_IF(o->alignment && (o->alignment_layer >= h->decoder_layers ||
+    LNG_FAIL_IF(o->alignment && (o->alignment_layer < LNG_SEARCH_ALL_LAYERS ||
+                                 o->alignment_layer >= h->decoder_layers ||
                                  o->alignment_head >= h->decoder_heads),
                 LNG_ERR_RANGE,
                 "alignment from layer %d, head %d: the decoder has %d layers of %d heads",
@@ -191,7 +192,9 @@ static void carve_device(struct lng_search *search, struct lng_arena *arena)
     search->device_step = lng_arena_take(arena, (size_t)p->step_words, sizeof *search->device_step);
     search->device_weights =
         search->options.alignment
-            ? lng_arena_take(arena, (size_t)(p->rows * p->source), sizeof *search->device_weights)
+            ? lng_arena_take(arena,
+                             (size_t)(p->rows * p->source * lng_search_aligned_layers(search)),
+                             sizeof *search->device_weights)
             : NULL;
 }
 
@@ -242,7 +245,8 @@ static enum lng_status open_host_memory(struct lng_search *search)
     if (!search->options.alignment)
         return LNG_OK;
     size_t source = (size_t)p->source;
-    search->weights = lng_alloc((size_t)p->rows * source, sizeof *search->weights);
+    search->weights = lng_alloc((size_t)(p->rows * lng_search_aligned_layers(search)) * source,
+                                sizeof *search->weights);
     search->kept_weights = lng_alloc((size_t)p->positions * source, sizeof *search->kept_weights);
     search->alignment = lng_alloc(n * time * source, sizeof *search->alignment);
     if (!search->weights || !search->kept_weights || !search->alignment)

@@ -116,7 +116,10 @@ static enum lng_status run_decoder(struct lng_search *search, const struct step_
             .caches = search->cache.layers,
             .cross_weights = o->alignment ? search->device_weights : NULL,
             .weights_stride = search->plan.source,
-            .alignment_layer = o->alignment_layer < 0 ? h->decoder_layers - 1 : o->alignment_layer,
+            .alignment_layer = o->alignment_layer == LNG_SEARCH_LAST_LAYER   ? h->decoder_layers - 1
+                               : o->alignment_layer == LNG_SEARCH_ALL_LAYERS ? 0
+                                                                             : o->alignment_layer,
+            .alignment_layers = lng_search_aligned_layers(search),
             .first_head = all_heads ? 0 : o->alignment_head,
             .head_count = all_heads ? h->decoder_heads : 1,
             .logits = lng_view_rows(search->logits, 0, a->rows),
@@ -149,9 +152,10 @@ static enum lng_status find_candidates(struct lng_search *search, const struct s
 /* Remembers what each row of this step attended to, at its (time, slot). */
 static enum lng_status keep_weights(struct lng_search *search, const struct step_arrays *a)
 {
-    int64_t width = search->plan.source;
+    int64_t width = search->plan.source, layers = lng_search_aligned_layers(search);
+    int64_t all = a->rows * width;
     LNG_TRY(lng_device_read(search->model->device, search->weights, search->device_weights,
-                            (size_t)(a->rows * width) * sizeof *search->weights));
+                            (size_t)(layers * all) * sizeof *search->weights));
     int64_t row = 0;
     for (int64_t s = 0; s < search->active_count; s++) {
         const struct lng_seat *seat = &search->seats[search->active[s]];
@@ -159,8 +163,12 @@ static enum lng_status keep_weights(struct lng_search *search, const struct step
             int64_t slot = seat->base + i;
             int64_t at = seat->beam.length * search->cache.slots + slot;
             seat->node_slot[seat->beam.live[i].node] = (int32_t)slot;
-            memcpy(search->kept_weights + at * width, search->weights + row * width,
-                   (size_t)seat->source_length * sizeof *search->weights);
+            for (int32_t j = 0; j < seat->source_length; j++) {
+                double sum = 0.0;
+                for (int64_t layer = 0; layer < layers; layer++)
+                    sum += (double)search->weights[layer * all + row * width + j];
+                search->kept_weights[at * width + j] = (float)(sum / (double)layers);
+            }
         }
     }
     return LNG_OK;

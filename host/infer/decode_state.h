@@ -46,7 +46,7 @@ struct lng_search {
     struct lng_view logits;                  /* [rows, V] */
     struct lng_candidate *device_candidates; /* [seats, 2 beam] */
     int32_t *device_step;                    /* [step_words] */
-    float *device_weights;                   /* [rows, source]; alignment only */
+    float *device_weights; /* [aligned layers, rows of a step, source]; alignment only */
 
     struct lng_seat *seats;   /* [plan.seats] */
     int32_t *active, *vacant; /* seat numbers: in use, in the order of their rows; and free */
@@ -56,7 +56,7 @@ struct lng_search {
     int32_t *step;                     /* staging, [step_words] */
     int32_t *ids, *offsets;            /* staging of a group to encode */
     struct lng_candidate *candidates;  /* [seats, 2 beam] */
-    float *weights;                    /* [rows, source] of a step */
+    float *weights;                    /* the same of a step */
     float *kept_weights;               /* [positions, source]: of every step, by (time, slot) */
     struct lng_hypothesis *hypotheses; /* [n_best], and what they point to: */
     int32_t *tokens, *nodes;           /* [n_best, time]; [time] */
@@ -67,6 +67,13 @@ struct lng_search {
     int64_t *order;                        /* longest first */
     int64_t count, next;                   /* inputs; how many of order were admitted */
 };
+
+/* How many layers' attention makes the alignment. */
+static inline int64_t lng_search_aligned_layers(const struct lng_search *search)
+{
+    bool all = search->options.alignment_layer == LNG_SEARCH_ALL_LAYERS;
+    return all ? search->model->hparams.decoder_layers : 1;
+}
 
 /* Target length limit of an input. */
 int32_t lng_search_time(const struct lng_search *search, const struct lng_search_input *input);

@@ -7,13 +7,17 @@
 #include "host/infer/translate.h"
 
 enum lng_score_format {
-    LNG_SCORE_PLAIN, /* the sum of log-probabilities of the target tokens, EOS included */
-    /* {line, source, target, score, normalized_score, tokens, token_scores}: sum, mean, and one by one */
+    /* The sum of log-probabilities of the target tokens, EOS included; with word_scores
+     * " ||| WordScores=" and each of them. */
+    LNG_SCORE_PLAIN,
+    /* {line, source, target, score, mean_score, normalized_score, tokens, token_scores}: sum, mean (under
+     * two names: nothing is ranked here), and one by one; with word_scores also words, as in translate.h */
     LNG_SCORE_JSON,
 };
 
 struct lng_score_options {
     enum lng_score_format format;
+    bool word_scores;
     int64_t window; /* pairs read ahead and sorted by length, >= 1 */
     int64_t
         batch_tokens; /* source tokens, and target tokens, of a batch at most; one pair always fits */

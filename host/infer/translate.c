@@ -3,7 +3,10 @@
 #include <string.h>
 
 #include "host/base/mem.h"
+#include "host/infer/align.h"
+#include "host/infer/attention_map.h"
 #include "host/infer/line_text.h"
+#include "host/infer/risk_line.h"
 #include "host/infer/translate_window.h"
 
 /* A window also ends at so much text or so many tokens, so that long lines do not add up. */
@@ -93,10 +96,13 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     made->options.search.banned = NULL;
     made->options.search.banned_count = 0;
     struct lng_search_options search = options->search;
-    search.alignment = options->alignment != LNG_TRANSLATE_ALIGNMENT_NONE;
+    search.alignment = lng_translate_wants_weights(options);
+    search.beam.n_best = lng_risk_n_best(options);
     enum lng_status status = lng_translate_open_search(model, tokenizer, &search, &made->search);
     if (status == LNG_OK)
         status = collect_languages(made);
+    if (status == LNG_OK)
+        status = lng_risk_state_open(options, &made->risk_state);
     if (status != LNG_OK) {
         lng_translator_close(made);
         return status;
@@ -110,6 +116,10 @@ void lng_translator_close(struct lng_translator *translator)
     if (translator == NULL)
         return;
     lng_search_close(translator->search);
+    lng_risk_state_close(translator->risk_state);
+    if (translator->align != NULL)
+        lng_align_release(translator->align);
+    lng_free(translator->align);
     lng_window_release(&translator->window);
     lng_buffer_release(&translator->out);
     lng_buffer_release(&translator->scratch);
@@ -191,6 +201,9 @@ enum lng_status lng_translator_run(struct lng_translator *translator, struct lng
         if (ended)
             LNG_TRY(check_prefixes_ended(prefixes, lng_lines_number(input)));
         LNG_TRY(lng_window_search(translator));
+        LNG_TRY(lng_risk_apply(translator, lines));
+        if (o->map != NULL)
+            LNG_TRY(lng_attention_map_add_window(o->map, translator, lines));
         lng_buffer_clear(&translator->out);
         LNG_TRY(lng_window_format(translator, lines));
         lines += translator->window.line_count;
@@ -221,6 +234,7 @@ enum lng_status lng_translator_texts(struct lng_translator *translator,
         lng_buffer_clear(&translator->out);
         translator->options.format = LNG_TRANSLATE_PLAIN;
         translator->options.alignment = LNG_TRANSLATE_ALIGNMENT_NONE;
+        translator->options.word_scores = false;
         if (status == LNG_OK)
             status = lng_window_format(translator, 0);
         translator->options = given;

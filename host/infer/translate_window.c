@@ -165,16 +165,24 @@ static enum lng_status keep_hypothesis(struct lng_translator *translator,
     return LNG_OK;
 }
 
+enum lng_status lng_window_keep(struct lng_translator *translator,
+                                const struct lng_search_result *result, size_t source_length,
+                                struct lng_range *hypotheses)
+{
+    size_t begin = translator->window.hypothesis_count;
+    for (int32_t i = 0; i < result->count; i++)
+        LNG_TRY(keep_hypothesis(translator, &result->hypotheses[i], source_length));
+    *hypotheses = (struct lng_range){begin, (size_t)result->count};
+    return LNG_OK;
+}
+
 static enum lng_status keep_result(void *context, const struct lng_search_result *result)
 {
     struct lng_translator *translator = context;
     struct lng_window *w = &translator->window;
     struct lng_window_segment *segment = &w->segments[result->index];
     segment->exact_stop = result->exact_stop;
-    segment->hypotheses.begin = w->hypothesis_count;
-    for (int32_t i = 0; i < result->count; i++)
-        LNG_TRY(keep_hypothesis(translator, &result->hypotheses[i], segment->ids.count));
-    segment->hypotheses.count = (size_t)result->count;
+    LNG_TRY(lng_window_keep(translator, result, segment->ids.count, &segment->hypotheses));
     translator->stats.inexact += !result->exact_stop;
     if (result->count > 0) {
         const struct lng_hypothesis *best = &result->hypotheses[0];
