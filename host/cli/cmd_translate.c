@@ -71,9 +71,8 @@ static void report(const struct lng_translate_stats *stats, double seconds)
         lng_info("%llu lines were longer than --max-segment and were translated in segments",
                  (unsigned long long)stats->cut);
     if (stats->flagged > 0)
-        lng_warn("%llu lines are flagged; another search found a better translation of %llu, %llu "
-                 "are given "
-                 "as source or empty",
+        lng_warn("%llu lines were flagged: %llu of them got another translation, %llu are given as "
+                 "source or empty",
                  (unsigned long long)stats->flagged, (unsigned long long)stats->retried,
                  (unsigned long long)stats->replaced);
     if (stats->at_limit > 0)

@@ -82,6 +82,8 @@ static enum lng_status find_labels(struct lng_attention_map *map, const struct s
                                    : w->tokens.data + scene->h->tokens.begin;
     const struct lng_vocab *vocab =
         lng_tokenizer_vocab(translator->tokenizer, side == 0 ? LNG_SIDE_SOURCE : LNG_SIDE_TARGET);
+    int32_t eos =
+        lng_tokenizer_eos(translator->tokenizer, side == 0 ? LNG_SIDE_SOURCE : LNG_SIDE_TARGET);
     struct lng_slice text = side == 0 ? scene->source : scene->target;
     size_t units = side == 0 ? scene->m.source : scene->m.target;
     LNG_TRY(lng_grow(&map->labels[side], &map->capacity[side], count, sizeof **map->labels));
@@ -94,7 +96,7 @@ static enum lng_status find_labels(struct lng_attention_map *map, const struct s
             map->labels[side][i] =
                 (struct lng_slice){text.data + span.begin, span.end - span.begin};
         else
-            map->labels[side][i] = lng_slice_of("\xE2\x90\x83"); /* symbol for end of text */
+            map->labels[side][i] = lng_vocab_entry(vocab, eos);
     }
     return LNG_OK;
 }
@@ -127,8 +129,11 @@ static enum lng_status draw(struct lng_attention_map *map, const struct scene *s
         snprintf(part, sizeof part, ", segment %zu of %zu", scene->segment_number + 1,
                  scene->segments);
     snprintf(heading, sizeof heading, "Line %llu%s", (unsigned long long)scene->line + 1, part);
-    snprintf(detail, sizeof detail, "decoder layer %s, head %s; log-probability %.3f", layer, head,
-             scene->h->total);
+    snprintf(detail, sizeof detail, "%s%s, %s%s; log-probability %.3f",
+             strcmp(layer, "mean") == 0 ? "mean of all layers" : "decoder layer ",
+             strcmp(layer, "mean") == 0 ? "" : layer,
+             strcmp(head, "mean") == 0 ? "mean of all heads" : "head ",
+             strcmp(head, "mean") == 0 ? "" : head, scene->h->total);
     struct lng_attention_picture picture = {
         .heading = heading,
         .detail = detail,

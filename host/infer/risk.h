@@ -34,11 +34,11 @@ enum lng_risk_fallback {
 
 struct lng_risk_options {
     double thresholds[LNG_RISK_COUNT]; /* 0 = never raised */
-    /* First search lines with a flag other than margin again, with retry_beam hypotheses, and take the best
+    /* First search lines with a flag other than margin (two good translations are no reason) again, with retry_beam hypotheses, and take the best
      * translation without such flags. Where there is none, the first result stays. */
     bool retry;
     int32_t retry_beam;
-    enum lng_risk_fallback fallback; /* of lines that are flagged then */
+    enum lng_risk_fallback fallback; /* of lines that have such a flag then */
     /* Gets tab-separated lines "line flag value threshold action", a heading first; may be NULL. Lines
      * count from 0; action is kept, retried, source or empty. */
     lng_translate_write report;

@@ -23,8 +23,6 @@ struct lng_risk_state {
     size_t found_capacity;
 };
 
-enum { MARGIN_BIT = 1 << LNG_RISK_MARGIN };
-
 enum lng_status lng_risk_state_open(const struct lng_translate_options *options,
                                     struct lng_risk_state **state)
 {
@@ -148,9 +146,15 @@ static enum lng_status keep_second(void *context, const struct lng_search_result
     return lng_window_keep(translator, result, segment->ids.count, &state->found[result->index]);
 }
 
+/* Two translations that are about as good are no reason to give neither. */
+static bool is_serious(const struct lng_risk_values *values)
+{
+    return (values->raised & ~(1u << LNG_RISK_MARGIN)) != 0;
+}
+
 static bool is_tried(const struct lng_risk_state *state, const struct lng_risk_verdict *line)
 {
-    return state->options.retry && (line->first.raised & ~(unsigned)MARGIN_BIT) != 0;
+    return state->options.retry && is_serious(&line->first);
 }
 
 static enum lng_status search_again(struct lng_translator *translator)
@@ -204,7 +208,7 @@ static enum lng_status choose(struct lng_translator *translator, struct lng_wind
     for (size_t rank = 0; rank < ranks; rank++) {
         struct lng_risk_values values;
         LNG_TRY(measure(translator, line, rank, &values));
-        if ((values.raised & ~(unsigned)MARGIN_BIT) != 0)
+        if (is_serious(&values))
             continue;
         for (size_t i = 0; i < line->segments.count; i++)
             bring_forward(w, segments[i].hypotheses, rank);
@@ -229,7 +233,9 @@ static void fall_back(struct lng_translator *translator, struct lng_risk_verdict
     };
     translator->stats.flagged += verdict->first.raised != 0;
     if (verdict->last.raised != 0 && verdict->action == LNG_RISK_ACTION_NONE)
-        verdict->action = actions[translator->risk_state->options.fallback];
+        verdict->action = is_serious(&verdict->last)
+                              ? actions[translator->risk_state->options.fallback]
+                              : LNG_RISK_ACTION_KEPT;
     translator->stats.replaced += verdict->action >= LNG_RISK_ACTION_SOURCE;
 }
 

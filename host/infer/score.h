@@ -17,7 +17,6 @@ enum lng_score_format {
 
 struct lng_score_options {
     enum lng_score_format format;
-    bool word_scores;
     int64_t window; /* pairs read ahead and sorted by length, >= 1 */
     int64_t
         batch_tokens; /* source tokens, and target tokens, of a batch at most; one pair always fits */
@@ -26,6 +25,7 @@ struct lng_score_options {
     const volatile sig_atomic_t *interrupted;
     void (*progress)(void *context, uint64_t lines);
     void *progress_context;
+    bool word_scores; /* write every token's, see lng_score_format */
 };
 /* Plain, windows of 10000 pairs, 4096 tokens. */
 struct lng_score_options lng_score_options_default(void);
