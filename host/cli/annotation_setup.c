@@ -168,9 +168,10 @@ enum lng_status lng_annotation_setup_finish(struct lng_annotation_setup *setup)
     if (setup->map != NULL)
         LNG_TRY(lng_attention_map_finish(setup->map, &left_out));
     if (left_out > 0)
-        lng_warn("%llu translations have no picture: there is room for %d, and for 64 MiB; draw "
-                 "fewer lines, or take a name that ends in .json",
-                 (unsigned long long)left_out, LNG_ATTENTION_MAP_PICTURES);
+        lng_warn("%llu translations have no picture: there is room for %d of up to %d units a "
+                 "side, and for 64 "
+                 "MiB; draw fewer lines, or take a name that ends in .json",
+                 (unsigned long long)left_out, LNG_ATTENTION_MAP_PICTURES, LNG_ATTENTION_MAP_UNITS);
     return setup->flags.path != NULL ? lng_atomic_commit(&setup->flags) : LNG_OK;
 }
 

@@ -5,7 +5,7 @@
 #include "host/base/mem.h"
 #include "host/infer/line_text.h"
 
-enum { BLOCK = 64 /* tokens decoded over again for each new one at most, or so */ };
+enum { BLOCK = 16 /* tokens decoded over again for each new one at most, or so */ };
 
 void lng_align_release(struct lng_align *align)
 {
@@ -34,16 +34,16 @@ static size_t common(struct lng_slice a, const char *b, size_t length)
     return n;
 }
 
-static bool starts_word(const struct lng_translator *translator, int32_t id)
+/* A piece that stands for one byte makes text only together with its neighbours. */
+static bool is_byte(const struct lng_translator *translator, int32_t id)
 {
     struct lng_slice entry =
         lng_vocab_entry(lng_tokenizer_vocab(translator->tokenizer, LNG_SIDE_TARGET), id);
-    bool mark = entry.length >= 3 && memcmp(entry.data, "\xE2\x96\x81", 3) == 0;
-    return mark || lng_tokenizer_get_kind(translator->tokenizer) == LNG_TOKENIZER_SYMBOLS;
+    return entry.length == 6 && memcmp(entry.data, "<0x", 3) == 0;
 }
 
-/* A token's text is what it adds to that of the tokens before it. Decoding begins anew at a word now and
- * then, because spaces at the start are dropped there anyway. */
+/* A token's text is what it adds to that of the tokens before it. Decoding begins anew now and then, so that
+ * the work grows with the length; spaces at such a start are dropped there and skipped here. */
 enum lng_status lng_align_target_spans(const struct lng_translator *translator,
                                        const struct lng_window_hypothesis *h, struct lng_slice text,
                                        struct lng_text_spans *spans)
@@ -57,7 +57,7 @@ enum lng_status lng_align_target_spans(const struct lng_translator *translator,
     if (first > 0)
         status = lng_text_spans_push(spans, 0, 0);
     for (size_t i = first; i < h->tokens.count && status == LNG_OK; i++) {
-        if (i - first >= BLOCK && starts_word(translator, ids[i])) {
+        if (i - first >= BLOCK && !is_byte(translator, ids[i])) {
             while (end < text.length && text.data[end] == ' ')
                 end++;
             base = end;
@@ -247,6 +247,10 @@ enum lng_status lng_align_build(struct lng_align *align, const struct lng_transl
     LNG_TRY(make_units(align, target, 1, level, rows - eos[1]));
     size_t columns = tokens ? width : align->units[0].count + 1;
     size_t out = align->units[1].count + eos[1];
+    *matrix = (struct lng_align_matrix){.weights = align->weights, .units = align->units};
+    size_t most = rows > out ? rows : out;
+    if (most > 0 && columns > LNG_ALIGN_MOST_PAIRS / most)
+        return LNG_OK;
     if (tokens) {
         LNG_TRY(build_tokens(align, weights, rows, width));
     } else {

@@ -21,6 +21,10 @@ LNG_MUST_CHECK enum lng_status lng_align_target_spans(const struct lng_translato
                                                       struct lng_slice text,
                                                       struct lng_text_spans *spans);
 
+/* A segment with more pairs (a run of characters that the vocabulary does not know is one token, however long) gets
+ * a matrix of no units, so no links. */
+enum { LNG_ALIGN_MOST_PAIRS = 1 << 24 };
+
 struct lng_align_matrix {
     size_t source, target;        /* units, the end of sentence not counted */
     size_t rows, columns;         /* target and source, and one more where there is an end */

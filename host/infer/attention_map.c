@@ -120,7 +120,8 @@ static void describe_heads(const struct lng_translator *translator, char *layer,
 static enum lng_status draw(struct lng_attention_map *map, const struct scene *scene)
 {
     char heading[96], detail[160], layer[16], head[16], part[48] = "";
-    if (map->pictures >= LNG_ATTENTION_MAP_PICTURES || map->body.length >= BODY_BYTES) {
+    if (map->pictures >= LNG_ATTENTION_MAP_PICTURES || map->body.length >= BODY_BYTES ||
+        scene->rows > LNG_ATTENTION_MAP_UNITS || scene->columns > LNG_ATTENTION_MAP_UNITS) {
         map->left_out++;
         return LNG_OK;
     }

@@ -11,7 +11,10 @@
 #include "host/base/status.h"
 #include "host/base/text.h"
 
-enum { LNG_ATTENTION_MAP_PICTURES = 1000 };
+enum {
+    LNG_ATTENTION_MAP_PICTURES = 1000,
+    LNG_ATTENTION_MAP_UNITS = 2000, /* larger ones are left out too */
+};
 
 struct lng_translator;
 struct lng_attention_map;

@@ -6,7 +6,7 @@
 
 /* Lengths in pixels. */
 static const double margin = 28.0, header = 92.0, heading_height = 58.0, label_size = 13.0;
-static const double label_gap = 8.0, most_label = 15.0; /* the last in widths of a wide character */
+static const double label_gap = 8.0, most_label = 15.0, most_hint = 100.0; /* in font sizes */
 static const double pi_over_4 = 0.7853981633974483, least_weight = 0.005;
 
 static const char style[] =
@@ -105,14 +105,14 @@ static double advance(uint32_t c)
 }
 
 /* How much of a label is shown, never cut before a combining character; *width in font sizes. */
-static size_t fit_label(struct lng_slice label, double *width)
+static size_t fit_label(struct lng_slice label, double most, double *width)
 {
     double sum = 0.0;
     for (size_t at = 0, step; at < label.length; at += step) {
         uint32_t c;
         step = lng_utf8_decode(label.data + at, label.length - at, &c);
         double next = advance(c);
-        if (sum + next > most_label && next > 0.0) {
+        if (sum + next > most && next > 0.0) {
             *width = sum + 0.9; /* of the dots */
             return at;
         }
@@ -122,10 +122,10 @@ static size_t fit_label(struct lng_slice label, double *width)
     return label.length;
 }
 
-static enum lng_status append_label(struct lng_buffer *out, struct lng_slice label)
+static enum lng_status append_label(struct lng_buffer *out, struct lng_slice label, double most)
 {
     double width;
-    size_t shown = fit_label(label, &width);
+    size_t shown = fit_label(label, most, &width);
     LNG_TRY(append_island(out, (struct lng_slice){label.data, shown}));
     return shown < label.length ? lng_buffer_append_text(out, "\xE2\x80\xA6") : LNG_OK;
 }
@@ -145,7 +145,7 @@ static double widest_label(const struct lng_slice *labels, size_t count)
 {
     double widest = 0.0, width;
     for (size_t i = 0; i < count; i++) {
-        (void)fit_label(labels[i], &width);
+        (void)fit_label(labels[i], most_label, &width);
         widest = fmax(widest, width);
     }
     return widest;
@@ -176,14 +176,14 @@ static enum lng_status draw_labels(const struct layout *l, struct lng_buffer *ou
         double x = l->left + l->cell * ((double)s + 0.5), y = l->top - label_gap;
         LNG_TRY(lng_buffer_append_format(
             out, "<text x=\"%.2f\" y=\"%.2f\" transform=\"rotate(-45 %.2f %.2f)\">", x, y, x, y));
-        LNG_TRY(append_label(out, p->labels[0][s]));
+        LNG_TRY(append_label(out, p->labels[0][s], most_label));
         LNG_TRY(lng_buffer_append_text(out, "</text>\n"));
     }
     for (size_t t = 0; t < p->rows; t++) {
         double y = l->top + l->cell * ((double)t + 0.5) + 0.35 * l->font;
         LNG_TRY(lng_buffer_append_format(out, "<text x=\"%.2f\" y=\"%.2f\" text-anchor=\"end\">",
                                          l->left - label_gap, y));
-        LNG_TRY(append_label(out, p->labels[1][t]));
+        LNG_TRY(append_label(out, p->labels[1][t], most_label));
         LNG_TRY(lng_buffer_append_text(out, "</text>\n"));
     }
     return lng_buffer_append_text(out, "</g>\n");
@@ -209,9 +209,9 @@ static enum lng_status draw_cell(const struct layout *l, size_t t, size_t s, boo
         return LNG_OK;
     colour(weight, fill);
     LNG_TRY(lng_buffer_append_format(out, "<g><title>"));
-    LNG_TRY(append_island(out, p->labels[1][t]));
+    LNG_TRY(append_label(out, p->labels[1][t], most_hint));
     LNG_TRY(lng_buffer_append_text(out, " \xE2\x86\x90 "));
-    LNG_TRY(append_island(out, p->labels[0][s]));
+    LNG_TRY(append_label(out, p->labels[0][s], most_hint));
     LNG_TRY(lng_buffer_append_format(
         out,
         ": %.3f</title><rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" rx=\"%.1f\" "

@@ -22,8 +22,7 @@ static const char *const odd[] = {
     "\t\n\r",
     "\xE4\xBB\x8A\xE6\x97\xA5\xE3\x81\xAF",     /* Japanese */
     "\xD9\x85\xD8\xB1\xD8\xAD\xD8\xA8\xD8\xA7", /* Arabic */
-    "\xE2\x80\xAE\xE2\x81\xA7\xE2\x80\x8F"
-    "abc", /* override, isolate, mark: taken out */
+    "\xE2\x80\xAE\xE2\x81\xA7\xE2\x80\x8Fxyz",  /* override, isolate, mark: taken out */
     "e\xCC\x81\xCC\x81\xCC\x81\xCC\x81",
     "a very long label that nobody could read in a picture",
     "<script>alert(1)</script>",
