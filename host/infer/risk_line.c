@@ -6,6 +6,8 @@
 #include "host/base/mem.h"
 #include "host/infer/json_text.h"
 
+enum { RETRY_ROWS = 64 /* few lines are searched again: less memory beside the first search's */ };
+
 struct lng_risk_state {
     struct lng_risk_options options;
     struct lng_risk_scratch scratch;
@@ -133,6 +135,7 @@ static enum lng_status open_retry(struct lng_translator *translator)
     search.alignment = lng_translate_wants_weights(&translator->options);
     search.beam.beam = state->options.retry_beam;
     search.beam.n_best = state->options.retry_beam;
+    search.max_rows = RETRY_ROWS;
     return lng_translate_open_search(translator->model, translator->tokenizer, &search,
                                      &state->retry);
 }
