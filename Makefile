@@ -40,7 +40,7 @@ COMMON  := -I. -I$B -D_GNU_SOURCE -DLNG_VERSION='"$(VERSION)"' -fPIC -fno-semant
 # -std=c11 keeps floating-point contraction off: the same source gives the same bits everywhere.
 ALL_C   := -std=c11 $(COMMON) $(WARN_C)
 ALL_CXX := -std=c++17 $(COMMON) $(WARN)
-LIBS    := -lsentencepiece_train -lsentencepiece -lprotobuf-c -lyaml -ljansson -lz -lzstd -licuuc -lstdc++ -lpthread -lm
+LIBS    := -lsentencepiece_train -lsentencepiece -lprotobuf-c -lyaml -ljansson -lz -lzip -lzstd -licuuc -lstdc++ -lpthread -lm
 LDALL   := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(SANFLAGS)
 # RELOCATABLE=1, as make dist has it: a program finds its libraries, and they theirs, in ../lib.
 LDALL   += $(if $(filter 1,$(RELOCATABLE)),-Wl$(comma)--disable-new-dtags -Wl$(comma)-rpath$(comma)'$$ORIGIN/../lib')

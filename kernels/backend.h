@@ -36,6 +36,9 @@ struct lng_backend {
     enum lng_status (*supports)(const struct lng_device *device, enum lng_dtype compute);
     int64_t (*logit_rows)(const struct lng_device *device, int64_t vocabulary);
     size_t (*free_memory)(struct lng_device *device); /* NULL: nobody knows */
+    /* NULL: work is called. Counts in device->repeats. */
+    enum lng_status (*repeat)(struct lng_device *device, const void *key, size_t bytes,
+                              lng_device_work work, void *context);
     enum lng_status (*weight_prepare)(struct lng_device *device, struct lng_view master,
                                       enum lng_dtype compute, int flags,
                                       struct lng_weight **weight);
@@ -49,10 +52,11 @@ struct lng_device {
     const struct lng_backend *backend;
     int threads;
     bool fast;
-    int ordinal;                            /* which GPU; -1: none */
-    char name[16];                          /* "cpu", "cuda:1" */
-    char remark[256];                       /* lng_device_remark */
-    void *state;                            /* the backend's own */
+    int ordinal;      /* which GPU; -1: none */
+    char name[16];    /* "cpu", "cuda:1" */
+    char remark[256]; /* lng_device_remark */
+    void *state;      /* the backend's own */
+    struct lng_repeat_stats repeats;
     const struct lng_op_observer *observer; /* observe.h; NULL: nobody looks */
 };
 

@@ -178,6 +178,29 @@ enum lng_status lng_device_sync(struct lng_device *device)
     return device->backend->sync(device);
 }
 
+/* An observer wants to see every operation. */
+enum lng_status lng_device_repeat(struct lng_device *device, const void *key, size_t bytes,
+                                  lng_device_work work, void *context)
+{
+    LNG_FAIL_IF(bytes > LNG_REPEAT_KEY, LNG_ERR_SHAPE,
+                "repeated work: expected a key of at most %d bytes, found %zu", LNG_REPEAT_KEY,
+                bytes);
+    if (device->backend->repeat != NULL && device->observer == NULL)
+        return device->backend->repeat(device, key, bytes, work, context);
+    device->repeats.plain++;
+    return work(context);
+}
+
+bool lng_device_repeats(const struct lng_device *device)
+{
+    return device->backend->repeat != NULL;
+}
+
+struct lng_repeat_stats lng_device_repeat_stats(const struct lng_device *device)
+{
+    return device->repeats;
+}
+
 enum lng_status lng_weight_prepare(struct lng_device *device, struct lng_view master,
                                    enum lng_dtype compute, int flags, struct lng_weight **weight)
 {

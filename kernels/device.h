@@ -84,6 +84,28 @@ LNG_MUST_CHECK enum lng_status lng_device_read(struct lng_device *device, void *
                                                const void *from, size_t bytes);
 LNG_MUST_CHECK enum lng_status lng_device_sync(struct lng_device *device);
 
+/* Work that recurs, such as a step of decoding. `work` calls operations of this device (ops.h) and nothing else
+ * of it: no memory, no copies, no waiting. `key` [bytes, at most LNG_REPEAT_KEY; a struct that was zeroed before it
+ * was filled] is all that those calls depend on: two equal keys promise the same calls with the same arguments, as
+ * long as no memory of the device is freed between them. A device may then record the calls, once, and later
+ * run what it recorded instead of `work`; the results have the same bits. So `work` is called once, not at all, or
+ * (where recording fails: then simply as always) twice, and leaves the host's state as it was.
+ * Its status is handed on. */
+enum { LNG_REPEAT_KEY = 768 };
+typedef enum lng_status (*lng_device_work)(void *context);
+LNG_MUST_CHECK enum lng_status lng_device_repeat(struct lng_device *device, const void *key,
+                                                 size_t bytes, lng_device_work work, void *context);
+/* Whether this kind of device records at all, switched on or not: shapes are then worth rounding up to few. */
+bool lng_device_repeats(const struct lng_device *device);
+/* What became of the calls of lng_device_repeat so far. */
+struct lng_repeat_stats {
+    int64_t plain;    /* work was done as if called directly */
+    int64_t recorded; /* recorded, and run from that */
+    int64_t replayed; /* run from an earlier record */
+    int64_t refused;  /* of the plain ones: a record could not be made, or not be run */
+};
+struct lng_repeat_stats lng_device_repeat_stats(const struct lng_device *device);
+
 /* A weight matrix W [out, in] as the device wants it for products: cast, packed, or just a pointer.
  * The master view (f32; f64 on ref64) stays the caller's and must outlive the handle. */
 struct lng_weight;

@@ -16,11 +16,12 @@ cat >"$root/use.c" <<'END'
 #include "host/train/trainer.h"
 int main(void)
 {
+    struct lng_bleu_options options = lng_bleu_options_default();
     struct lng_bleu_counts counts = {0};
     struct lng_slice text = lng_slice_of("one two three four five");
-    if (lng_bleu_add(&counts, LNG_TOKENIZATION_13A, text, &text, 1) != LNG_OK)
+    if (lng_bleu_add(&counts, &options, text, &text, 1) != LNG_OK)
         return 1;
-    printf("%.1f\n", lng_bleu_compute(&counts, LNG_BLEU_SMOOTH_EXP, false).score);
+    printf("%.1f\n", lng_bleu_compute(&counts, &options).score);
     return lng_mem_get_stats().blocks_live != 0;
 }
 END

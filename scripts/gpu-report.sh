@@ -3,7 +3,8 @@
 #
 # What a GPU makes of this build, from the folder that `make dist` made or from a build: every operation
 # against the reference in f32, bf16 and int8; models on GPU and CPU (`lingster compare`); compute-sanitizer
-# over small shapes where it is there; what the tensor-core instructions answer; translation speed.
+# over small shapes where it is there; what the tensor-core instructions answer; translation speed; the same
+# translations, scores and alignments with CUDA graphs and without.
 #   --output   where report.json, report.md and all logs go, gpu-report by default
 #   --device   cuda, cuda:1 ...
 #   --seeds    shapes an operation, 40 by default
@@ -95,6 +96,29 @@ for where in cpu "$device"; do
         step "translate-$where-$dtype" "$LINGSTER" translate -m "$here/configs/demo" --device "$where" --dtype "$dtype" \
             -i "$here/configs/demo/sample.en" -o "$output/translation-$where-$dtype.de"
     done
+done
+
+# DTYPE: the output must be the same, and steps must have been replayed; ends with the speeds.
+graphs() {
+    for on in 1 0; do
+        LNG_CUDA_GRAPHS=$on "$LINGSTER" translate -m "$here/configs/demo" --device "$device" --dtype "$1" --json \
+            --alignment soft -i "$here/configs/demo/sample.en" -o "$output/graphs-$1-$on.json" 2>"$output/graphs-$1-$on.log"
+        status=$?
+        cat "$output/graphs-$1-$on.log"
+        [ "$status" -eq 0 ] || return 1
+    done
+    cmp "$output/graphs-$1-1.json" "$output/graphs-$1-0.json" || return 1
+    replayed=$(sed -n 's/.*graphs: \([0-9]*\) steps replayed.*/\1/p' "$output/graphs-$1-1.log")
+    if [ "${replayed:-0}" -eq 0 ]; then
+        echo "no step was replayed"
+        return 1
+    fi
+    speed='s/.* \([0-9]*\) target tokens\/s.*/\1/p'
+    echo "$replayed steps replayed; $(sed -n "$speed" "$output/graphs-$1-1.log") target tokens/s," \
+        "$(sed -n "$speed" "$output/graphs-$1-0.log") without graphs"
+}
+for dtype in f32 bf16 int8; do
+    step "graphs-$dtype" graphs "$dtype"
 done
 
 gpu=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -n 1)

@@ -19,6 +19,7 @@ libyaml-dev               header:yaml.h                          configuration f
 libjansson-dev            header:jansson.h                       JSON
 zlib1g-dev                header:zlib.h                          gzip
 libzstd-dev               header:zstd.h                          zstd
+libzip-dev                header:zip.h                           ZIP packages
 libxxhash-dev             header:xxhash.h                        checksums
 libicu-dev                header:unicode/uchar.h                 Unicode properties
 libcriterion-dev          header:criterion/criterion.h           tests

@@ -31,7 +31,24 @@ enum lng_status lng_encoding_push_piece(void *context, const struct lng_spm_toke
     /* A run of characters that this model does not know may still be an entry of a joint vocabulary. */
     if (id < 0 || piece->id == lng_spm_get_info(to->side->spm)->unknown_id)
         id = find_text(to->side, piece->name.data, piece->name.length);
-    return push(to, id, to->shift + piece->begin, to->shift + piece->end);
+    const size_t *origins = to->clean.origins;
+    return push(to, id, to->shift + (origins != NULL ? origins[piece->begin] : piece->begin),
+                to->shift + (origins != NULL ? origins[piece->end] : piece->end));
+}
+
+enum lng_status lng_encoding_clean(const struct lng_tokenizer *tokenizer, enum lng_side side,
+                                   struct lng_encoding *to, const char *text, size_t length,
+                                   struct lng_slice *part)
+{
+    *part = (struct lng_slice){text + to->shift, length - to->shift};
+    if (side == LNG_SIDE_TARGET || tokenizer->clean == LNG_CLEAN_NONE)
+        return LNG_OK;
+    LNG_TRY(lng_clean_opus_mt(part->data, part->length, &to->clean));
+    if (to->clean.text.length > 0)
+        *part = (struct lng_slice){to->clean.text.data, to->clean.text.length};
+    else
+        part->length = 0;
+    return LNG_OK;
 }
 
 static enum lng_status push_words(struct lng_encoding *to, const char *text, size_t length)
@@ -84,15 +101,18 @@ enum lng_status lng_encoding_push_languages(const struct lng_tokenizer *tokenize
 static enum lng_status encode(const struct lng_tokenizer *tokenizer, enum lng_side side,
                               const char *text, size_t length, struct lng_encoding *to)
 {
-    size_t used = 0;
+    struct lng_slice part;
     to->side = &tokenizer->sides[side];
     if (to->side->spm == NULL)
         return push_words(to, text, length);
     if (side == LNG_SIDE_SOURCE)
-        LNG_TRY(lng_encoding_push_languages(tokenizer, to, text, length, &used));
-    to->shift = used;
-    return lng_spm_encode_pieces(to->side->spm, text + used, length - used, lng_encoding_push_piece,
-                                 to);
+        LNG_TRY(lng_encoding_push_languages(tokenizer, to, text, length, &to->shift));
+    enum lng_status status = lng_encoding_clean(tokenizer, side, to, text, length, &part);
+    if (status == LNG_OK)
+        status = lng_spm_encode_pieces(to->side->spm, part.data, part.length,
+                                       lng_encoding_push_piece, to);
+    lng_clean_text_release(&to->clean);
+    return status;
 }
 
 enum lng_status lng_tokenizer_encode(const struct lng_tokenizer *tokenizer, enum lng_side side,
@@ -222,6 +242,11 @@ enum lng_status lng_tokenizer_decode(const struct lng_tokenizer *tokenizer, enum
 enum lng_tokenizer_kind lng_tokenizer_get_kind(const struct lng_tokenizer *tokenizer)
 {
     return tokenizer->sides[0].spm != NULL ? LNG_TOKENIZER_SPM : LNG_TOKENIZER_SYMBOLS;
+}
+
+enum lng_clean lng_tokenizer_get_clean(const struct lng_tokenizer *tokenizer)
+{
+    return tokenizer->clean;
 }
 
 bool lng_tokenizer_is_shared(const struct lng_tokenizer *tokenizer)

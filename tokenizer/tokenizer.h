@@ -20,6 +20,7 @@
 
 #include "host/base/status.h"
 #include "host/base/text.h"
+#include "tokenizer/clean.h"
 #include "tokenizer/ids.h"
 #include "tokenizer/vocab.h"
 
@@ -50,6 +51,7 @@ struct lng_tokenizer_parts {
     size_t source_spm_size, target_spm_size;
     struct lng_vocab *source_vocab, *target_vocab; /* target NULL = shared */
     const char *eos, *unk, *pad;                   /* NULL = </s>, <unk>, <pad> */
+    enum lng_clean clean; /* of source text; with SentencePiece models only */
 };
 /* LNG_ERR_FORMAT when a special entry is missing from a vocabulary. */
 LNG_MUST_CHECK enum lng_status lng_tokenizer_open_parts(const struct lng_tokenizer_parts *parts,
@@ -67,6 +69,7 @@ void lng_tokenizer_close(struct lng_tokenizer *tokenizer);
 enum lng_tokenizer_kind lng_tokenizer_get_kind(const struct lng_tokenizer *tokenizer);
 /* One vocabulary for both sides. */
 bool lng_tokenizer_is_shared(const struct lng_tokenizer *tokenizer);
+enum lng_clean lng_tokenizer_get_clean(const struct lng_tokenizer *tokenizer);
 /* Ids of a side, the special ones included. */
 int32_t lng_tokenizer_size(const struct lng_tokenizer *tokenizer, enum lng_side side);
 int32_t lng_tokenizer_eos(const struct lng_tokenizer *tokenizer, enum lng_side side);

@@ -117,6 +117,10 @@ static enum lng_status digest(struct lng_tokenizer *tokenizer)
         lng_hash_add(hash, special, sizeof special);
         lng_vocab_hash(side->vocab, hash);
     }
+    if (tokenizer->clean != LNG_CLEAN_NONE) {
+        const char *clean = lng_clean_name(tokenizer->clean);
+        lng_hash_add(hash, clean, strlen(clean));
+    }
     tokenizer->digest = lng_hash_value(hash);
     lng_hash_close(hash);
     return LNG_OK;
@@ -154,6 +158,7 @@ enum lng_status lng_tokenizer_open_parts(const struct lng_tokenizer_parts *parts
     if (fresh == NULL)
         return LNG_ERR_MEMORY;
     fresh->shared_spm = true;
+    fresh->clean = parts->source_spm != NULL ? parts->clean : LNG_CLEAN_NONE;
     fresh->shared_vocab = parts->target_vocab == NULL || parts->target_vocab == parts->source_vocab;
     LNG_TRY_OR_FAIL(open_models(fresh, parts));
     fresh->eos = lng_strdup(parts->eos != NULL ? parts->eos : LNG_EOS_TEXT);
@@ -319,6 +324,12 @@ static enum lng_status read_config(struct directory *in)
         "than this program",
         in->path, name, kind);
     in->symbols = kind != NULL && strcmp(kind, "symbols") == 0;
+    const char *clean =
+        json_string_value(json_object_get(json_object_get(in->json, "lingster"), "clean"));
+    LNG_FAIL_IF(clean != NULL && !lng_clean_find(clean, &in->parts.clean), LNG_ERR_FORMAT,
+                "%s/%s: source text cleaned by '%.40s', expected none or opus-mt: the model is "
+                "newer than this program",
+                in->path, name, clean);
     return LNG_OK;
 }
 

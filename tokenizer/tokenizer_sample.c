@@ -63,16 +63,19 @@ enum lng_status lng_tokenizer_encode_sampled(const struct lng_tokenizer *tokeniz
 
     struct lng_encoding to = {.side = &tokenizer->sides[side], .ids = ids};
     struct lng_spm_nbest *nbest = NULL;
+    struct lng_slice part;
     size_t before = ids->count;
     enum lng_status status = LNG_OK;
     if (side == LNG_SIDE_SOURCE)
         LNG_TRY_OR_FAIL(lng_encoding_push_languages(tokenizer, &to, text, length, &to.shift));
-    LNG_TRY_OR_FAIL(lng_spm_nbest_open(to.side->spm, text + to.shift, length - to.shift,
-                                       sampling->nbest, &nbest));
+    LNG_TRY_OR_FAIL(lng_encoding_clean(tokenizer, side, &to, text, length, &part));
+    LNG_TRY_OR_FAIL(
+        lng_spm_nbest_open(to.side->spm, part.data, part.length, sampling->nbest, &nbest));
     size_t chosen = choose(nbest, sampling->alpha, uniform_number(sampling, side));
     LNG_TRY_OR_FAIL(lng_spm_nbest_pieces(nbest, chosen, lng_encoding_push_piece, &to));
 fail:
     lng_spm_nbest_close(nbest);
+    lng_clean_text_release(&to.clean);
     if (status != LNG_OK)
         ids->count = before;
     return status;

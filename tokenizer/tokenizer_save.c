@@ -67,10 +67,11 @@ enum lng_status lng_tokenizer_save(const struct lng_tokenizer *tokenizer, const 
                                  tokenizer->unk, "pad_token", tokenizer->pad)));
     return write_json(
         directory, "tokenizer_config.json",
-        json_pack("{s:s, s:n, s:n, s:s, s:s, s:s, s:i, s:{}, s:b, s:{s:s}}", "tokenizer_class",
+        json_pack("{s:s, s:n, s:n, s:s, s:s, s:s, s:i, s:{}, s:b, s:{s:s, s:s}}", "tokenizer_class",
                   source->spm != NULL ? "MarianTokenizer" : "LingsterSymbols", "source_lang",
                   "target_lang", "eos_token", tokenizer->eos, "unk_token", tokenizer->unk,
                   "pad_token", tokenizer->pad, "model_max_length", 512, "sp_model_kwargs",
                   "separate_vocabs", !tokenizer->shared_vocab, "lingster", "kind",
-                  source->spm != NULL ? "sentencepiece" : "symbols"));
+                  source->spm != NULL ? "sentencepiece" : "symbols", "clean",
+                  lng_clean_name(tokenizer->clean)));
 }

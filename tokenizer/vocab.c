@@ -132,6 +132,18 @@ struct lng_slice lng_vocab_entry(const struct lng_vocab *vocab, int32_t id)
     return (struct lng_slice){vocab->pool.data + entry->offset, entry->length};
 }
 
+int32_t lng_vocab_first_difference(const struct lng_vocab *a, const struct lng_vocab *b)
+{
+    int32_t left = lng_vocab_size(a), right = lng_vocab_size(b),
+            least = left < right ? left : right;
+    for (int32_t id = 0; id < least; id++) {
+        struct lng_slice x = lng_vocab_entry(a, id), y = lng_vocab_entry(b, id);
+        if (x.length != y.length || memcmp(x.data, y.data, x.length) != 0)
+            return id;
+    }
+    return left == right ? -1 : least;
+}
+
 enum lng_status lng_vocab_copy(const struct lng_vocab *from, struct lng_vocab **vocab)
 {
     struct lng_vocab *fresh = NULL;
@@ -223,28 +235,40 @@ enum lng_status lng_vocab_read_json(const char *path, struct lng_vocab **vocab)
     return status;
 }
 
+/* An entry may end in a carriage return; only when all do, the file has Windows' line ends. */
+static bool windows_lines(struct lng_slice text)
+{
+    struct lng_slice line;
+    while (lng_text_split(&text, '\n', &line))
+        if (line.length == 0 || line.data[line.length - 1] != '\r')
+            return false;
+    return true;
+}
+
 enum lng_status lng_vocab_parse_lines(const char *text, size_t size, struct lng_vocab **vocab)
 {
     struct lng_vocab *fresh = NULL;
     struct lng_slice rest = {text, size}, line;
-    size_t number = 0;
     if (size > 0 && text[size - 1] == '\n')
         rest.length--;
+    bool windows = windows_lines(rest);
     LNG_TRY(lng_vocab_open(&fresh));
     enum lng_status status = LNG_OK;
-    while (status == LNG_OK && lng_text_split(&rest, '\n', &line)) {
-        number++;
-        if (line.length > 0 && line.data[line.length - 1] == '\r')
-            line.length--;
-        status = line.length == 0 ? lng_fail(LNG_ERR_FORMAT, "an empty vocabulary entry")
-                                  : lng_vocab_add(fresh, line.data, line.length, NULL);
-    }
-    if (status != LNG_OK) {
-        lng_vocab_close(fresh);
-        return lng_fail_context(status, "line %zu", number);
+    for (size_t number = 1; lng_text_split(&rest, '\n', &line); number++) {
+        line.length -= windows;
+        LNG_GOTO_FAIL_IF(line.length == 0, LNG_ERR_FORMAT, "line %zu: an empty vocabulary entry",
+                         number);
+        status = lng_vocab_add(fresh, line.data, line.length, NULL);
+        if (status != LNG_OK) {
+            status = lng_fail_context(status, "line %zu", number);
+            goto fail;
+        }
     }
     *vocab = fresh;
     return LNG_OK;
+fail:
+    lng_vocab_close(fresh);
+    return status;
 }
 
 static enum lng_status append_json_string(struct lng_buffer *json, struct lng_slice text)

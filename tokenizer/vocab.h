@@ -41,13 +41,16 @@ int32_t lng_vocab_size(const struct lng_vocab *vocab);
 int32_t lng_vocab_find(const struct lng_vocab *vocab, const char *text, size_t length);
 /* Borrowed, NUL-terminated, until the next add. An id out of range gives data NULL and length 0. */
 struct lng_slice lng_vocab_entry(const struct lng_vocab *vocab, int32_t id);
+/* The first id that is not the same in both, -1 when they are equal. */
+int32_t lng_vocab_first_difference(const struct lng_vocab *a, const struct lng_vocab *b);
 
 /* {"text": id, ...}: each id from 0 to size - 1 exactly once, no text twice. LNG_ERR_FORMAT says which entry. */
 LNG_MUST_CHECK enum lng_status lng_vocab_parse_json(const char *json, size_t size,
                                                     struct lng_vocab **vocab);
 LNG_MUST_CHECK enum lng_status lng_vocab_read_json(const char *path, struct lng_vocab **vocab);
 /* One entry a line, id = line number from 0 (Marian's and CTranslate2's .txt). A last newline is fine, an
- * empty line elsewhere is LNG_ERR_FORMAT. */
+ * empty line elsewhere is LNG_ERR_FORMAT. Carriage returns before the newlines are no part of the entries
+ * when every line has one: an entry may be one. */
 LNG_MUST_CHECK enum lng_status lng_vocab_parse_lines(const char *text, size_t size,
                                                      struct lng_vocab **vocab);
 

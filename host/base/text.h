@@ -37,6 +37,8 @@ struct lng_slice {
 /* A whole C string. */
 struct lng_slice lng_slice_of(const char *text);
 bool lng_slice_equals(struct lng_slice slice, const char *text);
+/* A name.suffix of its own: "a.npz" ends in ".npz", ".npz" alone does not. */
+bool lng_text_ends_in(const char *text, const char *suffix);
 
 /* Without ASCII white space (space, \t, \n, \v, \f, \r) at both ends. */
 struct lng_slice lng_text_trim(struct lng_slice slice);

@@ -84,6 +84,12 @@ static void report(const struct lng_translate_stats *stats, double seconds)
              (unsigned long long)stats->target_tokens,
              seconds > 0 ? (double)stats->target_tokens / seconds : 0.0,
              stats->search.device_bytes >> 20, (long long)stats->search.sentences_at_once);
+    const struct lng_repeat_stats *r = &stats->search.repeats;
+    if (r->recorded > 0 || r->refused > 0)
+        lng_info("graphs: %lld steps replayed, %lld recorded, %lld launched one by one, %lld of "
+                 "them because they could not be recorded",
+                 (long long)r->replayed, (long long)r->recorded, (long long)r->plain,
+                 (long long)r->refused);
 }
 
 static enum lng_status translate(const struct lng_options *options, struct lng_lines *input,

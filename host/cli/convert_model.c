@@ -1,9 +1,12 @@
 #include "host/cli/convert_model.h"
 
+#include <stdlib.h>
+
 #include "host/base/file.h"
 #include "host/base/mem.h"
 #include "host/store/ctranslate2.h"
 #include "host/store/model_dir.h"
+#include "host/store/opus_package.h"
 
 enum { MOST_SPM_BYTES = 256 << 20 };
 
@@ -30,6 +33,7 @@ static enum lng_status open_tokenizer(struct lng_import *import, struct lng_toke
             .eos = import->eos,
             .unk = import->unk,
             .pad = import->pad,
+            .clean = import->clean,
         },
         tokenizer));
     import->source = import->target = NULL;
@@ -54,10 +58,39 @@ static enum lng_status take_import(const char *path, struct lng_import *import,
 
 static enum lng_status open_own(const char *path, struct lng_convert_model *model)
 {
+    LNG_FAIL_IF(lng_text_ends_in(path, ".bin") && !lng_directory_exists(path), LNG_ERR_UNSUPPORTED,
+                "%s: models in .bin files are packed for one kind of CPU (Marian) or lie in a "
+                "folder with their vocabularies (CTranslate2); give the .npz file or the folder",
+                path);
     LNG_TRY(lng_model_data_open(path, &model->data));
     LNG_FAIL_IF(model->data.directory == NULL, LNG_ERR_IO,
                 "%s: found a model but no vocabulary beside it; expected a model directory", path);
     return lng_tokenizer_open_directory(model->data.directory, &model->tokenizer);
+}
+
+/* Unpacked below TMPDIR for as long as it is read. */
+static enum lng_status open_package(const char *path,
+                                    const struct lng_marian_import_args *vocabularies,
+                                    struct lng_convert_model *model)
+{
+    struct lng_atomic_directory unpacked;
+    const char *directory = getenv("TMPDIR");
+    char *place = lng_path_join(directory != NULL && *directory != '\0' ? directory : "/tmp",
+                                "lingster-package");
+    if (place == NULL)
+        return LNG_ERR_MEMORY;
+    enum lng_status status = lng_atomic_directory_open(&unpacked, place);
+    lng_free(place);
+    if (status != LNG_OK)
+        return status;
+    status = lng_opus_unpack(path, unpacked.temporary);
+    if (status == LNG_OK) {
+        status = lng_convert_model_open(unpacked.temporary, vocabularies, model);
+        if (status != LNG_OK)
+            status = lng_fail_context(status, "%s, unpacked", path);
+    }
+    lng_atomic_directory_discard(&unpacked);
+    return status;
 }
 
 enum lng_status lng_convert_model_open(const char *path,
@@ -70,6 +103,8 @@ enum lng_status lng_convert_model_open(const char *path,
     if (lng_ct2_is_model_directory(path)) {
         model->toolkit = "CTranslate2";
         status = lng_ct2_import(path, &import);
+    } else if (lng_opus_is_package(path)) {
+        return open_package(path, vocabularies, model);
     } else if (lng_marian_is_model(path)) {
         model->toolkit = "Marian";
         status = lng_marian_import(path, vocabularies, &import);

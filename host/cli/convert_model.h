@@ -13,7 +13,7 @@ struct lng_convert_model {
     struct lng_buffer choices; /* as in lng_import: what was chosen and why, one a line; or empty */
 };
 
-/* A CTranslate2 directory, a Marian model, or what lng_model_data_open takes. vocabularies are for Marian. Close in any
+/* A CTranslate2 directory, a Marian model, an OPUS-MT package (.zip), or what lng_model_data_open takes. vocabularies are for Marian. Close in any
  * case. */
 LNG_MUST_CHECK enum lng_status
 lng_convert_model_open(const char *path, const struct lng_marian_import_args *vocabularies,

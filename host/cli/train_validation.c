@@ -125,9 +125,10 @@ static void set(struct lng_validation *result, enum lng_opt_valid_metric metric,
 /* Text that is already tokenised (symbols) is judged as it is; other text as sacreBLEU does by default. */
 static enum lng_status judge(const struct lng_train_validation *v, struct lng_validation *result)
 {
-    enum lng_tokenization tokenization =
-        lng_tokenizer_get_kind(v->tokenizer) == LNG_TOKENIZER_SYMBOLS ? LNG_TOKENIZATION_NONE
-                                                                      : LNG_TOKENIZATION_13A;
+    struct lng_bleu_options how = lng_bleu_options_default();
+    const struct lng_chrf_options chrf_how = lng_chrf_options_default(false);
+    if (lng_tokenizer_get_kind(v->tokenizer) == LNG_TOKENIZER_SYMBOLS)
+        how.tokenization = LNG_TOKENIZATION_NONE;
     struct lng_bleu_counts bleu = {0};
     struct lng_chrf_counts chrf = {0};
     struct lng_error_counts errors = {0};
@@ -135,13 +136,12 @@ static enum lng_status judge(const struct lng_train_validation *v, struct lng_va
         const struct lng_buffer *text = &v->translations[i];
         struct lng_slice hypothesis = {text->data ? text->data : "", text->length};
         struct lng_slice reference = lng_evaluation_set_line(&v->set, LNG_SIDE_TARGET, i);
-        LNG_TRY(lng_bleu_add(&bleu, tokenization, hypothesis, &reference, 1));
-        LNG_TRY(lng_chrf_add(&chrf, false, hypothesis, &reference, 1));
+        LNG_TRY(lng_bleu_add(&bleu, &how, hypothesis, &reference, 1));
+        LNG_TRY(lng_chrf_add(&chrf, &chrf_how, hypothesis, &reference, 1));
         LNG_TRY(lng_error_add(&errors, hypothesis, &reference, 1));
     }
-    set(result, LNG_OPT_VALID_METRIC_BLEU,
-        lng_bleu_compute(&bleu, LNG_BLEU_SMOOTH_EXP, false).score);
-    set(result, LNG_OPT_VALID_METRIC_CHRF, lng_chrf_compute(&chrf, false));
+    set(result, LNG_OPT_VALID_METRIC_BLEU, lng_bleu_compute(&bleu, &how).score);
+    set(result, LNG_OPT_VALID_METRIC_CHRF, lng_chrf_compute(&chrf, &chrf_how));
     set(result, LNG_OPT_VALID_METRIC_WER, lng_word_error_rate(&errors));
     set(result, LNG_OPT_VALID_METRIC_CER, lng_character_error_rate(&errors));
     set(result, LNG_OPT_VALID_METRIC_SENTENCE_ACCURACY, lng_sentence_accuracy(&errors));

@@ -128,7 +128,7 @@ static enum lng_status check_required(const struct lng_options *options)
         {LNG_FOR_TRANSLATE | LNG_FOR_SCORE | LNG_FOR_COMPARE, LNG_OPTION_model},
         {LNG_FOR_SCORE, LNG_OPTION_source},
         {LNG_FOR_SCORE, LNG_OPTION_target},
-        {LNG_FOR_EVAL, LNG_OPTION_hypothesis},
+        {LNG_FOR_EVAL, LNG_OPTION_hypotheses},
         {LNG_FOR_EVAL, LNG_OPTION_references},
     };
     for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {
@@ -151,6 +151,34 @@ static enum lng_status check_comparison(const struct lng_options *options)
     return LNG_OK;
 }
 
+/* As sacreBLEU: intervals are for one system, tests for several, and neither for single sentences. */
+static enum lng_status check_evaluation(const struct lng_options *options)
+{
+    bool paired = options->paired != LNG_OPT_PAIRED_NONE;
+    size_t systems = options->hypotheses.count;
+    LNG_FAIL_IF(LNG_OPTION_IS_SET(options, smooth_value) &&
+                    options->smooth_method != LNG_OPT_SMOOTH_METHOD_FLOOR &&
+                    options->smooth_method != LNG_OPT_SMOOTH_METHOD_ADD_K,
+                LNG_ERR_USAGE,
+                "smooth-value (from %s) is for --smooth-method floor and add-k alone",
+                where(options, LNG_OPTION_smooth_value));
+    LNG_FAIL_IF(paired && systems == 1, LNG_ERR_USAGE,
+                "paired (from %s) needs several systems: give --hypothesis more than once",
+                where(options, LNG_OPTION_paired));
+    LNG_FAIL_IF(options->confidence && systems > 1, LNG_ERR_USAGE,
+                "confidence (from %s) is for one system, found %zu; --paired bs gives intervals "
+                "for several",
+                where(options, LNG_OPTION_confidence), systems);
+    LNG_FAIL_IF(options->sentence_level && (paired || options->confidence || systems > 1),
+                LNG_ERR_USAGE,
+                "sentence-level (from %s) is for one system, without --confidence and --paired",
+                where(options, LNG_OPTION_sentence_level));
+    LNG_FAIL_IF(options->resamples > 0 && !paired && !options->confidence, LNG_ERR_USAGE,
+                "resamples (from %s) is for --confidence and --paired",
+                where(options, LNG_OPTION_resamples));
+    return LNG_OK;
+}
+
 enum lng_status lng_options_finish(struct lng_options *options, bool complete)
 {
     if (options->command->bit & LNG_FOR_TRAIN)
@@ -159,5 +187,7 @@ enum lng_status lng_options_finish(struct lng_options *options, bool complete)
         LNG_TRY(check_search(options));
     if (options->command->bit & LNG_FOR_COMPARE)
         LNG_TRY(check_comparison(options));
+    if (options->command->bit & LNG_FOR_EVAL && complete)
+        LNG_TRY(check_evaluation(options));
     return complete ? check_required(options) : LNG_OK;
 }

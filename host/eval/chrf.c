@@ -5,21 +5,24 @@
 #include "host/base/mem.h"
 #include "host/eval/ngram.h"
 
-/* A side of a segment: its code points without white space, and its words as exact numbers. */
+struct lng_chrf_options lng_chrf_options_default(bool words)
+{
+    return (struct lng_chrf_options){.character_order = LNG_CHRF_CHARACTER_ORDERS,
+                                     .word_order = words ? LNG_CHRF_WORD_ORDERS : 0,
+                                     .beta = LNG_CHRF_BETA};
+}
+
+/* A side of a segment: its code points, and its words as numbers. */
 struct side {
-    uint32_t *characters;
-    size_t character_count, character_capacity;
-    struct lng_slice *words;
-    size_t word_count, word_capacity;
-    uint32_t *word_units;
-    size_t unit_capacity;
+    struct lng_buffer lower;
+    struct lng_units characters, words;
 };
 
 static void release_side(struct side *side)
 {
-    lng_free(side->characters);
-    lng_free(side->words);
-    lng_free(side->word_units);
+    lng_buffer_release(&side->lower);
+    lng_units_release(&side->characters);
+    lng_units_release(&side->words);
 }
 
 static bool is_ascii_punctuation(char c)
@@ -27,110 +30,95 @@ static bool is_ascii_punctuation(char c)
     return c > 0x20 && c < 0x7F && strchr("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", c) != NULL;
 }
 
-static enum lng_status add_word(struct side *side, const char *text, size_t length)
+static enum lng_status add_word(struct side *side, struct lng_words *words, const char *text,
+                                size_t length)
 {
-    LNG_TRY(
-        lng_grow(&side->words, &side->word_capacity, side->word_count + 1, sizeof *side->words));
-    side->words[side->word_count++] = (struct lng_slice){text, length};
-    return LNG_OK;
+    uint32_t number;
+    LNG_TRY(lng_words_number(words, (struct lng_slice){text, length}, &number));
+    return lng_units_append(&side->words, number);
 }
 
 /* One punctuation mark is taken off the end, or else off the front, of words of two or more characters. */
-static enum lng_status split_word(struct side *side, const char *text, size_t length)
+static enum lng_status split_word(struct side *side, struct lng_words *words, const char *text,
+                                  size_t length)
 {
     if (lng_utf8_count(text, length) > 1) {
         if (is_ascii_punctuation(text[length - 1])) {
-            LNG_TRY(add_word(side, text, length - 1));
-            return add_word(side, text + length - 1, 1);
+            LNG_TRY(add_word(side, words, text, length - 1));
+            return add_word(side, words, text + length - 1, 1);
         }
         if (is_ascii_punctuation(text[0])) {
-            LNG_TRY(add_word(side, text, 1));
-            return add_word(side, text + 1, length - 1);
+            LNG_TRY(add_word(side, words, text, 1));
+            return add_word(side, words, text + 1, length - 1);
         }
     }
-    return add_word(side, text, length);
+    return add_word(side, words, text, length);
 }
 
-static enum lng_status read_side(struct side *side, struct lng_slice text, bool words)
+/* Bytes that are no UTF-8 stand for themselves, above all code points. */
+static enum lng_status add_character(struct side *side, const char *text, size_t bytes, uint32_t c)
+{
+    if (c != LNG_UTF8_INVALID)
+        return lng_units_append(&side->characters, c);
+    for (size_t i = 0; i < bytes; i++)
+        LNG_TRY(lng_units_append(&side->characters, 0x110000u | (unsigned char)text[i]));
+    return LNG_OK;
+}
+
+static enum lng_status read_side(struct side *side, struct lng_words *words, struct lng_slice text,
+                                 const struct lng_chrf_options *options)
 {
     size_t word_start = 0;
-    for (size_t at = 0; at <= text.length;) {
+    if (options->lowercase) {
+        LNG_TRY(lng_lowercase(text, &side->lower));
+        text = (struct lng_slice){side->lower.data, side->lower.length};
+    }
+    for (size_t at = 0, bytes; at <= text.length; at += bytes) {
         uint32_t c = ' ';
-        size_t bytes = at < text.length ? lng_utf8_decode(text.data + at, text.length - at, &c) : 1;
-        if (lng_is_python_space(c)) {
-            if (words && at > word_start)
-                LNG_TRY(split_word(side, text.data + word_start, at - word_start));
-            word_start = at + bytes;
-        } else {
-            LNG_TRY(lng_grow(&side->characters, &side->character_capacity,
-                             side->character_count + 1, sizeof *side->characters));
-            side->characters[side->character_count++] = c;
-        }
-        at += bytes;
+        bytes = at < text.length ? lng_utf8_decode(text.data + at, text.length - at, &c) : 1;
+        bool space = lng_is_python_space(c);
+        if (at < text.length && (!space || options->whitespace))
+            LNG_TRY(add_character(side, text.data + at, bytes, c));
+        if (!space)
+            continue;
+        if (options->word_order > 0 && at > word_start)
+            LNG_TRY(split_word(side, words, text.data + word_start, at - word_start));
+        word_start = at + bytes;
     }
     return LNG_OK;
 }
 
-static bool same(struct lng_slice a, struct lng_slice b)
+/* Orders of one kind of unit, from `slot` of the counts on. */
+static enum lng_status count_orders(struct lng_chrf_counts *counts, int slot, int orders,
+                                    const struct lng_units *own, const struct lng_units *reference)
 {
-    return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
-}
-
-/* Numbers words: those of the hypothesis by their first place in it, others by their first place in the
- * reference. Segments are short, and most words differ in length or first byte. */
-static enum lng_status number_words(struct side *side, const struct side *first)
-{
-    LNG_TRY(lng_grow(&side->word_units, &side->unit_capacity, side->word_count,
-                     sizeof *side->word_units));
-    for (size_t i = 0; i < side->word_count; i++) {
-        size_t known = first->word_count;
-        for (size_t j = 0; j < first->word_count; j++) {
-            if (same(first->words[j], side->words[i])) {
-                known = j;
-                break;
-            }
-        }
-        for (size_t j = 0; known == first->word_count && j <= i; j++)
-            if (same(side->words[j], side->words[i]))
-                known = first->word_count + 1 + j;
-        side->word_units[i] = (uint32_t)known + 1;
+    LNG_TRY(lng_ngram_matches(own, reference, 1, orders, counts->matches + slot));
+    for (int n = 0; n < orders; n++) {
+        int64_t there = lng_ngram_total(reference->count, n + 1);
+        counts->reference[slot + n] = there;
+        counts->hypothesis[slot + n] = there > 0 ? lng_ngram_total(own->count, n + 1) : 0;
     }
     return LNG_OK;
 }
 
-static enum lng_status count_order(struct lng_chrf_counts *counts, int slot, const uint32_t *a,
-                                   size_t a_count, const uint32_t *b, size_t b_count, int order)
+static enum lng_status count_reference(struct lng_chrf_counts *counts, const struct side *own,
+                                       struct lng_words *words, struct lng_slice reference,
+                                       const struct lng_chrf_options *options)
 {
-    struct lng_ngrams hypothesis = {0}, reference = {0};
-    enum lng_status status = lng_ngrams_build(&hypothesis, a, a_count, order);
-    if (status == LNG_OK)
-        status = lng_ngrams_build(&reference, b, b_count, order);
-    if (status == LNG_OK) {
-        counts->reference[slot] = (int64_t)reference.count;
-        counts->hypothesis[slot] = reference.count > 0 ? (int64_t)hypothesis.count : 0;
-        counts->matches[slot] = (int64_t)lng_ngrams_matches(&hypothesis, &reference, 1);
-    }
-    lng_ngrams_release(&hypothesis);
-    lng_ngrams_release(&reference);
+    struct side other = {0};
+    enum lng_status status;
+    LNG_TRY_OR_FAIL(read_side(&other, words, reference, options));
+    LNG_TRY_OR_FAIL(
+        count_orders(counts, 0, options->character_order, &own->characters, &other.characters));
+    if (options->word_order > 0)
+        LNG_TRY_OR_FAIL(count_orders(counts, options->character_order, options->word_order,
+                                     &own->words, &other.words));
+fail:
+    release_side(&other);
     return status;
 }
 
-static enum lng_status count_pair(struct lng_chrf_counts *counts, bool words, const struct side *a,
-                                  struct side *b)
-{
-    for (int n = 0; n < LNG_CHRF_CHARACTER_ORDERS; n++)
-        LNG_TRY(count_order(counts, n, a->characters, a->character_count, b->characters,
-                            b->character_count, n + 1));
-    if (!words)
-        return LNG_OK;
-    LNG_TRY(number_words(b, a));
-    for (int n = 0; n < LNG_CHRF_WORD_ORDERS; n++)
-        LNG_TRY(count_order(counts, LNG_CHRF_CHARACTER_ORDERS + n, a->word_units, a->word_count,
-                            b->word_units, b->word_count, n + 1));
-    return LNG_OK;
-}
-
-enum lng_status lng_chrf_add(struct lng_chrf_counts *counts, bool words,
+enum lng_status lng_chrf_add(struct lng_chrf_counts *counts, const struct lng_chrf_options *options,
                              struct lng_slice hypothesis, const struct lng_slice *references,
                              size_t reference_count)
 {
@@ -138,17 +126,17 @@ enum lng_status lng_chrf_add(struct lng_chrf_counts *counts, bool words,
     struct side own = {0};
     struct lng_chrf_counts best = {0};
     double best_score = -1;
-    enum lng_status status = read_side(&own, hypothesis, words);
-    if (status == LNG_OK && words)
-        status = number_words(&own, &own);
+    enum lng_status status = LNG_OK;
     for (size_t r = 0; r < reference_count && status == LNG_OK; r++) {
-        struct side other = {0};
         struct lng_chrf_counts pair = {0};
-        status = read_side(&other, references[r], words);
+        struct lng_words words = {0};
+        release_side(&own);
+        own = (struct side){0};
+        status = read_side(&own, &words, hypothesis, options);
         if (status == LNG_OK)
-            status = count_pair(&pair, words, &own, &other);
-        release_side(&other);
-        double score = lng_chrf_compute(&pair, words);
+            status = count_reference(&pair, &own, &words, references[r], options);
+        lng_words_release(&words);
+        double score = lng_chrf_compute(&pair, options);
         if (status == LNG_OK && score > best_score) {
             best_score = score;
             best = pair;
@@ -157,7 +145,7 @@ enum lng_status lng_chrf_add(struct lng_chrf_counts *counts, bool words,
     release_side(&own);
     if (status != LNG_OK)
         return status;
-    for (int n = 0; n < LNG_CHRF_ORDERS; n++) {
+    for (int n = 0; n < options->character_order + options->word_order; n++) {
         counts->hypothesis[n] += best.hypothesis[n];
         counts->reference[n] += best.reference[n];
         counts->matches[n] += best.matches[n];
@@ -165,29 +153,46 @@ enum lng_status lng_chrf_add(struct lng_chrf_counts *counts, bool words,
     return LNG_OK;
 }
 
-double lng_chrf_compute(const struct lng_chrf_counts *counts, bool words)
+double lng_chrf_compute(const struct lng_chrf_counts *counts,
+                        const struct lng_chrf_options *options)
 {
-    double precision = 0, recall = 0;
-    int orders = words ? LNG_CHRF_ORDERS : LNG_CHRF_CHARACTER_ORDERS, effective = 0;
+    const double nothing = 1e-16, factor = (double)options->beta * options->beta;
+    double precision = 0, recall = 0, smoothed = 0;
+    int orders = options->character_order + options->word_order, effective = 0;
     for (int n = 0; n < orders; n++) {
-        if (counts->hypothesis[n] == 0 || counts->reference[n] == 0)
-            continue;
-        precision += (double)counts->matches[n] / (double)counts->hypothesis[n];
-        recall += (double)counts->matches[n] / (double)counts->reference[n];
-        effective++;
+        double hypothesis = (double)counts->hypothesis[n], reference = (double)counts->reference[n];
+        double matches = (double)counts->matches[n];
+        double p = hypothesis > 0 ? matches / hypothesis : nothing;
+        double r = reference > 0 ? matches / reference : nothing;
+        double denominator = factor * p + r;
+        smoothed += denominator > 0 ? (1 + factor) * p * r / denominator : nothing;
+        if (hypothesis > 0 && reference > 0) {
+            precision += p;
+            recall += r;
+            effective++;
+        }
     }
+    if (options->eps_smoothing)
+        return 100 * smoothed / orders;
     if (effective == 0 || precision + recall == 0)
         return 0;
     precision /= effective;
     recall /= effective;
-    const double beta_squared = 4;
-    return 100 * (1 + beta_squared) * precision * recall / (beta_squared * precision + recall);
+    return 100 * ((1 + factor) * precision * recall / (factor * precision + recall));
 }
 
-enum lng_status lng_chrf_signature(struct lng_buffer *text, size_t reference_count, bool words)
+enum lng_status lng_chrf_name(struct lng_buffer *text, const struct lng_chrf_options *options)
 {
-    return lng_buffer_append_format(
-        text,
-        "nrefs:%zu|case:mixed|eff:yes|nc:6|nw:%d|space:no|version:2.6.0-compatible:lingster-%s",
-        reference_count, words ? LNG_CHRF_WORD_ORDERS : 0, LNG_VERSION);
+    LNG_TRY(lng_buffer_append_format(text, "chrF%d", options->beta));
+    for (int i = 0; i < options->word_order; i++)
+        LNG_TRY(lng_buffer_append_byte(text, '+'));
+    return LNG_OK;
+}
+
+enum lng_status lng_chrf_signature(struct lng_buffer *text, const struct lng_chrf_options *options)
+{
+    return lng_buffer_append_format(text, "case:%s|eff:%s|nc:%d|nw:%d|space:%s",
+                                    options->lowercase ? "lc" : "mixed",
+                                    options->eps_smoothing ? "no" : "yes", options->character_order,
+                                    options->word_order, options->whitespace ? "yes" : "no");
 }

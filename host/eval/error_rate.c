@@ -2,80 +2,77 @@
 
 #include <string.h>
 
-#include "host/base/mem.h"
+#include "host/eval/edit_distance.h"
+#include "host/eval/ngram.h"
 
-struct units {
-    struct lng_slice *list;
-    size_t count, capacity;
+/* Both sides of a comparison as numbers: 0 the hypothesis, 1 the reference. */
+struct pair {
+    struct lng_words words;
+    struct lng_units sides[2];
 };
 
-static enum lng_status add_unit(struct units *units, struct lng_slice unit)
+static void release(struct pair *pair)
 {
-    LNG_TRY(lng_grow(&units->list, &units->capacity, units->count + 1, sizeof *units->list));
-    units->list[units->count++] = unit;
-    return LNG_OK;
+    lng_words_release(&pair->words);
+    lng_units_release(&pair->sides[0]);
+    lng_units_release(&pair->sides[1]);
 }
 
-static enum lng_status split(struct units *units, struct lng_slice text, bool characters)
+typedef enum lng_status (*lng_split)(struct lng_words *words, struct lng_slice text,
+                                     struct lng_units *units);
+
+static enum lng_status read_pair(struct pair *pair, lng_split split, struct lng_slice hypothesis,
+                                 struct lng_slice reference)
 {
-    struct lng_slice word;
-    if (!characters) {
-        while (lng_text_next_word(&text, &word))
-            LNG_TRY(add_unit(units, word));
-        return LNG_OK;
-    }
-    for (size_t at = 0; at < text.length;) {
-        uint32_t code_point;
-        size_t bytes = lng_utf8_decode(text.data + at, text.length - at, &code_point);
-        LNG_TRY(add_unit(units, (struct lng_slice){text.data + at, bytes}));
-        at += bytes;
-    }
-    return LNG_OK;
+    LNG_TRY(split(&pair->words, hypothesis, &pair->sides[0]));
+    return split(&pair->words, reference, &pair->sides[1]);
 }
 
-static bool same(struct lng_slice a, struct lng_slice b)
+static enum lng_status compare_words(struct lng_error_counts *counts, struct lng_slice hypothesis,
+                                     struct lng_slice reference)
 {
-    return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
-}
-
-/* Wagner and Fischer 1974, one row of the table at a time; row [b->count + 1]. */
-static size_t distance(const struct units *a, const struct units *b, size_t *row)
-{
-    for (size_t j = 0; j <= b->count; j++)
-        row[j] = j;
-    for (size_t i = 0; i < a->count; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < b->count; j++) {
-            size_t best = diagonal + !same(a->list[i], b->list[j]);
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j + 1] + 1 < best)
-                best = row[j + 1] + 1;
-            diagonal = row[j + 1];
-            row[j + 1] = best;
-        }
-    }
-    return row[b->count];
-}
-
-static enum lng_status edits(struct lng_slice hypothesis, struct lng_slice reference,
-                             bool characters, int64_t *edit_count, int64_t *unit_count)
-{
-    struct units a = {0}, b = {0};
-    size_t *row = NULL;
+    struct pair pair = {0};
+    const struct lng_units *a = &pair.sides[0], *b = &pair.sides[1];
     enum lng_status status;
-    LNG_TRY_OR_FAIL(split(&a, hypothesis, characters));
-    LNG_TRY_OR_FAIL(split(&b, reference, characters));
-    row = lng_alloc(b.count + 1, sizeof *row);
-    LNG_GOTO_FAIL_IF(row == NULL, LNG_ERR_MEMORY, "%s", lng_error_message());
-    *edit_count = (int64_t)distance(&a, &b, row);
-    *unit_count = (int64_t)b.count;
+    LNG_TRY_OR_FAIL(read_pair(&pair, lng_words_split, hypothesis, reference));
+    LNG_TRY_OR_FAIL(lng_edit_distance(a, b, pair.words.count, &counts->word_edits));
+    LNG_TRY_OR_FAIL(lng_ngram_matches(a, b, 1, 1, &counts->matches));
+    counts->hypothesis_words = (int64_t)a->count;
+    counts->words = (int64_t)b->count;
+    counts->places = (int64_t)(a->count > b->count ? a->count : b->count);
+    for (size_t i = 0; i < a->count && i < b->count; i++)
+        counts->in_place += a->list[i] == b->list[i];
 fail:
-    lng_free(row);
-    lng_free(a.list);
-    lng_free(b.list);
+    release(&pair);
     return status;
+}
+
+static enum lng_status compare_characters(struct lng_error_counts *counts,
+                                          struct lng_slice hypothesis, struct lng_slice reference)
+{
+    struct pair pair = {0};
+    enum lng_status status;
+    LNG_TRY_OR_FAIL(read_pair(&pair, lng_words_characters, hypothesis, reference));
+    LNG_TRY_OR_FAIL(lng_edit_distance(&pair.sides[0], &pair.sides[1], pair.words.count,
+                                      &counts->character_edits));
+    counts->characters = (int64_t)pair.sides[1].count;
+fail:
+    release(&pair);
+    return status;
+}
+
+static void add(struct lng_error_counts *counts, const struct lng_error_counts *more)
+{
+    counts->word_edits += more->word_edits;
+    counts->words += more->words;
+    counts->character_edits += more->character_edits;
+    counts->characters += more->characters;
+    counts->segments += more->segments;
+    counts->exact += more->exact;
+    counts->in_place += more->in_place;
+    counts->places += more->places;
+    counts->matches += more->matches;
+    counts->hypothesis_words += more->hypothesis_words;
 }
 
 enum lng_status lng_error_add(struct lng_error_counts *counts, struct lng_slice hypothesis,
@@ -84,20 +81,17 @@ enum lng_status lng_error_add(struct lng_error_counts *counts, struct lng_slice 
     LNG_FAIL_IF(reference_count == 0, LNG_ERR_USAGE, "error rates need at least one reference");
     struct lng_error_counts best = {0};
     for (size_t r = 0; r < reference_count; r++) {
+        struct lng_slice reference = references[r];
         struct lng_error_counts one = {.segments = 1};
-        LNG_TRY(edits(hypothesis, references[r], false, &one.word_edits, &one.words));
-        LNG_TRY(edits(hypothesis, references[r], true, &one.character_edits, &one.characters));
-        one.exact = same(hypothesis, references[r]);
+        LNG_TRY(compare_words(&one, hypothesis, reference));
+        LNG_TRY(compare_characters(&one, hypothesis, reference));
+        one.exact = hypothesis.length == reference.length &&
+                    memcmp(hypothesis.data, reference.data, reference.length) == 0;
         if (r == 0 || one.word_edits < best.word_edits ||
             (one.word_edits == best.word_edits && one.character_edits < best.character_edits))
             best = one;
     }
-    counts->word_edits += best.word_edits;
-    counts->words += best.words;
-    counts->character_edits += best.character_edits;
-    counts->characters += best.characters;
-    counts->segments += best.segments;
-    counts->exact += best.exact;
+    add(counts, &best);
     return LNG_OK;
 }
 
@@ -119,4 +113,24 @@ double lng_character_error_rate(const struct lng_error_counts *counts)
 double lng_sentence_accuracy(const struct lng_error_counts *counts)
 {
     return percent(counts->exact, counts->segments);
+}
+
+double lng_token_accuracy(const struct lng_error_counts *counts)
+{
+    return percent(counts->in_place, counts->places);
+}
+
+double lng_token_precision(const struct lng_error_counts *counts)
+{
+    return percent(counts->matches, counts->hypothesis_words);
+}
+
+double lng_token_recall(const struct lng_error_counts *counts)
+{
+    return percent(counts->matches, counts->words);
+}
+
+double lng_token_f1(const struct lng_error_counts *counts)
+{
+    return percent(2 * counts->matches, counts->hypothesis_words + counts->words);
 }

@@ -1,31 +1,22 @@
-/* Counting n-grams of small integers exactly: no hashing, so no collisions. */
+/* Counting n-grams exactly, in time proportional to the length: an n-gram is numbered by the pair of the number of
+ * its first n - 1 units and its last unit, which fits a key of 64 bits whole, so nothing collides. */
 #ifndef LNG_HOST_EVAL_NGRAM_H
 #define LNG_HOST_EVAL_NGRAM_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "host/eval/words.h"
 
-#include "host/base/status.h"
+/* How many n-grams of n units a sequence of `count` has. */
+static inline int64_t lng_ngram_total(size_t count, int n)
+{
+    return count >= (size_t)n ? (int64_t)(count - (size_t)n) + 1 : 0;
+}
 
-enum { LNG_NGRAM_MAX_ORDER = 6 };
-
-struct lng_ngram {
-    uint32_t unit[LNG_NGRAM_MAX_ORDER]; /* past the order: 0 */
-};
-
-/* The n-grams of one sequence, sorted. All zero is an empty list; memory is kept between calls. */
-struct lng_ngrams {
-    struct lng_ngram *list;
-    size_t count, capacity;
-};
-void lng_ngrams_release(struct lng_ngrams *ngrams);
-
-/* All n-grams of `order` (1 .. LNG_NGRAM_MAX_ORDER) of units [count]. LNG_ERR_MEMORY. */
-LNG_MUST_CHECK enum lng_status lng_ngrams_build(struct lng_ngrams *ngrams, const uint32_t *units,
-                                                size_t count, int order);
-
-/* Sum over the distinct n-grams g of a of min(count in a, max over the references of count in b). */
-size_t lng_ngrams_matches(const struct lng_ngrams *a, const struct lng_ngrams *references,
-                          size_t reference_count);
+/* matches[n - 1], n = 1 .. orders: the sum over the distinct n-grams g of `own` of min(count of g in own, most
+ * counts of g in one of references [reference_count]). Sequences may hold any numbers. LNG_ERR_MEMORY, or
+ * LNG_ERR_RANGE above 2^31 units in all. */
+LNG_MUST_CHECK enum lng_status lng_ngram_matches(const struct lng_units *own,
+                                                 const struct lng_units *references,
+                                                 size_t reference_count, int orders,
+                                                 int64_t *matches);
 
 #endif

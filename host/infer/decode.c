@@ -6,6 +6,7 @@
 #include "host/base/arena.h"
 #include "host/base/mem.h"
 #include "host/infer/decode_state.h"
+#include "host/infer/step_shape.h"
 
 enum { LNG_SEARCH_ROWS = 256, MOST_HALVINGS = 8 /* of the batch, where memory is short */ };
 static const size_t default_cache_bytes = (size_t)1 << 30;
@@ -172,7 +173,9 @@ static enum lng_status make_plan(const struct lng_search *search, int64_t time, 
         affordable = min64(affordable, (int64_t)(alignment_bytes / sizeof(float)) / source);
     p.positions = max64(beam * time, min64(p.rows * time, affordable));
     p.source_rows = max64(source, min64(o->batch_tokens >> halvings, p.seats * source));
-    p.step_words = lng_search_step_words(p.rows, p.seats, 0) + p.positions + 64;
+    p.step_rows = lng_step_rows(model->device, p.rows);
+    p.step_words = lng_search_step_words(p.step_rows, p.seats, 0) +
+                   lng_step_ancestors(model->device, p.rows, time, p.positions) + 64;
     *plan = p;
     return LNG_OK;
 }
@@ -184,17 +187,16 @@ static void carve_device(struct lng_search *search, struct lng_arena *arena)
     int64_t stride = lng_logit_stride(model);
     size_t k = (size_t)lng_beam_candidates(&search->options.beam);
     void *logits =
-        lng_arena_take(arena, (size_t)(p->rows * stride), lng_dtype_size(model->activation));
-    search->logits = lng_view_make(logits, model->activation, p->rows, stride);
+        lng_arena_take(arena, (size_t)(p->step_rows * stride), lng_dtype_size(model->activation));
+    search->logits = lng_view_make(logits, model->activation, p->step_rows, stride);
     search->logits.cols = model->hparams.target_vocab;
     search->device_candidates =
         lng_arena_take(arena, (size_t)p->seats * k, sizeof *search->device_candidates);
     search->device_step = lng_arena_take(arena, (size_t)p->step_words, sizeof *search->device_step);
+    int64_t weights = p->step_rows * p->source * lng_search_aligned_layers(search);
     search->device_weights =
         search->options.alignment
-            ? lng_arena_take(arena,
-                             (size_t)(p->rows * p->source * lng_search_aligned_layers(search)),
-                             sizeof *search->device_weights)
+            ? lng_arena_take(arena, (size_t)weights, sizeof *search->device_weights)
             : NULL;
 }
 
@@ -215,7 +217,7 @@ static enum lng_status open_device_memory(struct lng_search *search)
     struct lng_batch_limits limits = {.source_rows = p->source_rows, .sentences = p->seats};
     search->workspace_bytes = lng_workspace_plan(model, &limits);
     LNG_TRY(lng_workspace_open(model, &limits, &search->workspace));
-    LNG_TRY(lng_step_scratch_open(model, p->rows, &search->scratch));
+    LNG_TRY(lng_step_scratch_open(model, p->step_rows, &search->scratch));
     LNG_TRY(lng_kv_cache_init(&search->cache, model, p->positions, p->source_rows, p->seats));
     return lng_model_reserve_positions(model, max64(p->time, p->source));
 }
@@ -245,7 +247,7 @@ static enum lng_status open_host_memory(struct lng_search *search)
     if (!search->options.alignment)
         return LNG_OK;
     size_t source = (size_t)p->source;
-    search->weights = lng_alloc((size_t)(p->rows * lng_search_aligned_layers(search)) * source,
+    search->weights = lng_alloc((size_t)(p->step_rows * lng_search_aligned_layers(search)) * source,
                                 sizeof *search->weights);
     search->kept_weights = lng_alloc((size_t)p->positions * source, sizeof *search->kept_weights);
     search->alignment = lng_alloc(n * time * source, sizeof *search->alignment);
@@ -443,5 +445,6 @@ struct lng_search_stats lng_search_get_stats(const struct lng_search *search)
     stats.device_bytes =
         search->cache.bytes + search->device_memory_bytes + search->workspace_bytes;
     stats.sentences_at_once = search->plan.seats;
+    stats.repeats = lng_device_repeat_stats(search->model->device);
     return stats;
 }

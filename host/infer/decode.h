@@ -64,6 +64,7 @@ struct lng_search_stats {
     size_t device_bytes;     /* now held, beside the model */
     size_t cache_bytes;      /* of them keys and values */
     int64_t sentences_at_once;
+    struct lng_repeat_stats repeats; /* of the device, whoever decoded on it */
 };
 
 struct lng_search;

@@ -2,12 +2,13 @@
 #include <string.h>
 
 #include "host/infer/decode_state.h"
+#include "host/infer/step_shape.h"
 
 /* Per-row arrays of a step, in one block that is uploaded at once; word offsets into it. */
 struct step_arrays {
     int64_t ids, positions, self_count, cross_start, cross_count, scores, forced, eos_banned;
     int64_t row_offsets, ancestor;
-    int64_t rows, stride, words;
+    int64_t rows, step_rows, stride, words; /* step_rows: lng_step_rows of the rows */
     bool any_forced, any_eos_banned;
 };
 
@@ -18,9 +19,10 @@ static int64_t take_words(int64_t *used, int64_t words)
     return at;
 }
 
+/* rows: of the step, added ones included. */
 static struct step_arrays lay_step(int64_t rows, int64_t seats, int64_t stride)
 {
-    struct step_arrays a = {.rows = rows, .stride = stride};
+    struct step_arrays a = {.rows = rows, .step_rows = rows, .stride = stride};
     int64_t used = 0;
     a.ids = take_words(&used, rows);
     a.positions = take_words(&used, rows);
@@ -74,6 +76,19 @@ static void stage_seat(struct lng_search *search, const struct lng_seat *seat, i
     }
 }
 
+/* Rows that stand for nobody: a token and a position that exist, and no keys. */
+static void stage_nobody(struct lng_search *search, const struct step_arrays *a)
+{
+    int32_t *step = search->step;
+    for (int64_t row = a->rows; row < a->step_rows; row++) {
+        step[a->ids + row] = search->model->hparams.decoder_start;
+        step[a->positions + row] = position_of(&search->model->hparams, 0);
+        step[a->self_count + row] = 0;
+        step[a->cross_start + row] = 0;
+        step[a->cross_count + row] = 0;
+    }
+}
+
 static struct step_arrays stage(struct lng_search *search)
 {
     int64_t rows = 0;
@@ -83,7 +98,11 @@ static struct step_arrays stage(struct lng_search *search)
         rows += beam->live_count;
         longest = beam->length > longest ? beam->length : longest;
     }
-    struct step_arrays a = lay_step(rows, search->active_count, longest + 1);
+    const struct lng_device *device = search->model->device;
+    struct step_arrays a = lay_step(lng_step_rows(device, rows), search->plan.seats,
+                                    lng_step_stride(device, longest + 1));
+    a.rows = rows;
+    stage_nobody(search, &a);
     int64_t row = 0;
     for (int64_t s = 0; s < search->active_count; s++) {
         const struct lng_seat *seat = &search->seats[search->active[s]];
@@ -104,7 +123,7 @@ static enum lng_status run_decoder(struct lng_search *search, const struct step_
     return lng_decoder_step(
         search->model, search->scratch,
         &(struct lng_decoder_step_args){
-            .rows = a->rows,
+            .rows = a->step_rows,
             .ids = on_device + a->ids,
             .positions = on_device + a->positions,
             .self_count = on_device + a->self_count,
@@ -122,7 +141,7 @@ static enum lng_status run_decoder(struct lng_search *search, const struct step_
             .alignment_layers = lng_search_aligned_layers(search),
             .first_head = all_heads ? 0 : o->alignment_head,
             .head_count = all_heads ? h->decoder_heads : 1,
-            .logits = lng_view_rows(search->logits, 0, a->rows),
+            .logits = lng_view_rows(search->logits, 0, a->step_rows),
         });
 }
 
@@ -153,9 +172,10 @@ static enum lng_status find_candidates(struct lng_search *search, const struct s
 static enum lng_status keep_weights(struct lng_search *search, const struct step_arrays *a)
 {
     int64_t width = search->plan.source, layers = lng_search_aligned_layers(search);
-    int64_t all = a->rows * width;
-    LNG_TRY(lng_device_read(search->model->device, search->weights, search->device_weights,
-                            (size_t)(layers * all) * sizeof *search->weights));
+    int64_t all = a->step_rows * width; /* of a layer */
+    LNG_TRY(
+        lng_device_read(search->model->device, search->weights, search->device_weights,
+                        (size_t)((layers - 1) * all + a->rows * width) * sizeof *search->weights));
     int64_t row = 0;
     for (int64_t s = 0; s < search->active_count; s++) {
         const struct lng_seat *seat = &search->seats[search->active[s]];

@@ -23,6 +23,7 @@ struct lng_search_plan {
     int64_t source;      /* tokens of the longest source */
     int64_t seats;       /* sentences at once */
     int64_t rows;        /* seats * beam */
+    int64_t step_rows;   /* of a step: those, and what lng_step_rows adds */
     int64_t positions;   /* of the self cache */
     int64_t source_rows; /* of the cross cache */
     int64_t step_words;  /* int32 words that a step uploads at most */
@@ -43,10 +44,10 @@ struct lng_search {
     struct lng_kv_cache cache;
     void *device_memory; /* the five below, carved */
     size_t device_memory_bytes;
-    struct lng_view logits;                  /* [rows, V] */
+    struct lng_view logits;                  /* [step_rows, V] */
     struct lng_candidate *device_candidates; /* [seats, 2 beam] */
     int32_t *device_step;                    /* [step_words] */
-    float *device_weights; /* [aligned layers, rows of a step, source]; alignment only */
+    float *device_weights; /* [aligned layers, step_rows, source]; alignment only */
 
     struct lng_seat *seats;   /* [plan.seats] */
     int32_t *active, *vacant; /* seat numbers: in use, in the order of their rows; and free */

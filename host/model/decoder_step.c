@@ -1,6 +1,7 @@
 /* The decoder, one token of every live hypothesis at a time. Same network as stack.c, without what the
  * backward pass needs and with keys and values read from caches. */
 #include <math.h>
+#include <string.h>
 
 #include "host/base/arena.h"
 #include "host/base/mem.h"
@@ -244,26 +245,69 @@ static enum lng_status output_logits(const struct walk *walk)
                                                });
 }
 
+/* One step, as the work of lng_device_repeat. */
+struct step {
+    struct lng_model *model;
+    const struct lng_step_scratch *scratch;
+    const struct lng_decoder_step_args *args;
+};
+
+static enum lng_status run_step(void *context)
+{
+    const struct step *step = context;
+    struct walk walk = {.model = step->model, .scratch = *step->scratch, .args = step->args};
+    struct lng_view *views[] = {&walk.scratch.qkv,      &walk.scratch.attended,
+                                &walk.scratch.sublayer, &walk.scratch.hidden,
+                                &walk.scratch.input[0], &walk.scratch.input[1],
+                                &walk.scratch.sum[0],   &walk.scratch.sum[1]};
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
+        *views[i] = lng_view_rows(*views[i], 0, step->args->rows);
+    LNG_TRY(embed(&walk));
+    for (int64_t layer = 0; layer < step->model->hparams.decoder_layers; layer++) {
+        LNG_TRY(self_attention(&walk, layer));
+        LNG_TRY(cross_attention(&walk, layer));
+        LNG_TRY(feed_forward(&walk, layer));
+    }
+    return output_logits(&walk);
+}
+
+/* All that the operations of a step depend on: whatever is added to the arguments is a part of it. Models, scratch
+ * and caches stay where they are while they are open. */
+struct step_key {
+    const struct lng_model *model;
+    const void *positions, *scratch, *self_cache, *cross_cache;
+    struct lng_decoder_step_args args;
+};
+
+static struct step_key *make_key(struct step_key *key, const struct step *step)
+{
+    const struct lng_view logits = step->args->logits;
+    memset(key, 0, sizeof *key);
+    key->model = step->model;
+    key->positions = step->model->positions.data;
+    key->scratch = step->scratch->memory;
+    key->self_cache = step->args->caches[0].self_k.data;
+    key->cross_cache = step->args->caches[0].cross.data;
+    key->args = *step->args;
+    /* without the bytes between its members */
+    memset(&key->args.logits, 0, sizeof key->args.logits);
+    key->args.logits.data = logits.data;
+    key->args.logits.dtype = logits.dtype;
+    key->args.logits.rows = logits.rows;
+    key->args.logits.cols = logits.cols;
+    key->args.logits.stride = logits.stride;
+    return key;
+}
+
 enum lng_status lng_decoder_step(struct lng_model *model, struct lng_step_scratch *scratch,
                                  const struct lng_decoder_step_args *args)
 {
     LNG_FAIL_IF(args->rows > scratch->max_rows, LNG_ERR_MEMORY,
                 "%lld live hypotheses, but the decoder was set up for %lld", (long long)args->rows,
                 (long long)scratch->max_rows);
-    struct walk walk = {.model = model, .scratch = *scratch, .args = args};
-    struct lng_view *views[] = {&walk.scratch.qkv,      &walk.scratch.attended,
-                                &walk.scratch.sublayer, &walk.scratch.hidden,
-                                &walk.scratch.input[0], &walk.scratch.input[1],
-                                &walk.scratch.sum[0],   &walk.scratch.sum[1]};
-    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
-        *views[i] = lng_view_rows(*views[i], 0, args->rows);
-    LNG_TRY(embed(&walk));
-    for (int64_t layer = 0; layer < model->hparams.decoder_layers; layer++) {
-        LNG_TRY(self_attention(&walk, layer));
-        LNG_TRY(cross_attention(&walk, layer));
-        LNG_TRY(feed_forward(&walk, layer));
-    }
-    return output_logits(&walk);
+    struct step step = {model, scratch, args};
+    struct step_key key;
+    return lng_device_repeat(model->device, make_key(&key, &step), sizeof key, run_step, &step);
 }
 
 enum lng_status lng_decoder_project_source(struct lng_model *model, struct lng_view encoded,

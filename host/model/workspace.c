@@ -214,7 +214,7 @@ static int64_t fitting_tokens(struct lng_workspace *ws, size_t bytes)
 /* Adds to the message of an allocation that failed what it was for, and what would fit. */
 static enum lng_status out_of_memory(struct lng_workspace *ws, size_t bytes)
 {
-    char why[1024], advice[128] = "";
+    char why[1024], advice[128] = "; use a smaller --batch-tokens";
     const struct lng_batch_limits limits = ws->limits;
     snprintf(why, sizeof why, "%s", lng_error_message());
     size_t available = lng_device_free_memory(ws->model->device);

@@ -114,3 +114,44 @@ fail:
     lng_free(piece);
     return status;
 }
+
+enum lng_status lng_blob_read_file(const char *path, size_t limit, struct lng_buffer *content)
+{
+    struct lng_blob blob;
+    content->length = 0;
+    LNG_TRY(lng_blob_open(&blob, path));
+    enum lng_status status = LNG_OK;
+    LNG_GOTO_FAIL_IF(blob.size > limit, LNG_ERR_RANGE, "%s: expected at most %zu bytes, found %llu",
+                     path, limit, (unsigned long long)blob.size);
+    LNG_TRY_OR_FAIL(lng_buffer_reserve(content, (size_t)blob.size));
+    LNG_TRY_OR_FAIL(lng_blob_read(&blob, 0, content->data, (size_t)blob.size));
+    content->length = (size_t)blob.size;
+    content->data[content->length] = '\0';
+fail:
+    lng_blob_close(&blob);
+    return status;
+}
+
+const char *lng_blob_hint(const struct lng_blob *blob)
+{
+    static const char html[] = ": this is an HTML page, the download went wrong";
+    static const struct {
+        const char *bytes, *text;
+    } known[] = {
+        {"version ", ": this is a git-lfs pointer, fetch the file itself with `git lfs pull`"},
+        {"<!DOCTYP", html},
+        {"<!doctyp", html},
+        {"<html", html},
+        {"<HTML", html},
+        {"PK\3\4", ": this is a zip archive (PyTorch's .bin, or .npz)"},
+        {"\x93NUMPY", ": this is a single array (.npy)"},
+        {"LNGCKPT1", ": this is a lingster checkpoint"},
+    };
+    unsigned char start[8] = {0};
+    size_t size = blob->size < sizeof start ? (size_t)blob->size : sizeof start;
+    if (lng_blob_read(blob, 0, start, size) == LNG_OK)
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+            if (memcmp(start, known[i].bytes, strlen(known[i].bytes)) == 0)
+                return known[i].text;
+    return "";
+}

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "host/base/status.h"
+#include "host/base/text.h"
 
 struct lng_blob {
     char *name;                /* for messages; owned */
@@ -27,8 +28,15 @@ void lng_blob_close(struct lng_blob *blob);
 /* Bytes [offset, offset + size). LNG_ERR_FORMAT past the end or when the file shrank, LNG_ERR_IO. */
 LNG_MUST_CHECK enum lng_status lng_blob_read(const struct lng_blob *blob, uint64_t offset, void *to,
                                              size_t size);
+/* The whole file, NUL-terminated, into `content` (cleared first). More than `limit` bytes is
+ * LNG_ERR_RANGE. Unlike lng_file_read it refuses pipes and devices. */
+LNG_MUST_CHECK enum lng_status lng_blob_read_file(const char *path, size_t limit,
+                                                  struct lng_buffer *content);
 /* XXH3 of bytes [offset, offset + size), read in pieces. */
 LNG_MUST_CHECK enum lng_status lng_blob_checksum(const struct lng_blob *blob, uint64_t offset,
                                                  uint64_t size, uint64_t *checksum);
+/* ": this is ..." when the first bytes are those of something else that people save under a model's
+ * name by mistake (an HTML page, a git-lfs pointer, a zip archive), "" otherwise. */
+const char *lng_blob_hint(const struct lng_blob *blob);
 
 #endif

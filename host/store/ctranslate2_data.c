@@ -29,24 +29,19 @@ const char *lng_ct2_type_name(enum lng_ct2_type type)
     return types[type].name;
 }
 
-/* The variable called `name` with "_scale" after it. */
+/* A name with "_scale" after it against a variable. */
+static int by_scale_name(const void *key, const void *variable)
+{
+    const char *name = key, *found = ((const struct lng_ct2_variable *)variable)->name;
+    size_t length = strlen(name);
+    int order = strncmp(name, found, length);
+    return order != 0 ? order : strcmp("_scale", found + length);
+}
+
 static const struct lng_ct2_variable *find_scale(const struct lng_ct2_file *file, const char *name)
 {
-    size_t low = 0, high = file->count, length = strlen(name);
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const char *found = file->list[middle].name;
-        int order = strncmp(name, found, length);
-        if (order == 0)
-            order = strcmp("_scale", found + length);
-        if (order == 0)
-            return &file->list[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    return file->count ? bsearch(name, file->list, file->count, sizeof *file->list, by_scale_name)
+                       : NULL;
 }
 
 const struct lng_ct2_variable *lng_ct2_scale_of(const struct lng_ct2_file *file,

@@ -204,28 +204,13 @@ static enum lng_status take_aliases(struct lng_ct2_file *file, struct cursor *cu
     return settle_names(file, variables);
 }
 
-/* What people save under this name by mistake, said by its first bytes. */
-static const char *hint(const struct lng_blob *blob)
-{
-    char start[8] = {0};
-    if (blob->size < sizeof start || lng_blob_read(blob, 0, start, sizeof start) != LNG_OK)
-        return "";
-    if (memcmp(start, "version ", 8) == 0)
-        return ": this is a git-lfs pointer, fetch the file itself with `git lfs pull`";
-    if (start[0] == '<')
-        return ": this is an HTML page, the download went wrong";
-    if (memcmp(start, "PK\3\4", 4) == 0)
-        return ": this is a zip archive";
-    return "";
-}
-
 static enum lng_status take_all(struct lng_ct2_file *file)
 {
     struct cursor cursor = {&file->blob, 0};
     LNG_TRY(take_u32(&cursor, &file->version));
     LNG_FAIL_IF(file->version == 0 || file->version > 1000, LNG_ERR_FORMAT,
                 "%s: expected the binary version of a CTranslate2 model, found %" PRIu32 "%s",
-                file->blob.name, file->version, hint(&file->blob));
+                file->blob.name, file->version, lng_blob_hint(&file->blob));
     LNG_FAIL_IF(file->version > LNG_CT2_VERSION, LNG_ERR_UNSUPPORTED,
                 "%s: expected binary version 1 to %d, found %" PRIu32
                 ": a newer CTranslate2 wrote it",

@@ -115,22 +115,6 @@ fail:
     return status;
 }
 
-/* The whole file; folders, pipes and devices are refused without waiting for them. */
-static enum lng_status read_small(const char *path, size_t limit, struct lng_buffer *text)
-{
-    struct lng_blob blob;
-    LNG_TRY(lng_blob_open(&blob, path));
-    enum lng_status status = LNG_OK;
-    LNG_GOTO_FAIL_IF(blob.size > limit, LNG_ERR_RANGE, "%s: expected at most %zu bytes, found %llu",
-                     path, limit, (unsigned long long)blob.size);
-    LNG_TRY_OR_FAIL(lng_buffer_reserve(text, (size_t)blob.size));
-    LNG_TRY_OR_FAIL(lng_blob_read(&blob, 0, text->data, (size_t)blob.size));
-    text->length = (size_t)blob.size;
-fail:
-    lng_blob_close(&blob);
-    return status;
-}
-
 static enum lng_status read_json(struct lng_ct2_config *config, const char *directory,
                                  struct lng_buffer *warnings)
 {
@@ -138,7 +122,7 @@ static enum lng_status read_json(struct lng_ct2_config *config, const char *dire
     char *path = lng_path_join(directory, "config.json");
     enum lng_status status = path ? LNG_OK : LNG_ERR_MEMORY;
     if (status == LNG_OK && lng_file_exists(path)) {
-        status = read_small(path, CONFIG_BYTES, &text);
+        status = lng_blob_read_file(path, CONFIG_BYTES, &text);
         if (status == LNG_OK)
             status = lng_ct2_config_parse(config, path, text.data, text.length, warnings);
     }
@@ -224,37 +208,14 @@ fail:
     return status;
 }
 
-/* An entry may end in a carriage return; only when all do, the file has Windows' line ends. */
-static bool windows_lines(struct lng_slice text)
-{
-    struct lng_slice line;
-    while (lng_text_split(&text, '\n', &line))
-        if (line.length == 0 || line.data[line.length - 1] != '\r')
-            return false;
-    return true;
-}
-
-static enum lng_status parse_lines(const char *text, size_t size, struct lng_vocab *vocab)
-{
-    struct lng_slice rest = {text, size}, line;
-    if (size > 0 && text[size - 1] == '\n')
-        rest.length--;
-    bool windows = windows_lines(rest);
-    for (size_t number = 1; lng_text_split(&rest, '\n', &line); number++) {
-        line.length -= windows;
-        LNG_FAIL_IF(line.length == 0, LNG_ERR_FORMAT, "line %zu: an empty vocabulary entry",
-                    number);
-        LNG_TRY(lng_vocab_add(vocab, line.data, line.length, NULL));
-    }
-    return LNG_OK;
-}
-
 enum lng_status lng_ct2_vocab_parse(const char *text, size_t size, bool json,
                                     struct lng_vocab **vocab)
 {
     struct lng_vocab *fresh;
+    if (!json)
+        return lng_vocab_parse_lines(text, size, vocab);
     LNG_TRY(lng_vocab_open(&fresh));
-    enum lng_status status = json ? parse_array(text, size, fresh) : parse_lines(text, size, fresh);
+    enum lng_status status = parse_array(text, size, fresh);
     if (status == LNG_OK)
         *vocab = fresh;
     else
@@ -267,7 +228,7 @@ static enum lng_status read_file(const char *path, bool json, const char *unk,
 {
     struct lng_buffer text = {0};
     struct lng_vocab *fresh = NULL;
-    enum lng_status status = read_small(path, LNG_VOCAB_MAX_FILE_BYTES, &text);
+    enum lng_status status = lng_blob_read_file(path, LNG_VOCAB_MAX_FILE_BYTES, &text);
     if (status == LNG_OK) {
         status = lng_ct2_vocab_parse(text.data, text.length, json, &fresh);
         if (status == LNG_OK && lng_vocab_find(fresh, unk, strlen(unk)) < 0)
@@ -303,18 +264,6 @@ static enum lng_status read_either(const char *directory, const char *stem, cons
     return LNG_OK;
 }
 
-static bool vocabs_equal(const struct lng_vocab *a, const struct lng_vocab *b)
-{
-    if (lng_vocab_size(a) != lng_vocab_size(b))
-        return false;
-    for (int32_t i = 0; i < lng_vocab_size(a); i++) {
-        struct lng_slice left = lng_vocab_entry(a, i), right = lng_vocab_entry(b, i);
-        if (left.length != right.length || memcmp(left.data, right.data, left.length) != 0)
-            return false;
-    }
-    return true;
-}
-
 enum lng_status lng_ct2_vocabs_read(const char *directory, const char *unk,
                                     struct lng_vocab **source, struct lng_vocab **target)
 {
@@ -331,7 +280,7 @@ enum lng_status lng_ct2_vocabs_read(const char *directory, const char *unk,
                          from ? "target"
                          : to ? "source"
                               : "such");
-        if (vocabs_equal(from, to)) { /* one vocabulary, saved twice */
+        if (lng_vocab_first_difference(from, to) < 0) { /* one vocabulary, saved twice */
             lng_vocab_close(to);
             to = NULL;
         }

@@ -3,6 +3,7 @@
 #define LNG_HOST_STORE_IMPORT_H
 
 #include "host/store/model_data.h"
+#include "tokenizer/clean.h"
 #include "tokenizer/vocab.h"
 
 /* How the toolkit's own files say that text is cut. */
@@ -19,6 +20,7 @@ struct lng_import {
     char *eos, *unk, *pad;             /* texts of the special entries. Owned */
     enum lng_import_text text;
     char *source_spm, *target_spm; /* paths, or NULL. Owned */
+    enum lng_clean clean;          /* of source text, before SentencePiece */
     struct lng_buffer
         choices; /* "name: value: why", one a line: position family, norm epsilon, start token,
                                     * activation, ... as a user is told them */

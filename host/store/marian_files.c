@@ -7,6 +7,7 @@
 #include "host/base/mem.h"
 #include "host/config/yaml.h"
 #include "host/store/marian_internal.h"
+#include "host/store/opus_package.h"
 
 #define SETTINGS "decoder.yml"
 
@@ -22,15 +23,10 @@ static const char *const usual[][2] = {
     {"source.vocab.yml", "target.vocab.yml"},
 };
 
-static bool ends_in(const char *name, const char *suffix)
-{
-    size_t length = strlen(name), end = strlen(suffix);
-    return length > end && strcmp(name + length - end, suffix) == 0;
-}
-
 static bool is_model_name(const char *name)
 {
-    return ends_in(name, ".npz") && !ends_in(name, ".optimizer.npz") && name[0] != '.';
+    return lng_text_ends_in(name, ".npz") && !lng_text_ends_in(name, ".optimizer.npz") &&
+           name[0] != '.';
 }
 
 /* Without the heap: running out of memory must not look like another kind of folder. The first model of the folder is
@@ -68,7 +64,7 @@ bool lng_marian_is_model(const char *path)
     if (stat(path, &info) != 0)
         return false;
     if (!S_ISDIR(info.st_mode))
-        return S_ISREG(info.st_mode) && ends_in(path, ".npz");
+        return S_ISREG(info.st_mode) && lng_text_ends_in(path, ".npz");
     return has_settings(path) || count_models(path, first, sizeof first) == 1;
 }
 
@@ -90,7 +86,8 @@ static enum lng_status settings_open(struct settings *settings, char *path)
 {
     struct lng_buffer text = {0};
     struct settings fresh = {.path = path};
-    enum lng_status status = path ? lng_file_read(path, LNG_YAML_MAX_BYTES, &text) : LNG_ERR_MEMORY;
+    enum lng_status status =
+        path ? lng_blob_read_file(path, LNG_YAML_MAX_BYTES, &text) : LNG_ERR_MEMORY;
     if (status == LNG_OK)
         status = lng_yaml_read(&fresh.yaml, path, text.data ? text.data : "", text.length);
     lng_buffer_release(&text);
@@ -231,7 +228,7 @@ static enum lng_status find_in_folder(struct lng_marian_files *files, const char
     LNG_GOTO_FAIL_IF(!models || models->count != 1, LNG_ERR_UNSUPPORTED,
                      "%s: models: expected one, found %zu; of an ensemble, give one .npz file",
                      settings.path, models ? models->count : 0);
-    LNG_GOTO_FAIL_IF(!ends_in(models->items[0], ".npz"), LNG_ERR_UNSUPPORTED,
+    LNG_GOTO_FAIL_IF(!lng_text_ends_in(models->items[0], ".npz"), LNG_ERR_UNSUPPORTED,
                      "%s: models: expected a .npz file, found '%.100s'; files packed for one kind "
                      "of CPU (.bin) lose what is needed, use the model they were made from",
                      settings.path, models->items[0]);
@@ -322,8 +319,10 @@ static enum lng_status find_spm(struct lng_marian_files *files, const char *dire
     bool found = false;
     LNG_TRY(lng_marian_vocab_kind(files->source_vocab, &source));
     LNG_TRY(lng_marian_vocab_kind(files->target_vocab, &target));
-    if (source != LNG_MARIAN_VOCAB_SPM && target != LNG_MARIAN_VOCAB_SPM)
+    if (source != LNG_MARIAN_VOCAB_SPM && target != LNG_MARIAN_VOCAB_SPM) {
+        LNG_TRY(lng_opus_read_clean(directory, &files->clean, &files->warnings));
         return take_pair(directory, names, &files->source_spm, &files->target_spm, &found);
+    }
     LNG_FAIL_IF(source != target, LNG_ERR_UNSUPPORTED,
                 "%s: expected both vocabularies to be SentencePiece models, or neither, found %s "
                 "and %s",

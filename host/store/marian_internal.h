@@ -68,6 +68,7 @@ struct lng_marian_files {
     char *source_vocab, *target_vocab; /* target may be the same file */
     char *source_spm, *target_spm;     /* both or neither, except that a .spm vocabulary is one */
     const char *vocab_reason;          /* static: why these vocabularies */
+    enum lng_clean clean;              /* as a package's preprocess.sh does it */
     struct lng_generation generation;
     struct lng_buffer warnings;
 };

@@ -163,8 +163,7 @@ static enum lng_status take_stock(struct importing *in)
                 "%s: expected at least %" PRId64 " arrays for %d encoder and %d decoder layers, "
                 "found %zu",
                 in->npz.blob.name, least, h->encoder_layers, h->decoder_layers, in->npz.count);
-    struct lng_hparams plain = *h;
-    LNG_TRY(lng_params_init(&in->plain, &plain));
+    LNG_TRY(lng_params_init(&in->plain, h));
     LNG_TRY(lng_marian_tensors(&in->config, &in->plain, &in->tensors, &in->count));
     in->used = lng_alloc(in->npz.count, sizeof *in->used);
     if (!in->used)
@@ -193,13 +192,11 @@ static enum lng_status append_pad(struct lng_vocab *source, struct lng_vocab *ta
 static enum lng_status check_same(const struct importing *in, const struct lng_vocab *source,
                                   const struct lng_vocab *target)
 {
-    for (int32_t id = 0; id < lng_vocab_size(source); id++) {
-        struct lng_slice a = lng_vocab_entry(source, id), b = lng_vocab_entry(target, id);
-        LNG_FAIL_IF(a.length != b.length || memcmp(a.data, b.data, a.length) != 0, LNG_ERR_MISMATCH,
-                    "%s and %s: expected one vocabulary, since all embeddings are tied, found "
-                    "another entry %d",
-                    in->files.source_vocab, in->files.target_vocab, id);
-    }
+    int32_t id = lng_vocab_first_difference(source, target);
+    LNG_FAIL_IF(id >= 0, LNG_ERR_MISMATCH,
+                "%s and %s: expected one vocabulary, since all embeddings are tied, found another "
+                "entry %d",
+                in->files.source_vocab, in->files.target_vocab, id);
     return LNG_OK;
 }
 
@@ -336,6 +333,10 @@ static enum lng_status describe(struct importing *in)
     LNG_TRY(lng_buffer_append_format(
         to, "vocabularies: %s, %s: %s\n", lng_path_name(in->files.source_vocab),
         lng_path_name(in->files.target_vocab), in->files.vocab_reason));
+    if (in->files.clean != LNG_CLEAN_NONE)
+        LNG_TRY(lng_buffer_append_format(
+            to, "source text: cleaned (%s): as the package's preprocess.sh does\n",
+            lng_clean_name(in->files.clean)));
     return lng_buffer_append_text(
         to, in->files.source_spm ? "text: cut by SentencePiece: its models lie beside\n"
                                  : "text: cut at spaces: no SentencePiece models lie beside\n");
@@ -392,6 +393,7 @@ static enum lng_status import_model(struct importing *in, const char *path,
         LNG_TRY(lng_buffer_append(&in->result.data.warnings, in->files.warnings.data,
                                   in->files.warnings.length));
     in->result.text = in->files.source_spm ? LNG_IMPORT_SPM : LNG_IMPORT_SYMBOLS;
+    in->result.clean = in->files.source_spm ? in->files.clean : LNG_CLEAN_NONE;
     in->result.source_spm = in->files.source_spm;
     in->result.target_spm = in->files.target_spm;
     in->files.source_spm = in->files.target_spm = NULL;

@@ -6,6 +6,7 @@
 
 #include "host/base/file.h"
 #include "host/base/mem.h"
+#include "host/store/blob.h"
 #include "host/store/json.h"
 #include "tokenizer/spm.h"
 
@@ -171,18 +172,13 @@ fail:
 
 /* ---- files ---- */
 
-static bool ends_in(const char *path, const char *suffix)
-{
-    size_t length = strlen(path), end = strlen(suffix);
-    return length > end && strcmp(path + length - end, suffix) == 0;
-}
-
 enum lng_status lng_marian_vocab_kind(const char *path, enum lng_marian_vocab_format *format)
 {
-    LNG_FAIL_IF(ends_in(path, ".fsv"), LNG_ERR_UNSUPPORTED,
+    LNG_FAIL_IF(lng_text_ends_in(path, ".fsv"), LNG_ERR_UNSUPPORTED,
                 "%s: expected a vocabulary of words or pieces, found a factored one (.fsv)", path);
-    *format = ends_in(path, ".spm") ? LNG_MARIAN_VOCAB_SPM
-              : ends_in(path, ".yml") || ends_in(path, ".yaml") || ends_in(path, ".json")
+    *format = lng_text_ends_in(path, ".spm") ? LNG_MARIAN_VOCAB_SPM
+              : lng_text_ends_in(path, ".yml") || lng_text_ends_in(path, ".yaml") ||
+                      lng_text_ends_in(path, ".json")
                   ? LNG_MARIAN_VOCAB_YAML
                   : LNG_MARIAN_VOCAB_LINES;
     return LNG_OK;
@@ -218,7 +214,7 @@ enum lng_status lng_marian_vocab_read(const char *path, int32_t rows, struct lng
     LNG_TRY(lng_marian_vocab_kind(path, &format));
     if (format == LNG_MARIAN_VOCAB_SPM)
         return read_spm(path, rows, vocab, warnings);
-    enum lng_status status = lng_file_read(path, LNG_VOCAB_MAX_FILE_BYTES, &content);
+    enum lng_status status = lng_blob_read_file(path, LNG_VOCAB_MAX_FILE_BYTES, &content);
     if (status == LNG_OK)
         status = lng_marian_vocab_parse(path, format, content.data ? content.data : "",
                                         content.length, rows, vocab, warnings);

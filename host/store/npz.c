@@ -25,28 +25,6 @@ enum {
 
 /* ---- the directory ---- */
 
-/* What people save under this name by mistake, said by its first bytes; "" otherwise. */
-static const char *hint(const struct lng_blob *blob)
-{
-    static const struct {
-        const char *bytes, *text;
-    } known[] = {
-        {"PK\3\4", ": it is cut short, fetch it again"},
-        {"\x93NUMPY", ": this is a single array (.npy)"},
-        {"version ", ": this is a git-lfs pointer, fetch the file itself with `git lfs pull`"},
-        {"<!DOCTYP", ": this is an HTML page, the download went wrong"},
-        {"<!doctyp", ": this is an HTML page, the download went wrong"},
-        {"<html", ": this is an HTML page, the download went wrong"},
-    };
-    unsigned char start[8] = {0};
-    size_t size = blob->size < sizeof start ? (size_t)blob->size : sizeof start;
-    if (lng_blob_read(blob, 0, start, size) == LNG_OK)
-        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-            if (memcmp(start, known[i].bytes, strlen(known[i].bytes)) == 0)
-                return known[i].text;
-    return "";
-}
-
 struct directory {
     uint64_t offset, size, end; /* end: of the end record */
     unsigned count;
@@ -94,7 +72,8 @@ static enum lng_status find_directory(const struct lng_blob *blob, struct direct
     }
     lng_free(tail);
     LNG_FAIL_IF(status == LNG_OK && !found, LNG_ERR_FORMAT,
-                "%s: expected a .npz file (ZIP), found no end record%s", blob->name, hint(blob));
+                "%s: expected a .npz file (ZIP), found no end record: cut short?%s", blob->name,
+                lng_blob_hint(blob));
     return status;
 }
 
@@ -362,16 +341,6 @@ void lng_npz_close(struct lng_npz *file)
 
 const struct lng_npz_member *lng_npz_find(const struct lng_npz *file, const char *name)
 {
-    size_t low = 0, high = file->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, file->list[middle].name);
-        if (order == 0)
-            return &file->list[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    struct lng_npz_member key = {.name = (char *)name};
+    return file->count ? bsearch(&key, file->list, file->count, sizeof key, by_name) : NULL;
 }

@@ -206,25 +206,6 @@ static enum lng_status read_entries(struct lng_safetensors *file, json_t *root, 
     return LNG_OK;
 }
 
-/* What people save under this name by mistake, said by its first bytes; "" otherwise. */
-static const char *hint(const unsigned char *start)
-{
-    static const struct {
-        const char *bytes, *text;
-    } known[] = {
-        {"version ", ": this is a git-lfs pointer, fetch the file itself with `git lfs pull`"},
-        {"<!DOCTYP", ": this is an HTML page, the download went wrong"},
-        {"<!doctyp", ": this is an HTML page, the download went wrong"},
-        {"<html", ": this is an HTML page, the download went wrong"},
-        {"PK\3\4", ": this is a zip file (PyTorch's .bin, or .npz)"},
-        {"LNGCKPT1", ": this is a lingster checkpoint"},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (memcmp(start, known[i].bytes, strlen(known[i].bytes)) == 0)
-            return known[i].text;
-    return "";
-}
-
 static enum lng_status read_header(struct lng_safetensors *file)
 {
     enum lng_status status;
@@ -244,7 +225,7 @@ static enum lng_status read_header(struct lng_safetensors *file)
                 name,
                 file->blob.size - 8 < LNG_SAFETENSORS_HEADER_BYTES ? file->blob.size - 8
                                                                    : LNG_SAFETENSORS_HEADER_BYTES,
-                length, hint(start));
+                length, lng_blob_hint(&file->blob));
     text = lng_alloc((size_t)length, 1);
     if (!text)
         return LNG_ERR_MEMORY;
@@ -299,18 +280,8 @@ void lng_safetensors_close(struct lng_safetensors *file)
 const struct lng_safetensor *lng_safetensors_find(const struct lng_safetensors *file,
                                                   const char *name)
 {
-    size_t low = 0, high = file->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, file->list[middle].name);
-        if (order == 0)
-            return &file->list[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    struct lng_safetensor key = {.name = (char *)name};
+    return file->count ? bsearch(&key, file->list, file->count, sizeof key, by_name) : NULL;
 }
 
 static void convert(enum lng_safetensors_type type, const unsigned char *from, float *to,

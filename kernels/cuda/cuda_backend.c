@@ -1,6 +1,7 @@
 /* The device "cuda" as a table. */
 #include "kernels/backend.h"
 #include "kernels/cuda/cuda_device.h"
+#include "kernels/cuda/cuda_graph.h"
 #include "kernels/cuda/cuda_memory.h"
 
 /* The table's entries: the operation, on the device's own GPU. */
@@ -35,6 +36,7 @@ const struct lng_backend lng_backend_cuda = {
     .supports = cuda_supports,
     .logit_rows = cuda_logit_rows,
     .free_memory = cuda_free_memory,
+    .repeat = cuda_repeat,
     .weight_prepare = cuda_weight_prepare,
     .weight_refresh = cuda_weight_refresh,
     .weight_release = cuda_weight_release,

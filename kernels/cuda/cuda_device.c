@@ -8,6 +8,7 @@
 
 #include "host/base/mem.h"
 #include "kernels/cuda/cuda_gemm.h"
+#include "kernels/cuda/cuda_graph.h"
 #include "kernels/cuda/cuda_memory.h"
 #include "kernels/cuda/cuda_pool.h"
 
@@ -41,7 +42,7 @@ enum lng_status cuda_check(struct lng_device *device, const char *what, cudaErro
     char message[sizeof cuda->first_error];
     snprintf(message, sizeof message, "%s: %s: %s (%s)%s", device->name, what,
              cudaGetErrorString(error), cudaGetErrorName(error), advice_for(error));
-    if (cuda != NULL && !cuda->broken && cuda->stream != NULL) {
+    if (cuda != NULL && !cuda->broken && !cuda->capturing && cuda->stream != NULL) {
         cudaError_t left = cudaStreamQuery(cuda->stream);
         cuda->broken = left != cudaSuccess && left != cudaErrorNotReady;
         memcpy(cuda->first_error, message, sizeof message);
@@ -60,14 +61,16 @@ enum lng_status cuda_select(struct lng_device *device)
     return cuda_check(device, "choosing the GPU", cudaSetDevice(device->ordinal));
 }
 
-/* Before every use from the host: a child of fork has no GPU, and a broken one stays broken. */
-static enum lng_status check_usable(struct lng_device *device)
+enum lng_status cuda_check_usable(struct lng_device *device)
 {
     const struct cuda_state *cuda = cuda_state_of(device);
     LNG_FAIL_IF(cuda->owner != getpid(), LNG_ERR_DEVICE,
                 "%s: opened by process %ld and used by its child %ld; open the device after fork",
                 device->name, (long)cuda->owner, (long)getpid());
     LNG_FAIL_IF(cuda->broken, LNG_ERR_DEVICE, "%s", cuda->first_error);
+    LNG_FAIL_IF(cuda->capturing, LNG_ERR_INTERNAL,
+                "%s: repeated work allocates, copies or waits; it may only call operations",
+                device->name);
     return cuda_select(device);
 }
 
@@ -130,6 +133,7 @@ enum lng_status cuda_open(struct lng_device *device, const struct lng_device_opt
     LNG_TRY_OR_FAIL(cuda_pool_open(&cuda->pool));
     LNG_TRY_OR_FAIL(cuda_staging_open(device));
     LNG_TRY_OR_FAIL(cuda_gemm_open(device));
+    LNG_TRY_OR_FAIL(cuda_graphs_open(device));
     return LNG_OK;
 fail:
     cuda_close(device);
@@ -141,10 +145,12 @@ void cuda_close(struct lng_device *device)
     struct cuda_state *cuda = cuda_state_of(device);
     if (cuda == NULL)
         return;
-    bool own = cuda->owner == getpid(); /* a child of fork must not touch its parent's GPU */
-    if (own && cuda_select(device) == LNG_OK) {
+    if (cuda->owner == getpid()) { /* a child of fork must not touch its parent's GPU */
+        /* Of a lost device only the host's structs are left to free; the message that says why stays. */
+        (void)cudaSetDevice(device->ordinal);
         if (cuda->stream != NULL)
             (void)cudaStreamSynchronize(cuda->stream);
+        cuda_graphs_close(device);
         cuda_gemm_close(device);
         cuda_staging_close(device);
         cuda_pool_close(cuda->pool);
@@ -158,7 +164,7 @@ void cuda_close(struct lng_device *device)
 enum lng_status cuda_alloc(struct lng_device *device, size_t bytes, void **memory)
 {
     void *taken = NULL;
-    LNG_TRY(check_usable(device));
+    LNG_TRY(cuda_check_usable(device));
     LNG_TRY(cuda_pool_take(cuda_state_of(device)->pool, device, bytes, &taken));
     enum lng_status status = cuda_check(device, "clearing memory",
                                         cudaMemsetAsync(taken, 0, bytes, cuda_stream(device)));
@@ -193,19 +199,19 @@ enum lng_status cuda_scratch(struct lng_device *device, size_t bytes, void **mem
 
 enum lng_status cuda_write(struct lng_device *device, void *to, const void *from, size_t bytes)
 {
-    LNG_TRY(check_usable(device));
+    LNG_TRY(cuda_check_usable(device));
     return cuda_staging_write(device, to, from, bytes);
 }
 
 enum lng_status cuda_read(struct lng_device *device, void *to, const void *from, size_t bytes)
 {
-    LNG_TRY(check_usable(device));
+    LNG_TRY(cuda_check_usable(device));
     return cuda_staging_read(device, to, from, bytes);
 }
 
 enum lng_status cuda_sync(struct lng_device *device)
 {
-    LNG_TRY(check_usable(device));
+    LNG_TRY(cuda_check_usable(device));
     return cuda_check(device, "waiting for the GPU", cudaStreamSynchronize(cuda_stream(device)));
 }
 

@@ -16,6 +16,7 @@
 struct cuda_pool;
 struct cuda_staging;
 struct cuda_gemm;
+struct cuda_graphs;
 
 struct cuda_state {
     pid_t owner; /* CUDA does not survive a fork */
@@ -23,7 +24,9 @@ struct cuda_state {
     struct cuda_pool *pool;
     struct cuda_staging *staging;
     struct cuda_gemm *gemm;
-    bool strict; /* the same bits on every run, no TF32 */
+    struct cuda_graphs *graphs;
+    bool capturing; /* operations are recorded, not run: nothing may wait, ask or allocate */
+    bool strict;    /* the same bits on every run, no TF32 */
     void *scratch;
     size_t scratch_bytes;
     bool check_each;       /* wait after every operation: LNG_CUDA_SYNC=1 */
@@ -50,6 +53,9 @@ LNG_MUST_CHECK enum lng_status cuda_check(struct lng_device *device, const char 
                                           cudaError_t error);
 /* Makes the device's GPU the calling thread's, which CUDA keeps one of for each. Before all work. */
 LNG_MUST_CHECK enum lng_status cuda_select(struct lng_device *device);
+/* The same before calls that are not operations: fails for a child of fork, for a broken device, and while
+ * operations are recorded. */
+LNG_MUST_CHECK enum lng_status cuda_check_usable(struct lng_device *device);
 /* Device memory for one operation: valid until the next call of cuda_scratch on the device, 256-byte
  * aligned, its contents anything. Grows, never shrinks; kernels queued earlier may still use an old block. */
 LNG_MUST_CHECK enum lng_status cuda_scratch(struct lng_device *device, size_t bytes, void **memory);

@@ -12,6 +12,7 @@ struct block {
 struct cuda_pool {
     struct block *blocks;
     size_t bytes; /* taken from CUDA */
+    uint64_t given;
 };
 
 enum { MEGABYTE = 1000000 };
@@ -92,6 +93,8 @@ enum lng_status cuda_pool_take(struct cuda_pool *pool, struct lng_device *device
         *memory = block->memory;
         return LNG_OK;
     }
+    LNG_FAIL_IF(cuda_state_of(device)->capturing, LNG_ERR_MEMORY,
+                "%s: %zu bytes are needed while operations are recorded", device->name, bytes);
     void *fresh = NULL;
     cudaError_t error = cudaMalloc(&fresh, bytes);
     if (error == cudaErrorMemoryAllocation) {
@@ -124,8 +127,14 @@ enum { KEEP = 0 };
 enum { KEEP = 1 };
 #endif
 
+uint64_t cuda_pool_given(const struct cuda_pool *pool)
+{
+    return pool->given;
+}
+
 void cuda_pool_give(struct cuda_pool *pool, void *memory)
 {
+    pool->given++;
     for (struct block *block = pool->blocks; block != NULL; block = block->next)
         if (block->memory == memory)
             block->used = false;

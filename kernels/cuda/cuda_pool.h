@@ -14,11 +14,14 @@ struct cuda_pool;
 LNG_MUST_CHECK enum lng_status cuda_pool_open(struct cuda_pool **pool);
 /* Gives everything back to CUDA, blocks still in use too. */
 void cuda_pool_close(struct cuda_pool *pool);
-/* 256-byte aligned, contents anything. LNG_ERR_MEMORY says what is free and what to do. */
+/* 256-byte aligned, contents anything. While operations are recorded only what lies idle can be had.
+ * LNG_ERR_MEMORY says what is free and what to do. */
 LNG_MUST_CHECK enum lng_status cuda_pool_take(struct cuda_pool *pool, struct lng_device *device,
                                               size_t bytes, void **memory);
 /* Bytes in blocks that nobody uses. */
 size_t cuda_pool_idle(const struct cuda_pool *pool);
 void cuda_pool_give(struct cuda_pool *pool, void *memory);
+/* How many blocks were ever given back: while it stays the same, every address means what it did. */
+uint64_t cuda_pool_given(const struct cuda_pool *pool);
 
 #endif

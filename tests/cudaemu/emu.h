@@ -1,7 +1,7 @@
 /* Inside tests/cudaemu: what the files of the double share.
  *
  * emu_fiber.cc     stacks and switches              emu_memory.cc    allocations, copies, fills
- * emu_block.cc     one block: scheduler, barriers   emu_stream.cc    queues, events, graphs
+ * emu_block.cc     one block: scheduler, barriers   emu_stream.cc    queues, events; emu_graph.cc captures, graphs
  * emu_warp.cc      shuffles, votes, tensor cores    emu_device.cc    properties, errors, their names
  * emu_shared.cc    shared memory, late copies       emu_cublaslt.cc  descriptors; emu_matmul.cc the product
  * emu_launch.cc    grids, limits of a launch        emu_race.cc      the race checker
@@ -141,18 +141,29 @@ bool is_device(const void *at, size_t bytes);
 bool is_pinned(const void *at, size_t bytes);
 /* Dies unless it lies in one allocation of device memory. */
 void check_device(const void *at, size_t bytes, const char *what);
+/* Which allocation of device or pinned memory lies there: a number never used again; 0: none. */
+uint64_t allocation_serial(const void *at);
 size_t device_memory_used();
 span device_arena();
 
 /* emu_stream.cc */
-cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
+enum node_kind { KERNEL_NODE, COPY_NODE, FILL_NODE, HOST_NODE };
+/* Something for a stream to do. */
+struct task {
+    const char *name;
+    node_kind kind;
+    std::function<void()> run;
+    std::vector<span> arguments; /* read when it is captured: where addresses are looked for */
+    std::vector<const void *> pointers; /* further addresses that it names */
+};
+cudaError_t enqueue(cudaStream_t stream, task work);
 void drain_stream(cudaStream_t stream);
 void drain_all();
 bool capturing(cudaStream_t stream);
 /* A stream of another device than the calling thread's. */
 bool elsewhere(cudaStream_t stream);
-/* A call that waits for the device, which no capture allows: cudaSuccess outside one, else the capture is
- * void. */
+/* emu_graph.cc: a call that waits for the device, which no capture allows: cudaSuccess outside one, else the
+ * capture is void. */
 cudaError_t refuse_capture();
 
 /* emu_device.cc: remembers it for cudaGetLastError. */

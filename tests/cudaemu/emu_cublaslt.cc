@@ -483,7 +483,7 @@ CUBLAS_API cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t how, con
     uint64_t used = workspace != nullptr ? std::min<uint64_t>(bytes, wanted_workspace) : 0;
     if (algo != nullptr)
         CUBLAS_TRY(check_algorithm(algo, work, workspace, bytes, &used));
-    cudaError_t error = enqueue(stream, [work, workspace, used] {
+    auto run = [work, workspace, used] {
         if (used > 0) { /* whatever lay there is gone */
             device_access access;
             check_device(workspace, used, "cuBLASLt: workspace");
@@ -491,6 +491,12 @@ CUBLAS_API cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t how, con
             memset(workspace, 0xFF, used);
         }
         run_product(work);
-    });
+    };
+    std::vector<const void *> memory = {work.from_a, work.from_b, work.from_c, work.to_d};
+    if (used > 0)
+        memory.push_back(workspace);
+    if (has_bias(work.how.epilogue))
+        memory.push_back(work.how.bias);
+    cudaError_t error = enqueue(stream, {"cublasLtMatmul", KERNEL_NODE, run, {}, memory});
     return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

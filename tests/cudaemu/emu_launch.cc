@@ -83,15 +83,19 @@ cudaError_t submit(const launch_request &request)
         return failed(cudaErrorInvalidResourceHandle,
                       "kernel %s: the stream is another device's than the thread's (%d)",
                       request.name, current_device());
-    static uint64_t launches;
-    const bool fatal = ++launches == options().fatal_launch;
     running_launch launch = {request, arguments};
-    return enqueue(request.stream, [launch, fatal] {
-        if (fatal)
-            lose_device();
-        else if (device_lost() == cudaSuccess)
-            run_launch(launch);
-    });
+    const span all = {static_cast<unsigned char *>(request.arguments), request.argument_bytes};
+    return enqueue(request.stream, {request.name,
+                                    KERNEL_NODE,
+                                    [launch] {
+                                        static uint64_t launches;
+                                        if (++launches == options().fatal_launch)
+                                            lose_device();
+                                        else if (device_lost() == cudaSuccess)
+                                            run_launch(launch);
+                                    },
+                                    {all},
+                                    {}});
 }
 
 } // namespace cudaemu

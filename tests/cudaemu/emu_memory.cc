@@ -9,22 +9,38 @@
 namespace cudaemu
 {
 
-typedef std::map<uintptr_t, size_t> allocations;
+struct allocation {
+    size_t bytes;
+    uint64_t serial;
+};
+typedef std::map<uintptr_t, allocation> allocations;
 static constexpr size_t granule = 256;
 static allocations device, pinned;
 static size_t used;
+static uint64_t serials;
 
 static size_t rounded(size_t bytes)
 {
     return (bytes + granule - 1) / granule * granule;
 }
-static bool lies_in(const allocations &all, const void *at, size_t bytes)
+static const allocation *find(const allocations &all, const void *at, size_t bytes)
 {
     auto after = all.upper_bound((uintptr_t)at);
     if (after == all.begin())
-        return false;
+        return nullptr;
     --after;
-    return (uintptr_t)at + bytes <= after->first + after->second;
+    return (uintptr_t)at + bytes <= after->first + after->second.bytes ? &after->second : nullptr;
+}
+static bool lies_in(const allocations &all, const void *at, size_t bytes)
+{
+    return find(all, at, bytes) != nullptr;
+}
+uint64_t allocation_serial(const void *at)
+{
+    const allocation *one = find(device, at, 1);
+    if (one == nullptr)
+        one = find(pinned, at, 1);
+    return one == nullptr ? 0 : one->serial;
 }
 bool is_device(const void *at, size_t bytes)
 {
@@ -142,7 +158,7 @@ static cudaError_t allocate(void **out, size_t bytes)
     void *at = take(bytes);
     if (at == nullptr)
         return failed(cudaErrorMemoryAllocation);
-    device[(uintptr_t)at] = bytes;
+    device[(uintptr_t)at] = {bytes, ++serials};
     used += rounded(bytes);
     device_access access;
     memset(at, 0xFF, bytes);
@@ -154,7 +170,7 @@ static void release(void *at)
     auto found = device.find((uintptr_t)at);
     if (found == device.end())
         return;
-    const size_t bytes = found->second;
+    const size_t bytes = found->second.bytes;
     device.erase(found);
     used -= rounded(bytes);
     give(at, bytes);
@@ -208,18 +224,19 @@ CUDAEMU_API cudaFree(void *at)
     if (at == nullptr)
         return cudaSuccess;
     cudaError_t error = refuse_capture();
-    if (error != cudaSuccess)
+    if (error != cudaSuccess && device_lost() == cudaSuccess)
         return error;
     if (device.find((uintptr_t)at) == device.end())
         return failed(cudaErrorInvalidValue, "cudaFree of %p, which is no allocation", at);
     drain_all();
-    release(at);
-    return cudaSuccess;
+    release(at); /* a lost device's, too: it is no leak of the program's */
+    return error;
 }
 CUDAEMU_API cudaMallocAsync(void **out, size_t bytes, cudaStream_t)
 {
     entry guard;
-    return allocate(out, bytes);
+    cudaError_t error = refuse_capture(); /* as a node of a graph: not here */
+    return error != cudaSuccess ? error : allocate(out, bytes);
 }
 CUDAEMU_API cudaFreeAsync(void *at, cudaStream_t stream)
 {
@@ -228,18 +245,19 @@ CUDAEMU_API cudaFreeAsync(void *at, cudaStream_t stream)
         return cudaSuccess;
     if (device.find((uintptr_t)at) == device.end())
         return failed(cudaErrorInvalidValue, "cudaFreeAsync of %p, which is no allocation", at);
-    return enqueue(stream, [at] { release(at); });
+    return enqueue(stream, {"cudaFreeAsync", HOST_NODE, [at] { release(at); }, {}, {}});
 }
 CUDAEMU_API cudaHostAlloc(void **out, size_t bytes, unsigned)
 {
     entry guard;
     *out = nullptr;
-    if (bytes == 0)
-        return cudaSuccess;
+    cudaError_t error = refuse_capture();
+    if (error != cudaSuccess || bytes == 0)
+        return error;
     void *at = aligned_alloc(granule, rounded(bytes));
     if (at == nullptr)
         return failed(cudaErrorMemoryAllocation);
-    pinned[(uintptr_t)at] = bytes;
+    pinned[(uintptr_t)at] = {bytes, ++serials};
     *out = at;
     return cudaSuccess;
 }
@@ -252,6 +270,9 @@ CUDAEMU_API cudaFreeHost(void *at)
     entry guard;
     if (at == nullptr)
         return cudaSuccess;
+    cudaError_t error = refuse_capture();
+    if (error != cudaSuccess && device_lost() == cudaSuccess)
+        return error;
     if (pinned.erase((uintptr_t)at) == 0)
         return failed(cudaErrorInvalidValue, "cudaFreeHost of %p, which is no allocation", at);
     drain_all();
@@ -281,9 +302,11 @@ CUDAEMU_API cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
     if (!capturing(stream) && pageable(from, bytes)) {
         const char *first = static_cast<const char *>(from);
         auto staged = std::make_shared<std::vector<char>>(first, first + bytes);
-        return enqueue(stream, [=] { copy_now(to, staged->data(), bytes); });
+        return enqueue(stream,
+                       {"a copy", COPY_NODE, [=] { copy_now(to, staged->data(), bytes); }, {}, {}});
     }
-    error = enqueue(stream, [=] { copy_now(to, from, bytes); });
+    error =
+        enqueue(stream, {"a copy", COPY_NODE, [=] { copy_now(to, from, bytes); }, {}, {to, from}});
     if (error == cudaSuccess && !capturing(stream) && pageable(to, bytes))
         drain_stream(stream);
     return error;
@@ -311,11 +334,15 @@ CUDAEMU_API cudaMemsetAsync(void *at, int value, size_t bytes, cudaStream_t stre
     if (!is_device(at, bytes))
         return failed(cudaErrorInvalidValue, "a fill of [%p, +%zu), which is not in one allocation",
                       at, bytes);
-    return enqueue(stream, [=] {
-        device_access access;
-        race_written(at, bytes);
-        memset(at, value, bytes);
-    });
+    return enqueue(stream, {"a fill",
+                            FILL_NODE,
+                            [=] {
+                                device_access access;
+                                race_written(at, bytes);
+                                memset(at, value, bytes);
+                            },
+                            {},
+                            {at}});
 }
 CUDAEMU_API cudaMemset(void *at, int value, size_t bytes)
 {

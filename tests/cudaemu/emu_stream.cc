@@ -1,35 +1,8 @@
 /* Streams are queues, run at once or, with LNG_CUDAEMU_ASYNC, only when something waits for them: then in
- * order within a stream, at random between streams. Graphs are the lists of what was queued in a capture. */
-#include "tests/cudaemu/emu.h"
+ * order within a stream, at random between streams. In a capture (emu_graph.cc) nothing runs. */
+#include "tests/cudaemu/emu_stream.h"
 
 #include <algorithm>
-#include <chrono>
-#include <deque>
-
-typedef std::function<void()> work_item;
-struct CUevent_st {
-    uint64_t recorded, completed;
-    std::chrono::steady_clock::time_point when;
-    CUgraph_st *capture;
-};
-struct CUgraph_st {
-    std::vector<work_item> items;
-};
-struct CUgraphExec_st {
-    std::vector<work_item> items;
-};
-struct queued {
-    work_item work;
-    CUevent_st *waits_for, *records;
-    uint64_t generation; /* of waits_for */
-};
-struct CUstream_st {
-    std::deque<queued> queue;
-    int device;
-    bool blocking; /* orders itself with the default stream */
-    CUgraph_st *capture;
-    bool origin, invalid, relaxed;
-};
 
 namespace cudaemu
 {
@@ -38,15 +11,23 @@ namespace cudaemu
 static CUstream_st &default_stream = *new CUstream_st();
 static std::vector<CUstream_st *> &streams = *new std::vector<CUstream_st *>{&default_stream};
 
-static CUstream_st *stream_of(cudaStream_t stream)
+CUstream_st *stream_of(cudaStream_t stream)
 {
-    bool is_default =
+    bool by_default =
         stream == nullptr || stream == cudaStreamLegacy || stream == cudaStreamPerThread;
-    return is_default ? &default_stream : stream;
+    return by_default ? &default_stream : stream;
 }
-static bool known(cudaStream_t stream)
+bool known(cudaStream_t stream)
 {
     return std::find(streams.begin(), streams.end(), stream_of(stream)) != streams.end();
+}
+const std::vector<CUstream_st *> &all_streams()
+{
+    return streams;
+}
+bool is_default(const CUstream_st *stream)
+{
+    return stream == &default_stream;
 }
 static bool step(CUstream_st *stream)
 {
@@ -101,31 +82,15 @@ bool capturing(cudaStream_t stream)
 {
     return stream_of(stream)->capture != nullptr;
 }
-cudaError_t refuse_capture()
-{
-    cudaError_t error = device_lost();
-    for (CUstream_st *stream : streams)
-        if (stream->capture != nullptr && !stream->relaxed) {
-            stream->invalid = true;
-            error = failed(cudaErrorStreamCaptureUnsupported);
-        }
-    return error;
-}
-
 static cudaError_t enqueue(CUstream_st *stream, queued item)
 {
     if (device_lost() != cudaSuccess)
         return failed(device_lost());
-    if (stream->capture != nullptr) {
-        if (item.work)
-            stream->capture->items.push_back(std::move(item.work));
-        return cudaSuccess;
-    }
     /* The default stream and blocking streams wait for each other. */
     if (stream == &default_stream) {
         for (CUstream_st *other : streams) {
             if (other->capture != nullptr && other->blocking) {
-                other->invalid = true;
+                other->capture->invalid = true;
                 return failed(cudaErrorStreamCaptureImplicit);
             }
             if (other != stream && other->blocking)
@@ -139,11 +104,30 @@ static cudaError_t enqueue(CUstream_st *stream, queued item)
         drain(stream);
     return cudaSuccess;
 }
-cudaError_t enqueue(cudaStream_t stream, std::function<void()> work)
+cudaError_t enqueue(cudaStream_t stream, task work)
 {
     if (!known(stream))
         return failed(cudaErrorInvalidResourceHandle, "%p is no stream", (void *)stream);
-    return enqueue(stream_of(stream), {std::move(work), nullptr, nullptr, 0});
+    CUstream_st *own = stream_of(stream);
+    if (own->capture != nullptr && device_lost() == cudaSuccess)
+        return add_node(own->capture.get(), std::move(work));
+    return enqueue(own, {std::move(work.run), nullptr, nullptr, 0});
+}
+/* Neither may be asked of what is not scheduled to run. */
+static cudaError_t refuse_captured(const CUstream_st *stream)
+{
+    if (stream->capture == nullptr)
+        return cudaSuccess;
+    stream->capture->invalid = true;
+    return failed(cudaErrorStreamCaptureUnsupported);
+}
+static cudaError_t refuse_captured(const CUevent_st *event)
+{
+    if (event->capture == 0)
+        return refuse_capture();
+    if (capture *one = capture_of(event->capture))
+        one->invalid = true;
+    return failed(cudaErrorCapturedEvent);
 }
 
 } // namespace cudaemu
@@ -182,18 +166,18 @@ CUDAEMU_API cudaStreamSynchronize(cudaStream_t stream)
     entry guard;
     if (!known(stream))
         return failed(cudaErrorInvalidResourceHandle);
-    if (capturing(stream)) {
-        stream_of(stream)->invalid = true;
-        return failed(cudaErrorStreamCaptureUnsupported);
-    }
+    cudaError_t error = refuse_captured(stream_of(stream));
+    if (error != cudaSuccess)
+        return error;
     drain_stream(stream);
     return device_lost();
 }
 CUDAEMU_API cudaStreamQuery(cudaStream_t stream)
 {
     entry guard;
-    if (device_lost() != cudaSuccess)
-        return device_lost();
+    cudaError_t error = refuse_captured(stream_of(stream));
+    if (error != cudaSuccess || device_lost() != cudaSuccess)
+        return error != cudaSuccess ? error : device_lost();
     return stream_of(stream)->queue.empty() ? cudaSuccess : cudaErrorNotReady;
 }
 CUDAEMU_API cudaDeviceSynchronize(void)
@@ -207,7 +191,7 @@ CUDAEMU_API cudaDeviceSynchronize(void)
 CUDAEMU_API cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *argument)
 {
     entry guard;
-    return enqueue(stream, [=] { function(argument); });
+    return enqueue(stream, {"a call of the host", HOST_NODE, [=] { function(argument); }, {}, {}});
 }
 
 CUDAEMU_API cudaEventCreateWithFlags(cudaEvent_t *out, unsigned)
@@ -231,9 +215,9 @@ CUDAEMU_API cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
     entry guard;
     CUstream_st *own = stream_of(stream);
-    event->capture = own->capture;
+    event->capture = own->capture != nullptr ? own->capture->number : 0;
     if (own->capture != nullptr)
-        return cudaSuccess;
+        return own->capture->invalid ? failed(cudaErrorStreamCaptureInvalidated) : cudaSuccess;
     event->recorded++;
     return enqueue(own, {nullptr, nullptr, event, 0});
 }
@@ -242,24 +226,39 @@ CUDAEMU_API cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 {
     entry guard;
     CUstream_st *own = stream_of(stream);
-    if (event->capture != nullptr) {
-        own->capture = event->capture;
-        return cudaSuccess;
+    if (event->capture == 0) {
+        if (own->capture == nullptr)
+            return enqueue(own, {nullptr, event, nullptr, event->recorded});
+        own->capture->invalid = true; /* it would depend on what no graph holds */
+        return failed(cudaErrorStreamCaptureIsolation);
     }
-    return enqueue(own, {nullptr, event, nullptr, event->recorded});
+    capture *joined = capture_of(event->capture);
+    if (joined == nullptr)
+        return failed(cudaErrorCapturedEvent);
+    if (own->capture != nullptr && own->capture.get() != joined) {
+        own->capture->invalid = joined->invalid = true;
+        return failed(cudaErrorStreamCaptureMerge);
+    }
+    own->capture = joined->origin->capture;
+    return joined->invalid ? failed(cudaErrorStreamCaptureInvalidated) : cudaSuccess;
 }
 CUDAEMU_API cudaEventSynchronize(cudaEvent_t event)
 {
     entry guard;
     const uint64_t generation = event->recorded;
-    if (device_lost() == cudaSuccess)
-        drain_until([=] { return event->completed >= generation; });
+    cudaError_t error = refuse_captured(event);
+    if (error != cudaSuccess)
+        return error;
+    drain_until([=] { return event->completed >= generation; });
     return device_lost();
 }
 CUDAEMU_API cudaEventQuery(cudaEvent_t event)
 {
     entry guard;
-    return event->completed >= event->recorded ? cudaSuccess : cudaErrorNotReady;
+    cudaError_t error = refuse_captured(event);
+    return error != cudaSuccess                  ? error
+           : event->completed >= event->recorded ? cudaSuccess
+                                                 : cudaErrorNotReady;
 }
 CUDAEMU_API cudaEventElapsedTime(float *out, cudaEvent_t from, cudaEvent_t to)
 {
@@ -267,109 +266,5 @@ CUDAEMU_API cudaEventElapsedTime(float *out, cudaEvent_t from, cudaEvent_t to)
     if (from->completed == 0 || to->completed == 0)
         return failed(cudaErrorInvalidResourceHandle);
     *out = std::chrono::duration<float, std::milli>(to->when - from->when).count();
-    return cudaSuccess;
-}
-
-CUDAEMU_API cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode)
-{
-    entry guard;
-    CUstream_st *own = stream_of(stream);
-    if (own == &default_stream)
-        return failed(cudaErrorStreamCaptureUnsupported);
-    if (own->capture != nullptr)
-        return failed(cudaErrorIllegalState);
-    own->capture = new CUgraph_st();
-    own->origin = true;
-    own->invalid = false;
-    own->relaxed = mode == cudaStreamCaptureModeRelaxed;
-    return cudaSuccess;
-}
-CUDAEMU_API cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
-{
-    entry guard;
-    CUstream_st *own = stream_of(stream);
-    *out = nullptr;
-    if (own->capture == nullptr || !own->origin)
-        return failed(cudaErrorStreamCaptureUnmatched);
-    CUgraph_st *graph = own->capture;
-    bool invalid = false;
-    for (CUstream_st *other : streams)
-        if (other->capture == graph) {
-            invalid = invalid || other->invalid;
-            other->capture = nullptr;
-            other->origin = other->invalid = false;
-        }
-    if (invalid) {
-        delete graph;
-        return failed(cudaErrorStreamCaptureInvalidated);
-    }
-    *out = graph;
-    return cudaSuccess;
-}
-CUDAEMU_API cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *out)
-{
-    entry guard;
-    const CUstream_st *own = stream_of(stream);
-    *out = own->capture == nullptr ? cudaStreamCaptureStatusNone
-           : own->invalid          ? cudaStreamCaptureStatusInvalidated
-                                   : cudaStreamCaptureStatusActive;
-    return cudaSuccess;
-}
-CUDAEMU_API cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long)
-{
-    entry guard;
-    *out = new CUgraphExec_st{graph->items};
-    return cudaSuccess;
-}
-CUDAEMU_API cudaGraphInstantiateWithFlags(cudaGraphExec_t *out, cudaGraph_t graph,
-                                          unsigned long long flags)
-{
-    return cudaGraphInstantiate(out, graph, flags);
-}
-CUDAEMU_API cudaGraphExecUpdate(cudaGraphExec_t run, cudaGraph_t graph,
-                                cudaGraphExecUpdateResultInfo *result)
-{
-    entry guard;
-    *result = {};
-    if (graph->items.size() != run->items.size()) {
-        result->result = cudaGraphExecUpdateErrorTopologyChanged;
-        return failed(cudaErrorGraphExecUpdateFailure);
-    }
-    result->result = cudaGraphExecUpdateSuccess;
-    run->items = graph->items;
-    return cudaSuccess;
-}
-CUDAEMU_API cudaGraphUpload(cudaGraphExec_t, cudaStream_t)
-{
-    return cudaSuccess;
-}
-CUDAEMU_API cudaGraphLaunch(cudaGraphExec_t run, cudaStream_t stream)
-{
-    entry guard;
-    for (const work_item &item : run->items) {
-        cudaError_t error = enqueue(stream, item);
-        if (error != cudaSuccess)
-            return error;
-    }
-    return cudaSuccess;
-}
-CUDAEMU_API cudaGraphDestroy(cudaGraph_t graph)
-{
-    entry guard;
-    delete graph;
-    return cudaSuccess;
-}
-CUDAEMU_API cudaGraphExecDestroy(cudaGraphExec_t run)
-{
-    entry guard;
-    delete run;
-    return cudaSuccess;
-}
-CUDAEMU_API cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count)
-{
-    entry guard;
-    if (nodes != nullptr)
-        return failed(cudaErrorNotSupported);
-    *count = graph->items.size();
     return cudaSuccess;
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "host/base/mem.h"
 #include "kernels/ops.h"
 #include "tests/support/rig.h"
 
@@ -121,4 +122,26 @@ Test(devices, say_what_is_free)
     RIG_OK(lng_device_open("cpu", NULL, &device));
     cr_assert(lng_device_free_memory(device) == SIZE_MAX);
     lng_device_close(device);
+}
+
+/* Whatever the device still answers, closing frees the host's memory and leaves the message that says why. */
+Test(devices, close_when_lost)
+{
+    struct lng_device *devices[2];
+    void *memory;
+    char value[4], message[512];
+    size_t before = lng_mem_get_stats().blocks_live;
+    setenv("LNG_CUDAEMU_FATAL_LAUNCH", "1", 1);
+    RIG_OK(lng_device_open("cuda:0", NULL, &devices[0]));
+    RIG_OK(lng_device_open("cuda:1", NULL, &devices[1]));
+    RIG_OK(lng_device_alloc(devices[1], sizeof value, &memory));
+    struct lng_view y = lng_view_make(memory, LNG_DTYPE_F32, 1, 1);
+    RIG_OK(lng_fill(devices[1], &(struct lng_fill_args){.y = y, .value = 1}));
+    cr_assert_eq(lng_device_read(devices[1], value, memory, sizeof value), LNG_ERR_DEVICE);
+    snprintf(message, sizeof message, "%s", lng_error_message());
+    cr_assert(strstr(message, "cudaErrorIllegalAddress"), "%s", message);
+    lng_device_close(devices[0]);
+    lng_device_close(devices[1]);
+    cr_assert_str_eq(lng_error_message(), message);
+    cr_assert_eq(lng_mem_get_stats().blocks_live, before);
 }

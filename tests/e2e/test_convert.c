@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <zip.h>
 
 #include <criterion/criterion.h>
 
@@ -106,6 +108,81 @@ Test(convert, smaller_numbers)
         double share = (double)model_bytes(options) / whole;
         cr_assert(share < (i < 3 ? 0.6 : 0.4), "%s: %g of f32", types[i], share);
     }
+}
+
+/* The demo model with the sinusoids that Marian has. */
+static char *demo_of_marian(void)
+{
+    static const char *const names[] = {
+        "model.safetensors",     "generation_config.json", "source.spm", "target.spm", "vocab.json",
+        "tokenizer_config.json", "special_tokens_map.json"};
+    char *folder = in_scratch("demo"), *from = lng_path_join(demo(), "config.json");
+    struct lng_buffer config = {0};
+    check_ok(lng_make_directories(folder));
+    check_ok(lng_file_read(from, 1 << 20, &config));
+    lng_free(from);
+    char *said = strstr(config.data, "\"positions\": \"B\"");
+    cr_assert(said != NULL);
+    said[strlen("\"positions\": \"")] = 'A';
+    scratch_write("demo/config.json", config.data, config.length);
+    lng_buffer_release(&config);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *there = lng_path_join(demo(), names[i]), *here = lng_path_join(folder, names[i]);
+        cr_assert(symlink(there, here) == 0);
+        lng_free(there);
+        lng_free(here);
+    }
+    return folder;
+}
+
+/* Another model's files as an OPUS-MT package. */
+static char *make_package(const char *model)
+{
+    static const char *const names[] = {"model.npz", "decoder.yml", "vocab.yml", "src.yml",
+                                        "trg.yml",   "source.spm",  "target.spm"};
+    static const char script[] = "sed -e 's/\xEF\xBC\x8C/,/g' | perl -C -pe 's/\\p{C}/ /g'\n";
+    char *folder = in_scratch("marian"), *path = in_scratch("opus.zip");
+    expect_converted(model, folder, "-q --to marian");
+    int code;
+    zip_t *zip = zip_open(path, ZIP_CREATE, &code);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *file = lng_path_join(folder, names[i]), member[100];
+        snprintf(member, sizeof member, "opus-2020-01-01/%s", names[i]);
+        zip_source_t *source = lng_file_exists(file) ? zip_source_file(zip, file, 0, -1) : NULL;
+        cr_assert(source == NULL || zip_file_add(zip, member, source, 0) >= 0);
+        lng_free(file);
+    }
+    zip_source_t *source = zip_source_buffer(zip, script, sizeof script - 1, 0);
+    cr_assert(zip_file_add(zip, "opus-2020-01-01/preprocess.sh", source, 0) >= 0);
+    cr_assert(zip_close(zip) == 0);
+    free(folder);
+    return path;
+}
+
+Test(convert, opus_mt_package)
+{
+    char *demo_model = demo_of_marian(), *model = in_scratch("from-opus");
+    char *package = make_package(demo_model);
+    struct program program;
+    cr_assert(convert(package, model, "", &program) == 0, "%s", program.err);
+    cr_assert(strstr(program.err, "source text: cleaned (opus-mt)"), "%s", program.err);
+    program_release(&program);
+    expect_same_translations(demo_model, model);
+    /* The package's cleaning is part of the model. */
+    char words[4400];
+    static const char rough[] = "Where  is\xE2\x80\x8Bthe station\xEF\xBC\x9F\n",
+                      clean[] = "Where is the station?\n";
+    struct program a, b;
+    snprintf(words, sizeof words, "translate -q -m %s", model);
+    program_run(&a, words, rough, strlen(rough), NULL);
+    program_run(&b, words, clean, strlen(clean), NULL);
+    cr_assert(a.status == 0 && b.status == 0, "%s%s", a.err, b.err);
+    cr_assert_str_eq(a.out, b.out);
+    program_release(&a);
+    program_release(&b);
+    free(package);
+    free(model);
+    free(demo_model);
 }
 
 /* A model of the shapes that Marian has: positions of family A, no start symbol. */

@@ -269,6 +269,37 @@ Test(cuda_double, translates_in_little_memory)
         program_release(&program[i]);
 }
 
+/* Steps as graphs or launched one by one: the same bytes, and the program says what became of them. */
+Test(cuda_double, graphs_change_no_byte)
+{
+    static const char *const settings[] = {"LNG_CUDA_GRAPHS=1", "LNG_CUDA_GRAPHS=0"};
+    static const char *const dtypes[] = {"bf16", "int8"};
+    static const char text[] = "A dog runs.\nTwo men sit on a bench.\nA man.\n";
+    need_plugin();
+    for (int d = 0; d < 2; d++) {
+        struct program program[2];
+        char words[4400];
+        snprintf(words, sizeof words,
+                 "translate -m %s/configs/demo --beam-size 2 --n-best 2 --json --alignment soft "
+                 "--device cuda --dtype %s",
+                 getenv("LNG_TEST_ROOT"), dtypes[d]);
+        for (int i = 0; i < 2; i++) {
+            const char *environment[] = {plugin, settings[i], NULL};
+            program_run(&program[i], words, text, strlen(text), environment);
+            cr_assert(program[i].status == 0, "%s", program[i].err);
+        }
+        int replayed = 0;
+        const char *said = strstr(program[0].err, "graphs: ");
+        cr_assert(said != NULL && sscanf(said, "graphs: %d steps replayed", &replayed) == 1 &&
+                      replayed > 0,
+                  "%s", program[0].err);
+        cr_assert(strstr(program[1].err, "graphs: ") == NULL, "%s", program[1].err);
+        cr_assert_str_eq(program[0].out, program[1].out);
+        program_release(&program[0]);
+        program_release(&program[1]);
+    }
+}
+
 Test(cuda_double, says_why_there_is_no_gpu)
 {
     const char *environment[] = {"LNG_CUDA_PLUGIN=/nowhere/plugin.so", NULL};

@@ -287,7 +287,12 @@ Test(scripts, gpu_report_tells_failures_from_successes)
     write_text("b/lingster", "#!/bin/sh\n"
                              "[ \"$1\" != --version ] || exec echo lingster 0.0.0\n"
                              "echo \"called with a \\\"quote\\\" and a | bar: $*\"\n"
-                             "case \"$*\" in *compare*bf16*) exit 1 ;; esac\n");
+                             "case \"$*\" in *compare*bf16*) exit 1 ;; esac\n"
+                             "case \"$*\" in *f32*) text=$LNG_CUDA_GRAPHS ;; *) text=x ;; esac\n"
+                             "case \"$*\" in *int8*) ;; *) echo graphs: 5 steps replayed >&2 ;; "
+                             "esac\n"
+                             "while [ $# -gt 0 ]; do [ \"$1\" != -o ] || echo $text >\"$2\"; "
+                             "shift; done\n");
     write_text("b/tests/parity/test_parity", "#!/bin/sh\necho $LNG_PARITY_DEVICE\n");
     cr_assert(shell("chmod +x b/lingster b/tests/parity/test_parity && LINGSTER=$PWD/b/lingster "
                     "$S/gpu-report.sh --device cuda:1 --output o") == 1,
@@ -301,6 +306,9 @@ Test(scripts, gpu_report_tells_failures_from_successes)
     cr_assert_str_eq(outcome_of(report, "compare-demo-bf16"), "failed");
     cr_assert_str_eq(outcome_of(report, "golden"), "skipped");
     cr_assert_str_eq(outcome_of(report, "translate-cuda:1-bf16"), "passed");
+    cr_assert_str_eq(outcome_of(report, "graphs-f32"), "failed");  /* other translations */
+    cr_assert_str_eq(outcome_of(report, "graphs-bf16"), "passed"); /* the same */
+    cr_assert_str_eq(outcome_of(report, "graphs-int8"), "failed"); /* without a graph */
     json_decref(report);
     cr_assert(shell("cat o/parity.log && grep -c '^| compare-demo-bf16 | failed | ' o/report.md") ==
                   0,

@@ -3,6 +3,7 @@
 
 #include "host/base/mem.h"
 #include "kernels/ops.h"
+#include "tests/support/check.h"
 #include "tests/support/rig.h"
 
 Test(device, opens_by_name)
@@ -118,4 +119,34 @@ Test(device, running_out_of_memory)
         cr_assert_eq(status, LNG_OK);
     }
     rig_close(&rig);
+}
+
+static enum lng_status count_up(void *context)
+{
+    int *calls = context;
+    ++*calls;
+    return *calls == 3 ? lng_fail(LNG_ERR_RANGE, "the third call") : LNG_OK;
+}
+
+/* Nothing is recorded here: the work is called each time, and its status handed on. */
+Test(device, repeated_work_is_simply_done)
+{
+    static const char *const names[] = {"cpu", "ref", "ref64"};
+    char key[LNG_REPEAT_KEY + 1] = {0};
+    for (int i = 0; i < 3; i++) {
+        struct lng_device *device;
+        int calls = 0;
+        check_ok(lng_device_open(names[i], NULL, &device));
+        cr_assert(!lng_device_repeats(device));
+        check_ok(lng_device_repeat(device, key, LNG_REPEAT_KEY, count_up, &calls));
+        check_ok(lng_device_repeat(device, key, LNG_REPEAT_KEY, count_up, &calls));
+        check_fails(lng_device_repeat(device, key, LNG_REPEAT_KEY, count_up, &calls), LNG_ERR_RANGE,
+                    "the third call");
+        check_fails(lng_device_repeat(device, key, sizeof key, count_up, &calls), LNG_ERR_SHAPE,
+                    "at most 768 bytes, found 769");
+        struct lng_repeat_stats stats = lng_device_repeat_stats(device);
+        cr_assert(calls == 3 && stats.plain == 3 && stats.recorded == 0 && stats.replayed == 0 &&
+                  stats.refused == 0);
+        lng_device_close(device);
+    }
 }

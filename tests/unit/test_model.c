@@ -248,3 +248,23 @@ Test(model, a_sentence_does_not_see_its_neighbours)
     lng_model_release(&model);
     lng_device_close(device);
 }
+
+/* A CPU's free memory is not known: the message still says what to change. */
+Test(workspace, out_of_memory_says_what_to_do)
+{
+    struct lng_device *device;
+    struct lng_model model;
+    struct lng_hparams h = tiny_hparams();
+    check_ok(lng_device_open("cpu", NULL, &device));
+    tiny_model_init(&model, device, &h, 1, 0);
+    struct lng_batch_limits limits = {.source_rows = 4000, .target_rows = 5000, .sentences = 10};
+    struct lng_workspace *workspace;
+    lng_mem_set_limit(lng_mem_get_stats().bytes_live + lng_workspace_plan(&model, &limits) / 2);
+    check_fails(lng_workspace_open(&model, &limits, &workspace), LNG_ERR_MEMORY,
+                "4000 source and 5000 target tokens was planned to take");
+    cr_assert(strstr(lng_error_message(), "; use a smaller --batch-tokens"), "%s",
+              lng_error_message());
+    lng_mem_set_limit(0);
+    lng_model_release(&model);
+    lng_device_close(device);
+}

@@ -274,7 +274,7 @@ Test(npz, cut_at_every_length)
             cr_assert(status == LNG_ERR_FORMAT, "%zu bytes: %s", size, lng_error_message());
         }
         check_fails(use(npz.file.data, npz.file.length - 1, values), LNG_ERR_FORMAT,
-                    "no end record: it is cut short");
+                    "no end record: cut short?");
         npz_fixture_release(&npz);
     }
     cr_assert(lng_mem_get_stats().blocks_live == 0);

@@ -160,8 +160,14 @@ Test(vocab, reads_lines)
     struct lng_vocab *vocab = NULL;
     check_ok(lng_vocab_parse_lines("<blank>\n<s>\r\nx y\n", 17, &vocab));
     cr_assert(lng_vocab_size(vocab) == 3);
-    check_entry(vocab, 1, "<s>");
+    check_entry(vocab, 1, "<s>\r"); /* only one line has it, so it is part of the entry */
     check_entry(vocab, 2, "x y");
+    struct lng_vocab *windows = NULL;
+    check_ok(lng_vocab_parse_lines("<blank>\r\n<s>\r\nx y\r\n", 19, &windows));
+    check_entry(windows, 1, "<s>");
+    cr_assert(lng_vocab_first_difference(vocab, windows) == 1);
+    cr_assert(lng_vocab_first_difference(vocab, vocab) == -1);
+    lng_vocab_close(windows);
     lng_vocab_close(vocab);
     vocab = NULL;
     check_fails(lng_vocab_parse_lines("a\n\nb", 4, &vocab), LNG_ERR_FORMAT, "line 2");

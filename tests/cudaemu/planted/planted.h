@@ -15,7 +15,7 @@ struct planted_case {
 };
 /* Each ends with a name of NULL. */
 extern const planted_case planted_copies[], planted_reductions[], planted_blocks[],
-    planted_memory[], planted_host[], planted_products[];
+    planted_memory[], planted_host[], planted_graphs[], planted_products[];
 
 #define PLANTED_TRY(call)                                           \
     do {                                                            \

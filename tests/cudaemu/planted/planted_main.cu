@@ -4,8 +4,9 @@
 
 #include "tests/cudaemu/planted/planted.h"
 
-static const planted_case *const all[] = {planted_copies, planted_reductions, planted_blocks,
-                                          planted_memory, planted_host,       planted_products};
+static const planted_case *const all[] = {planted_copies,  planted_reductions, planted_blocks,
+                                          planted_memory,  planted_host,       planted_graphs,
+                                          planted_products};
 
 int main(int count, char **arguments)
 {
