@@ -128,10 +128,17 @@ static bool same_file(const char *a, const char *b)
 }
 
 /* A file that is written at the end must be none of those that are read or written meanwhile. */
-static enum lng_status check_paths(const struct lng_options *options)
+static enum lng_status check_paths(const struct lng_options *options,
+                                   const struct lng_translate_files *files)
 {
     const char *ours[] = {options->flags, options->attention_map};
-    const char *others[] = {options->input, options->prefix, options->output, options->flags};
+    const struct lng_translate_file *file = &files->list[0];
+    const char *others[] = {file->input, file->prefix, file->output, options->flags};
+    LNG_FAIL_IF(
+        files->count > 1 && (ours[0] != NULL || ours[1] != NULL), LNG_ERR_USAGE,
+        "flags and attention-map belong to one input, found %zu; translate them one by one, or "
+        "take --json --on-risk keep",
+        files->count);
     for (size_t i = 0; i < 2; i++) {
         LNG_FAIL_IF(ours[i] != NULL && strcmp(ours[i], "-") == 0, LNG_ERR_USAGE,
                     "%s: expected the name of a file, found -", i == 0 ? "flags" : "attention-map");
@@ -144,11 +151,12 @@ static enum lng_status check_paths(const struct lng_options *options)
 }
 
 enum lng_status lng_annotation_setup_open(const struct lng_options *options,
+                                          const struct lng_translate_files *files,
                                           struct lng_annotation_setup *setup,
                                           struct lng_translate_options *translate)
 {
     *setup = (struct lng_annotation_setup){.flags.fd = -1};
-    LNG_TRY(check_paths(options));
+    LNG_TRY(check_paths(options, files));
     LNG_TRY(set_alignment(options->alignment, translate));
     LNG_TRY(set_heads(options->alignment_head, &translate->search));
     translate->alignment_level = (enum lng_align_level)options->alignment_level;

@@ -3,7 +3,7 @@
 #define LNG_HOST_CLI_ANNOTATION_SETUP_H
 
 #include "host/base/file.h"
-#include "host/config/options.h"
+#include "host/cli/translate_files.h"
 #include "host/infer/attention_map.h"
 #include "host/infer/risk.h"
 #include "host/infer/translate.h"
@@ -16,6 +16,7 @@ struct lng_annotation_setup {
 /* Sets the parts of `translate` that are about annotation. The setup must stay where it is while
  * they are used; close it in any case. LNG_ERR_USAGE for values that mean nothing. */
 LNG_MUST_CHECK enum lng_status lng_annotation_setup_open(const struct lng_options *options,
+                                                         const struct lng_translate_files *files,
                                                          struct lng_annotation_setup *setup,
                                                          struct lng_translate_options *translate);
 /* Finishes what was written to files. To be called only where the translation succeeded, or was interrupted. */

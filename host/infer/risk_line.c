@@ -146,7 +146,8 @@ static enum lng_status keep_second(void *context, const struct lng_search_result
     struct lng_risk_state *state = translator->risk_state;
     const struct lng_window_segment *segment =
         &translator->window.segments[state->segments[result->index]];
-    return lng_window_keep(translator, result, segment->ids.count, &state->found[result->index]);
+    return lng_window_keep_hypotheses(translator, result, segment->ids.count,
+                                      &state->found[result->index]);
 }
 
 /* Two translations that are about as good are no reason to give neither. */

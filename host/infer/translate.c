@@ -7,6 +7,7 @@
 #include "host/infer/attention_map.h"
 #include "host/infer/line_text.h"
 #include "host/infer/risk_line.h"
+#include "host/infer/translate_repeat.h"
 #include "host/infer/translate_window.h"
 
 /* A window also ends at so much text or so many tokens, so that long lines do not add up. */
@@ -17,6 +18,7 @@ struct lng_translate_options lng_translate_options_default(void)
     return (struct lng_translate_options){
         .search = lng_search_options_default(),
         .window = 10000,
+        .repeat_bytes = (size_t)64 << 20,
         .max_segment = 256,
         .forced_bos = -1,
     };
@@ -100,6 +102,8 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     search.beam.n_best = lng_risk_n_best(options);
     enum lng_status status = lng_translate_open_search(model, tokenizer, &search, &made->search);
     if (status == LNG_OK)
+        status = lng_repeats_open(options->repeat_bytes, &made->repeats);
+    if (status == LNG_OK)
         status = collect_languages(made);
     if (status == LNG_OK)
         status = lng_risk_state_open(options, &made->risk_state);
@@ -120,6 +124,7 @@ void lng_translator_close(struct lng_translator *translator)
     if (translator->align != NULL)
         lng_align_release(translator->align);
     lng_free(translator->align);
+    lng_repeats_close(translator->repeats);
     lng_window_release(&translator->window);
     lng_buffer_release(&translator->out);
     lng_buffer_release(&translator->scratch);
@@ -195,12 +200,16 @@ enum lng_status lng_translator_run(struct lng_translator *translator, struct lng
                                    void *context)
 {
     const struct lng_translate_options *o = &translator->options;
-    uint64_t lines = 0;
+    uint64_t lines = lng_lines_number(input);
     for (bool ended = false; !ended;) {
         LNG_TRY(fill_window(translator, input, prefixes, &ended));
         if (ended)
             LNG_TRY(check_prefixes_ended(prefixes, lng_lines_number(input)));
-        LNG_TRY(lng_window_search(translator));
+        translator->lines_done = lines;
+        translator->running = true;
+        enum lng_status status = lng_window_search(translator);
+        translator->running = false;
+        LNG_TRY(status);
         LNG_TRY(lng_risk_apply(translator, lines));
         if (o->map != NULL)
             LNG_TRY(lng_attention_map_add_window(o->map, translator, lines));

@@ -62,6 +62,8 @@ Test(annotation_cli, wrong_values)
         {"--flags @in -i @in", "already used", 2},
         {"--flags -", "name of a file", 2},
         {"--flags /nowhere/f", "/nowhere", 1},
+        {"--flags @f @in @in2 --output-dir @out", "belong to one input", 2},
+        {"--attention-map @a.svg @in @in2 --output-dir @out", "belong to one input", 2},
         {"--on-risk stop", "keep", 2},
         {"--on-risk keep,source", "expected one of", 2},
         {"--on-risk retry --retry-beam-size 1 --n-best 2", "less than n-best", 2},
@@ -72,6 +74,7 @@ Test(annotation_cli, wrong_values)
     struct program p;
     scratch_make();
     scratch_write("in", two, sizeof two - 1);
+    scratch_write("in2", two, sizeof two - 1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char words[512];
         snprintf(words, sizeof words, "translate -q -m # %s", cases[i].words);
