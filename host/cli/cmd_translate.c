@@ -4,6 +4,7 @@
 #include "host/base/clock.h"
 #include "host/base/file.h"
 #include "host/base/log.h"
+#include "host/cli/annotation_setup.h"
 #include "host/cli/cmd.h"
 #include "host/cli/infer_setup.h"
 #include "host/cli/translate_document.h"
@@ -47,18 +48,6 @@ static enum lng_beam_stop stop_of(enum lng_opt_search_stop stop)
     }
 }
 
-static enum lng_translate_alignment alignment_of(enum lng_opt_alignment alignment)
-{
-    switch (alignment) {
-    case LNG_OPT_ALIGNMENT_SOFT:
-        return LNG_TRANSLATE_ALIGNMENT_SOFT;
-    case LNG_OPT_ALIGNMENT_HARD:
-        return LNG_TRANSLATE_ALIGNMENT_HARD;
-    default:
-        return LNG_TRANSLATE_ALIGNMENT_NONE;
-    }
-}
-
 static struct lng_translate_options translate_options(const struct lng_options *options)
 {
     struct lng_translate_options t = lng_translate_options_default();
@@ -79,7 +68,6 @@ static struct lng_translate_options translate_options(const struct lng_options *
     t.format = options->json         ? LNG_TRANSLATE_JSON
                : options->n_best > 1 ? LNG_TRANSLATE_NBEST
                                      : LNG_TRANSLATE_PLAIN;
-    t.alignment = alignment_of(options->alignment);
     t.window = options->window;
     t.max_segment = options->max_segment;
     t.repeat_bytes = (size_t)options->repeat_cache;
@@ -131,6 +119,11 @@ static void report(const struct lng_translate_stats *stats, double seconds)
     if (stats->violated > 0)
         lng_warn("%llu hypotheses hold a phrase that must not appear",
                  (unsigned long long)stats->violated);
+    if (stats->flagged > 0)
+        lng_warn("%llu lines were flagged: %llu of them got another translation, %llu are given as "
+                 "source or empty",
+                 (unsigned long long)stats->flagged, (unsigned long long)stats->retried,
+                 (unsigned long long)stats->replaced);
     if (stats->at_limit > 0)
         lng_warn("%llu translations ended at the maximum length",
                  (unsigned long long)stats->at_limit);
@@ -155,12 +148,14 @@ static void report(const struct lng_translate_stats *stats, double seconds)
 static enum lng_status translate(const struct lng_options *options,
                                  const struct lng_translate_files *files)
 {
-    struct lng_infer_setup setup;
+    struct lng_infer_setup setup = {0};
+    struct lng_annotation_setup annotation;
     struct lng_steering_setup steering = {0};
     struct lng_translate_options t = translate_options(options);
     struct lng_translate_job job = {
         .files = files, .options = options, .interrupted = lng_infer_watch_signals()};
     enum lng_status status;
+    LNG_TRY_OR_FAIL(lng_annotation_setup_open(options, files, &annotation, &t));
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
     LNG_TRY_OR_FAIL(lng_steering_setup_open(options, &setup, &steering, &t.search));
     t.forced_bos = setup.data.generation.forced_bos;
@@ -178,8 +173,13 @@ static enum lng_status translate(const struct lng_options *options,
     struct lng_translate_stats stats = lng_translator_get_stats(job.translator);
     if (status == LNG_OK || stats.lines > 0)
         report(&stats, lng_clock() - start);
+    if (status == LNG_OK || status == LNG_ERR_INTERRUPTED) { /* what is there is whole */
+        enum lng_status finished = lng_annotation_setup_finish(&annotation);
+        status = finished != LNG_OK ? finished : status;
+    }
 fail:
     lng_translator_close(job.translator);
+    lng_annotation_setup_close(&annotation);
     lng_buffer_release(&job.settings);
     lng_steering_setup_close(&steering);
     lng_infer_setup_close(&setup);

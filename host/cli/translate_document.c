@@ -140,12 +140,14 @@ static bool is_language(const char *language)
 static enum lng_status check_options(const struct lng_options *options)
 {
     const char *languages[] = {options->source_lang, options->target_lang};
-    LNG_FAIL_IF(
-        options->json || options->n_best > 1 || options->prefix != NULL ||
-            options->alignment != LNG_OPT_ALIGNMENT_NONE,
-        LNG_ERR_USAGE,
-        "--json, --n-best, --prefix and --alignment are for lines of text, found a document; "
-        "use --format text to translate its lines");
+    LNG_FAIL_IF(options->json || options->n_best > 1 || options->prefix != NULL ||
+                    strcmp(options->alignment, "none") != 0 || options->word_scores ||
+                    options->flags != NULL || options->attention_map != NULL ||
+                    LNG_OPTION_IS_SET(options, on_risk),
+                LNG_ERR_USAGE,
+                "--json, --n-best, --prefix, --alignment, --word-scores, --flags, --on-risk and "
+                "--attention-map are for lines of text, found a document; "
+                "use --format text to translate its lines");
     for (size_t i = 0; i < sizeof languages / sizeof languages[0]; i++)
         LNG_FAIL_IF(languages[i] != NULL && !is_language(languages[i]), LNG_ERR_USAGE,
                     "'%s': expected a language like de or pt-BR", languages[i]);

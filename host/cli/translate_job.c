@@ -97,6 +97,13 @@ static enum lng_status skip_constraints(struct lng_lines *lines, uint64_t count)
     return LNG_OK;
 }
 
+static bool is_regular(const char *path)
+{
+    struct lng_file_info info;
+    return strcmp(path, "-") != 0 && lng_file_exists(path) &&
+           lng_file_get_info(path, &info) == LNG_OK && info.regular;
+}
+
 /* To where the journal says that all is done. */
 static enum lng_status go_on(struct work *work)
 {
@@ -109,6 +116,14 @@ static enum lng_status go_on(struct work *work)
                  output->progress, (unsigned long long)output->undone);
     if (last->lines == 0 && !output->finished)
         return LNG_OK;
+    const char *beside[] = {work->job->options->flags, work->job->options->attention_map};
+    for (size_t i = 0; i < 2 && !output->finished;
+         i++) /* what was said of lines done is not lost */
+        LNG_FAIL_IF(
+            beside[i] != NULL && is_regular(beside[i]), LNG_ERR_MISMATCH,
+            "%s is there from the first %llu lines: move it away, and the same command goes on "
+            "and writes it for the others",
+            beside[i], (unsigned long long)last->lines);
     LNG_TRY(skip(work->input, work->input_hash, file->input, last->lines, last->input,
                  output->finished));
     if (work->prefixes != NULL)
@@ -126,13 +141,6 @@ static enum lng_status go_on(struct work *work)
     return LNG_OK;
 }
 
-static bool is_regular(const char *path)
-{
-    struct lng_file_info info;
-    return strcmp(path, "-") != 0 && lng_file_exists(path) &&
-           lng_file_get_info(path, &info) == LNG_OK && info.regular;
-}
-
 static enum lng_status open_output(struct work *work)
 {
     const struct lng_translate_job *job = work->job;
@@ -146,6 +154,9 @@ static enum lng_status open_output(struct work *work)
         status = is_regular(work->file->constraints)
                      ? lng_translate_file_setting("constraints", work->file->constraints, &settings)
                      : lng_buffer_append_text(&settings, "constraints given\n");
+    bool flags = job->options->flags != NULL || LNG_OPTION_IS_SET(job->options, on_risk);
+    if (status == LNG_OK)
+        status = lng_buffer_append_text(&settings, flags ? "flags sought\n" : "flags none\n");
     if (status == LNG_OK)
         status = lng_translate_packing_settings(job->options, lng_packing_of(work->file->output),
                                                 &settings);

@@ -83,7 +83,6 @@ static void marian_search(const struct lng_options *options, const struct lng_ge
         beam->alpha = said->length_penalty;
     beam->limit = LNG_BEAM_LIMIT_CUT;
     beam->factor_up = true;
-    t->search.alignment_head = 0;
 }
 
 static void ct2_search(const struct lng_model_data *data, struct lng_translate_options *t)
@@ -93,7 +92,6 @@ static void ct2_search(const struct lng_model_data *data, struct lng_translate_o
     t->search.beam.lone_eos = true;
     t->search.renormalise = true;
     t->search.allow_pad = data->hparams.pre_norm; /* post-norm: no part of the vocabulary */
-    t->search.alignment_head = 0;
     t->search.any_token = true;
 }
 

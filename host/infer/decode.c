@@ -20,7 +20,7 @@ struct lng_search_options lng_search_options_default(void)
     return (struct lng_search_options){
         .beam = lng_beam_options_default(),
         .batch_tokens = 4096,
-        .alignment_layer = -1,
+        .alignment_layer = LNG_SEARCH_LAST_LAYER,
         .steering = lng_steering_default(),
     };
 }
@@ -48,7 +48,8 @@ static enum lng_status check_options(const struct lng_search_options *o,
                 (long long)o->batch_sentences, (long long)o->max_rows);
     LNG_FAIL_IF(
         (o->alignment || o->steering.coverage_penalty > 0.0) &&
-            (o->alignment_layer >= h->decoder_layers || o->alignment_head >= h->decoder_heads),
+            (o->alignment_layer < LNG_SEARCH_ALL_LAYERS ||
+             o->alignment_layer >= h->decoder_layers || o->alignment_head >= h->decoder_heads),
         LNG_ERR_RANGE, "alignment from layer %d, head %d: the decoder has %d layers of %d heads",
         o->alignment_layer, o->alignment_head, h->decoder_layers, h->decoder_heads);
     for (size_t i = 0; i < o->banned_count; i++)
@@ -209,10 +210,11 @@ static void carve_device(struct lng_search *search, struct lng_arena *arena)
     search->device_candidates =
         lng_arena_take(arena, (size_t)p->seats * k, sizeof *search->device_candidates);
     search->device_step = lng_arena_take(arena, (size_t)p->step_words, sizeof *search->device_step);
-    search->device_weights = lng_search_wants_weights(search)
-                                 ? lng_arena_take(arena, (size_t)(p->step_rows * p->source),
-                                                  sizeof *search->device_weights)
-                                 : NULL;
+    int64_t weights = p->step_rows * p->source * lng_search_aligned_layers(search);
+    search->device_weights =
+        lng_search_wants_weights(search)
+            ? lng_arena_take(arena, (size_t)weights, sizeof *search->device_weights)
+            : NULL;
 }
 
 static enum lng_status open_device_memory(struct lng_search *search)
@@ -264,7 +266,8 @@ static enum lng_status open_host_memory(struct lng_search *search)
     if (!lng_search_wants_weights(search))
         return LNG_OK;
     size_t source = (size_t)p->source;
-    search->weights = lng_alloc((size_t)p->rows * source, sizeof *search->weights);
+    search->weights = lng_alloc((size_t)(p->step_rows * lng_search_aligned_layers(search)) * source,
+                                sizeof *search->weights);
     if (search->weights == NULL)
         return LNG_ERR_MEMORY;
     if (!search->options.alignment)

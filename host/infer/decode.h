@@ -11,6 +11,10 @@
 #include "host/infer/steering.h"
 #include "host/model/model.h"
 
+enum {
+    LNG_SEARCH_LAST_LAYER = -1,
+    LNG_SEARCH_ALL_LAYERS = -2, /* the mean over layers */
+};
 struct lng_search_options {
     struct lng_beam_options beam; /* eos is taken from the model */
     bool allow_unk;               /* else <unk> is never proposed */
@@ -26,7 +30,7 @@ struct lng_search_options {
     int64_t max_rows;        /* hypotheses in a step at most; 0 = a good number for the device */
     size_t cache_bytes; /* device memory for keys and values of hypotheses at most; 0 = 1 GiB */
     bool alignment;     /* keep what each token attended to, see lng_hypothesis */
-    int32_t alignment_layer; /* decoder layer, from 0; -1 = the last */
+    int32_t alignment_layer; /* decoder layer, from 0, or one of the two above */
     const struct lng_token_texts
         *texts;             /* borrowed; needed where inputs have constraints, see constrain.h */
     int32_t alignment_head; /* head of it; -1 = the mean of all. Marian: head 0 of the last layer */

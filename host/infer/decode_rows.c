@@ -142,7 +142,10 @@ static struct lng_decoder_step_args decoder_args(const struct lng_search *search
         .caches = search->cache.layers,
         .cross_weights = search->device_weights,
         .weights_stride = search->plan.source,
-        .alignment_layer = o->alignment_layer < 0 ? h->decoder_layers - 1 : o->alignment_layer,
+        .alignment_layer = o->alignment_layer == LNG_SEARCH_LAST_LAYER   ? h->decoder_layers - 1
+                           : o->alignment_layer == LNG_SEARCH_ALL_LAYERS ? 0
+                                                                         : o->alignment_layer,
+        .alignment_layers = lng_search_aligned_layers(search),
         .first_head = all_heads ? 0 : o->alignment_head,
         .head_count = all_heads ? h->decoder_heads : 1,
         .old_rows = search->model->raw_decoder_keys ? a->old_rows : 0,
@@ -230,12 +233,26 @@ static enum lng_status gather_constrained(struct lng_search *search, const struc
         });
 }
 
+enum lng_status lng_search_read_weights(struct lng_search *search, int64_t step_rows, int64_t rows)
+{
+    int64_t width = search->plan.source, layers = lng_search_aligned_layers(search);
+    int64_t all = step_rows * width; /* of a layer */
+    LNG_TRY(lng_device_read(search->model->device, search->weights, search->device_weights,
+                            (size_t)((layers - 1) * all + rows * width) * sizeof *search->weights));
+    for (int64_t i = 0; layers > 1 && i < rows * width; i++) {
+        double sum = 0.0;
+        for (int64_t layer = 0; layer < layers; layer++)
+            sum += (double)search->weights[layer * all + i];
+        search->weights[i] = (float)(sum / (double)layers);
+    }
+    return LNG_OK;
+}
+
 /* Remembers what each row of this step attended to, at its (time, slot). */
 static enum lng_status keep_weights(struct lng_search *search, const struct step_arrays *a)
 {
     int64_t width = search->plan.source;
-    LNG_TRY(lng_device_read(search->model->device, search->weights, search->device_weights,
-                            (size_t)(a->rows * width) * sizeof *search->weights));
+    LNG_TRY(lng_search_read_weights(search, a->step_rows, a->rows));
     int64_t row = 0;
     for (int64_t s = 0; s < search->active_count; s++) {
         const struct lng_seat *seat = &search->seats[search->active[s]];

@@ -111,7 +111,8 @@ int32_t lng_steer_column(const struct lng_steer *steer, int32_t seat, int32_t to
 LNG_MUST_CHECK enum lng_status lng_steer_edit(struct lng_search *search, struct lng_view scores,
                                               const int32_t *forced);
 /* Adds the step's attention to each row's cover, and hands the beams what they are worth. */
-LNG_MUST_CHECK enum lng_status lng_steer_cover(struct lng_search *search, int64_t rows);
+LNG_MUST_CHECK enum lng_status lng_steer_cover(struct lng_search *search, int64_t step_rows,
+                                               int64_t rows);
 /* Fills search->candidates from the scores. */
 LNG_MUST_CHECK enum lng_status lng_steer_choose(struct lng_search *search, struct lng_view scores,
                                                 const struct lng_steer_rows *at);

@@ -92,12 +92,11 @@ enum lng_status lng_steer_edit(struct lng_search *search, struct lng_view scores
                                .y = scores, .edits = s->device_edits, .edit_count = s->edit_count});
 }
 
-enum lng_status lng_steer_cover(struct lng_search *search, int64_t rows)
+enum lng_status lng_steer_cover(struct lng_search *search, int64_t step_rows, int64_t rows)
 {
     struct lng_steer *s = search->steer;
     const int64_t width = search->plan.source;
-    LNG_TRY(lng_device_read(search->model->device, search->weights, search->device_weights,
-                            (size_t)(rows * width) * sizeof *search->weights));
+    LNG_TRY(lng_search_read_weights(search, step_rows, rows));
     int64_t row = 0;
     for (int64_t i = 0; i < search->active_count; i++) {
         const int32_t number = search->active[i];

@@ -142,7 +142,7 @@ enum lng_status lng_steer_step(struct lng_search *search, const struct lng_decod
     LNG_TRY(run_models(search, args, scores));
     LNG_TRY(lng_steer_edit(search, scores, at->host_forced));
     if (s->options.coverage_penalty > 0.0)
-        LNG_TRY(lng_steer_cover(search, at->rows));
+        LNG_TRY(lng_steer_cover(search, at->step_rows, at->rows));
     return lng_steer_choose(search, scores, at);
 }
 

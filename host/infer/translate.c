@@ -3,7 +3,10 @@
 #include <string.h>
 
 #include "host/base/mem.h"
+#include "host/infer/align.h"
+#include "host/infer/attention_map.h"
 #include "host/infer/line_text.h"
+#include "host/infer/risk_line.h"
 #include "host/infer/translate_repeat.h"
 #include "host/infer/translate_window.h"
 
@@ -99,19 +102,23 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     made->options.search.banned = NULL;
     made->options.search.banned_count = 0;
     struct lng_search_options search = options->search;
-    search.alignment =
-        options->alignment != LNG_TRANSLATE_ALIGNMENT_NONE || options->demand.replace_unk;
+    search.alignment = lng_translate_wants_weights(options);
     search.allow_unk = search.allow_unk || options->demand.replace_unk;
+    search.beam.n_best = lng_risk_n_best(options);
     enum lng_status status =
         lng_demander_open(tokenizer, &options->demand, search.beam.max_length, &made->demander);
     if (made->demander != NULL)
         search.texts = &made->demander->token_texts;
+    made->options.search.allow_unk = search.allow_unk; /* for a second search */
+    made->options.search.texts = search.texts;
     if (status == LNG_OK)
         status = lng_translate_open_search(model, tokenizer, &search, &made->search);
     if (status == LNG_OK)
         status = lng_repeats_open(options->repeat_bytes, &made->repeats);
     if (status == LNG_OK)
         status = collect_languages(made);
+    if (status == LNG_OK)
+        status = lng_risk_state_open(options, &made->risk_state);
     if (status != LNG_OK) {
         lng_translator_close(made);
         return status;
@@ -126,6 +133,10 @@ void lng_translator_close(struct lng_translator *translator)
         return;
     lng_search_close(translator->search);
     lng_demander_close(translator->demander);
+    lng_risk_state_close(translator->risk_state);
+    if (translator->align != NULL)
+        lng_align_release(translator->align);
+    lng_free(translator->align);
     lng_repeats_close(translator->repeats);
     lng_window_release(&translator->window);
     lng_buffer_release(&translator->out);
@@ -222,6 +233,9 @@ enum lng_status lng_translator_run(struct lng_translator *translator, struct lng
         enum lng_status status = lng_window_search(translator);
         translator->running = false;
         LNG_TRY(status);
+        LNG_TRY(lng_risk_apply(translator, lines));
+        if (o->map != NULL)
+            LNG_TRY(lng_attention_map_add_window(o->map, translator, lines));
         lng_buffer_clear(&translator->out);
         LNG_TRY(lng_window_format(translator, lines));
         lines += translator->window.line_count;
@@ -255,6 +269,7 @@ static enum lng_status translate_texts(struct lng_translator *translator,
         lng_buffer_clear(&translator->out);
         translator->options.format = format;
         translator->options.alignment = alignment;
+        translator->options.word_scores = false;
         if (status == LNG_OK)
             status = lng_window_format(translator, 0);
         translator->options = given;

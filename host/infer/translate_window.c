@@ -260,6 +260,21 @@ static enum lng_status render(struct lng_translator *translator, size_t number)
     return LNG_OK;
 }
 
+enum lng_status lng_window_keep_hypotheses(struct lng_translator *translator,
+                                           const struct lng_search_result *result, size_t number,
+                                           struct lng_range *hypotheses)
+{
+    size_t begin = translator->window.hypothesis_count;
+    size_t source_length = translator->window.segments[number].ids.count;
+    for (int32_t i = 0; i < result->count; i++) {
+        LNG_TRY(keep_hypothesis(translator, &result->hypotheses[i], source_length));
+        if (translator->demander != NULL)
+            LNG_TRY(render(translator, number));
+    }
+    *hypotheses = (struct lng_range){begin, (size_t)result->count};
+    return LNG_OK;
+}
+
 enum lng_status lng_window_keep(void *context, const struct lng_search_result *result)
 {
     struct lng_translator *translator = context;
@@ -267,14 +282,7 @@ enum lng_status lng_window_keep(void *context, const struct lng_search_result *r
     size_t number = (size_t)result->index;
     struct lng_window_segment *segment = &w->segments[number];
     segment->exact_stop = result->exact_stop;
-    segment->hypotheses.begin = w->hypothesis_count;
-    for (int32_t i = 0; i < result->count; i++) {
-        LNG_TRY(keep_hypothesis(translator, &result->hypotheses[i], segment->ids.count));
-        if (translator->demander != NULL)
-            LNG_TRY(render(translator, number));
-    }
-    segment->hypotheses.count = (size_t)result->count;
-    return LNG_OK;
+    return lng_window_keep_hypotheses(translator, result, number, &segment->hypotheses);
 }
 
 /* Of all segments alike, searched or not. */

@@ -48,13 +48,17 @@ struct lng_window {
     struct lng_segments cuts;
 };
 
+struct lng_align;
+struct lng_risk_state;
 struct lng_translator {
     struct lng_model *model;
     const struct lng_tokenizer *tokenizer;
     struct lng_translate_options options;
     struct lng_search *search;
-    struct lng_demander *demander; /* NULL where nothing is demanded */
-    int32_t *languages;            /* source ids of >>xx<<, rising */
+    struct lng_demander *demander;     /* NULL where nothing is demanded */
+    struct lng_align *align;           /* made when first needed */
+    struct lng_risk_state *risk_state; /* NULL = no flags */
+    int32_t *languages;                /* source ids of >>xx<<, rising */
     size_t language_count;
     struct lng_window window;
     struct lng_repeats *repeats;
@@ -83,5 +87,36 @@ LNG_MUST_CHECK enum lng_status lng_window_format(struct lng_translator *translat
 LNG_MUST_CHECK enum lng_status lng_window_decode(const struct lng_translator *translator,
                                                  const struct lng_window_hypothesis *hypothesis,
                                                  struct lng_buffer *text);
+
+/* Adds what a search found for the segment of that number; *hypotheses is where. */
+LNG_MUST_CHECK enum lng_status lng_window_keep_hypotheses(struct lng_translator *translator,
+                                                          const struct lng_search_result *result,
+                                                          size_t number,
+                                                          struct lng_range *hypotheses);
+
+/* Whether a search must keep what tokens attended to. */
+static inline bool lng_translate_wants_weights(const struct lng_translate_options *options)
+{
+    return options->alignment != LNG_TRANSLATE_ALIGNMENT_NONE || options->map != NULL ||
+           options->demand.replace_unk;
+}
+
+/* The hypothesis of a segment that takes part in the line's n-th best: its own n-th, or its last; NULL when it
+ * has none. */
+const struct lng_window_hypothesis *lng_window_pick(const struct lng_window *window,
+                                                    const struct lng_window_segment *segment,
+                                                    size_t rank);
+
+/* Appends what options ask for after a text: alignment and word scores of a line's n-th best; only their
+ * places when another text stands there. */
+LNG_MUST_CHECK enum lng_status lng_annotation_append_plain(struct lng_translator *translator,
+                                                           const struct lng_window_line *line,
+                                                           size_t rank, bool replaced,
+                                                           struct lng_buffer *out);
+/* The same of one hypothesis as members of its JSON object. */
+LNG_MUST_CHECK enum lng_status lng_annotation_append_json(struct lng_translator *translator,
+                                                          const struct lng_window_segment *segment,
+                                                          const struct lng_window_hypothesis *h,
+                                                          struct lng_buffer *out);
 
 #endif

@@ -195,25 +195,27 @@ static enum lng_status cross_attention(struct walk *walk, int64_t layer)
     const struct lng_hparams *h = &walk->model->hparams;
     const struct lng_decoder_step_args *a = walk->args;
     struct lng_view q = lng_view_cols(walk->scratch.qkv, 0, h->dim);
-    bool align = a->cross_weights != NULL && layer == a->alignment_layer;
+    int64_t aligned = layer - a->alignment_layer;
+    bool align = a->cross_weights != NULL && aligned >= 0 && aligned < a->alignment_layers;
     LNG_TRY(project(walk, layer, LNG_PARAM_DEC_CROSS_Q_W, walk->input, q, LNG_ACTIVATION_NONE));
-    LNG_TRY(lng_attention_step(walk->model->device,
-                               &(struct lng_attention_step_args){
-                                   .q = q,
-                                   .k_cache = lng_view_cols(a->caches[layer].cross, 0, h->dim),
-                                   .v_cache = lng_view_cols(a->caches[layer].cross, h->dim, h->dim),
-                                   .o = walk->scratch.attended,
-                                   .key_count = a->cross_count,
-                                   .key_start = a->cross_start,
-                                   .heads = h->decoder_heads,
-                                   .scale = lng_attention_scale(h, h->decoder_heads),
-                                   .score = h->attention_score,
-                                   .score_vector = value(walk, LNG_PARAM_DEC_CROSS_SCORE, layer),
-                                   .weights = align ? a->cross_weights : NULL,
-                                   .weights_stride = a->weights_stride,
-                                   .first_head = a->first_head,
-                                   .head_count = a->head_count,
-                               }));
+    LNG_TRY(lng_attention_step(
+        walk->model->device,
+        &(struct lng_attention_step_args){
+            .q = q,
+            .k_cache = lng_view_cols(a->caches[layer].cross, 0, h->dim),
+            .v_cache = lng_view_cols(a->caches[layer].cross, h->dim, h->dim),
+            .o = walk->scratch.attended,
+            .key_count = a->cross_count,
+            .key_start = a->cross_start,
+            .heads = h->decoder_heads,
+            .scale = lng_attention_scale(h, h->decoder_heads),
+            .score = h->attention_score,
+            .score_vector = value(walk, LNG_PARAM_DEC_CROSS_SCORE, layer),
+            .weights = align ? a->cross_weights + aligned * a->rows * a->weights_stride : NULL,
+            .weights_stride = a->weights_stride,
+            .first_head = a->first_head,
+            .head_count = a->head_count,
+        }));
     LNG_TRY(project(walk, layer, LNG_PARAM_DEC_CROSS_OUT_W, walk->scratch.attended,
                     walk->scratch.sublayer, LNG_ACTIVATION_NONE));
     return norm_after(walk, LNG_PARAM_DEC_CROSS_NORM_GAMMA, LNG_PARAM_DEC_FFN_NORM_GAMMA, layer);

@@ -168,11 +168,11 @@ struct lng_decoder_step_args {
     int64_t ancestor_stride, slots;
     const int32_t *cross_start, *cross_count; /* rows of the sentence in the cross caches */
     const struct lng_layer_cache *caches;     /* [decoder_layers], host array */
-    float *
-        cross_weights; /* NULL, or device [rows, weights_stride]: attention to the source, mean over */
-    int64_t
-        weights_stride; /* heads [first_head, first_head + head_count) of layer alignment_layer */
-    int64_t alignment_layer, first_head, head_count;
+    /* NULL, or device [alignment_layers, rows, weights_stride]: attention to the source, the mean over
+     * heads [first_head, first_head + head_count) of each of the layers from alignment_layer on. */
+    float *cross_weights;
+    int64_t weights_stride;
+    int64_t alignment_layer, alignment_layers, first_head, head_count;
     int64_t old_rows;       /* rows from here on are at time 0; read with model->raw_decoder_keys */
     struct lng_view logits; /* [rows, V] activation, written */
     /* tokens NULL, or those whose logits are wanted: column j of row r is then its j-th, the rest is left alone */

@@ -146,10 +146,21 @@ Test(memory, translate_steered)
             250, nothing);
 }
 
+Test(memory, translate_annotated)
+{
+    write_model();
+    torture("translate -m @model -i @text -o @out --device cpu --threads 1 --json --alignment soft "
+            "--alignment-level word --alignment-head mean.mean --word-scores --beam-size 2 "
+            "--max-length-factor 1 --flags @flags --risk-repetition 1 --on-risk retry,source "
+            "--attention-map @map.svg",
+            160, nothing);
+}
+
 Test(memory, score)
 {
     write_model();
-    torture("score -m @model --source @text --target @text -o @out --device cpu --threads 1 --json",
+    torture("score -m @model --source @text --target @text -o @out --device cpu --threads 1 --json "
+            "--word-scores",
             200, nothing);
 }
 
