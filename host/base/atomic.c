@@ -105,7 +105,7 @@ static void sweep_beside(const char *path)
 }
 
 /* A rename lasts only once the folder it happened in is on disk. */
-static enum lng_status sync_parent(const char *path)
+enum lng_status lng_sync_parent(const char *path)
 {
     char *parent = lng_path_parent(path);
     if (parent == NULL)
@@ -242,7 +242,7 @@ enum lng_status lng_atomic_commit(struct lng_atomic_file *file)
                          "cannot put %s in place: %s", file->path, strerror(errno));
         lng_free(file->temporary);
         file->temporary = NULL;
-        status = sync_parent(file->path);
+        status = lng_sync_parent(file->path);
     }
 fail:
     release(file);
@@ -343,7 +343,7 @@ enum lng_status lng_atomic_directory_commit(struct lng_atomic_directory *directo
     LNG_GOTO_FAIL_IF(nftw(directory->temporary, sync_entry, 16, FTW_DEPTH | FTW_PHYS) != 0,
                      LNG_ERR_IO, "cannot sync %s: %s", directory->temporary, strerror(errno));
     LNG_TRY_OR_FAIL(exchange(directory->temporary, directory->path));
-    status = sync_parent(directory->path);
+    status = lng_sync_parent(directory->path);
 fail:
     lng_atomic_directory_discard(directory);
     return status;

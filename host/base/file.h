@@ -77,6 +77,10 @@ LNG_MUST_CHECK enum lng_status lng_lines_next(struct lng_lines *lines, struct ln
 uint64_t lng_lines_number(const struct lng_lines *lines);
 /* Longest line accepted, in bytes; 1 GiB unless told. */
 void lng_lines_set_limit(struct lng_lines *lines, size_t bytes);
+/* From now on each line that is given out is added to `hash` (bytes.h), a newline after it. Borrowed; NULL
+ * ends it. */
+struct lng_hash;
+void lng_lines_set_hash(struct lng_lines *lines, struct lng_hash *hash);
 /* NULL is fine. */
 void lng_lines_close(struct lng_lines *lines);
 
@@ -115,6 +119,9 @@ LNG_MUST_CHECK enum lng_status lng_atomic_directory_open(struct lng_atomic_direc
                                                          const char *path);
 LNG_MUST_CHECK enum lng_status lng_atomic_directory_commit(struct lng_atomic_directory *directory);
 void lng_atomic_directory_discard(struct lng_atomic_directory *directory);
+
+/* Makes names that came or went beside `path` last: fsync of the folder it lies in. */
+LNG_MUST_CHECK enum lng_status lng_sync_parent(const char *path);
 
 /* Removes temporary files and folders in `directory` whose process on this host is dead, or that were
  * not touched for a day. Returns how many; trouble is not reported. */

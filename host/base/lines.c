@@ -6,6 +6,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "host/base/bytes.h"
 #include "host/base/file.h"
 #include "host/base/mem.h"
 
@@ -19,6 +20,7 @@ struct lng_lines {
     char *name;
     uint64_t number;
     size_t limit;
+    struct lng_hash *hash; /* borrowed; NULL = none */
 
     /* As it comes from the descriptor. */
     unsigned char *input;
@@ -103,6 +105,11 @@ uint64_t lng_lines_number(const struct lng_lines *lines)
 void lng_lines_set_limit(struct lng_lines *lines, size_t bytes)
 {
     lines->limit = bytes;
+}
+
+void lng_lines_set_hash(struct lng_lines *lines, struct lng_hash *hash)
+{
+    lines->hash = hash;
 }
 
 /* Reads once, after what is still in the input. */
@@ -276,6 +283,10 @@ enum lng_status lng_lines_next(struct lng_lines *lines, struct lng_line *line, b
     };
     lines->start = lines->scanned = (size_t)(stop - lines->text) + (newline != NULL);
     lines->number++;
+    if (lines->hash != NULL) {
+        lng_hash_add(lines->hash, data, length);
+        lng_hash_add(lines->hash, "\n", 1);
+    }
     *got = true;
     return LNG_OK;
 }

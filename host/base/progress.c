@@ -1,6 +1,7 @@
 #include "host/base/progress.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -67,8 +68,12 @@ static void update_rate(struct lng_progress *progress, double now)
     if (!(elapsed > 0) || progress->done < progress->mark_done)
         return;
     double latest = (double)(progress->done - progress->mark_done) / elapsed;
-    if (progress->rate <= 0 || elapsed >= rate_seconds) {
-        progress->rate = progress->rate > 0 ? (progress->rate + latest) / 2 : latest;
+    /* The first figure may come of a single step: it is made better until it is news. */
+    bool first = progress->mark_time <= progress->started;
+    if (first)
+        progress->rate = latest;
+    if (elapsed >= rate_seconds) {
+        progress->rate = first ? latest : (progress->rate + latest) / 2;
         progress->mark_time = now;
         progress->mark_done = progress->done;
     }

@@ -1,12 +1,15 @@
 /* lingster translate: lines of text -> their translations. */
+#include <string.h>
+
 #include "host/base/clock.h"
 #include "host/base/file.h"
 #include "host/base/log.h"
 #include "host/cli/cmd.h"
 #include "host/cli/infer_setup.h"
-#include "host/infer/translate.h"
+#include "host/cli/translate_job.h"
+#include "host/cli/translate_settings.h"
 
-enum { NO_MAX_LENGTH = 1 << 20, LONGEST_LINE = 48 << 20 };
+enum { NO_MAX_LENGTH = 1 << 20 };
 
 static enum lng_beam_rule rule_of(enum lng_opt_length_penalty penalty)
 {
@@ -71,6 +74,7 @@ static struct lng_translate_options translate_options(const struct lng_options *
     t.alignment = alignment_of(options->alignment);
     t.window = options->window;
     t.max_segment = options->max_segment;
+    t.repeat_bytes = (size_t)options->repeat_cache;
     return t;
 }
 
@@ -85,12 +89,16 @@ static void report(const struct lng_translate_stats *stats, double seconds)
     if (stats->at_limit > 0)
         lng_warn("%llu translations ended at the maximum length",
                  (unsigned long long)stats->at_limit);
-    lng_info("translated %llu lines, %llu source and %llu target tokens, %.0f target tokens/s; "
-             "%zu MiB for %lld sentences at once",
-             (unsigned long long)stats->lines, (unsigned long long)stats->source_tokens,
-             (unsigned long long)stats->target_tokens,
-             seconds > 0 ? (double)stats->target_tokens / seconds : 0.0,
-             stats->search.device_bytes >> 20, (long long)stats->search.sentences_at_once);
+    if (stats->repeated > 0)
+        lng_info("%llu sentences were the same as earlier ones and were not translated again",
+                 (unsigned long long)stats->repeated);
+    double per_second = seconds > 0 ? 1 / seconds : 0;
+    lng_info("translated %llu lines (%.1f/s), %llu source and %llu target tokens, %.0f target "
+             "tokens/s; %zu MiB for %lld sentences at once",
+             (unsigned long long)stats->lines, (double)stats->lines * per_second,
+             (unsigned long long)stats->source_tokens, (unsigned long long)stats->target_tokens,
+             (double)stats->target_tokens * per_second, stats->search.device_bytes >> 20,
+             (long long)stats->search.sentences_at_once);
     const struct lng_repeat_stats *r = &stats->search.repeats;
     if (r->recorded > 0 || r->refused > 0)
         lng_info("graphs: %lld steps replayed, %lld recorded, %lld launched one by one, %lld of "
@@ -99,49 +107,56 @@ static void report(const struct lng_translate_stats *stats, double seconds)
                  (long long)r->refused);
 }
 
-static enum lng_status translate(const struct lng_options *options, struct lng_lines *input,
-                                 struct lng_lines *prefixes, struct lng_infer_output *output)
+static enum lng_status translate(const struct lng_options *options,
+                                 const struct lng_translate_files *files)
 {
     struct lng_infer_setup setup;
-    struct lng_translator *translator = NULL;
     struct lng_translate_options t = translate_options(options);
-    struct lng_progress progress;
+    struct lng_translate_job job = {
+        .files = files, .options = options, .interrupted = lng_infer_watch_signals()};
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
     t.forced_bos = setup.data.generation.forced_bos;
-    t.interrupted = lng_infer_watch_signals();
-    t.progress = lng_infer_progress;
-    t.progress_context = &progress;
-    LNG_TRY_OR_FAIL(lng_translator_open(&setup.model, setup.tokenizer, &t, &translator));
+    t.interrupted = job.interrupted;
+    t.progress = lng_translate_job_progress;
+    t.progress_context = &job;
+    LNG_TRY_OR_FAIL(lng_translate_settings(options, &setup, &job.settings));
+    LNG_TRY_OR_FAIL(lng_translator_open(&setup.model, setup.tokenizer, &t, &job.translator));
     double start = lng_clock();
-    lng_progress_start(&progress, "translate", "lines", 0, 0);
-    status = lng_translator_run(translator, input, prefixes, lng_infer_output_write, output);
-    lng_log_set_status_line("");
-    struct lng_translate_stats stats = lng_translator_get_stats(translator);
-    report(&stats, lng_clock() - start);
+    status = lng_translate_job_run(&job);
+    struct lng_translate_stats stats = lng_translator_get_stats(job.translator);
+    if (status == LNG_OK || stats.lines > 0)
+        report(&stats, lng_clock() - start);
 fail:
-    lng_translator_close(translator);
+    lng_translator_close(job.translator);
+    lng_buffer_release(&job.settings);
     lng_infer_setup_close(&setup);
     return status;
 }
 
+/* One input that cannot be opened is found before the model is loaded; of several, the others are done. A
+ * pipe is left alone: who writes to it would notice. */
+static enum lng_status check_input(const struct lng_translate_files *files)
+{
+    const char *path = files->list[0].input;
+    struct lng_lines *lines = NULL;
+    struct lng_file_info info;
+    if (files->count > 1 || strcmp(path, "-") == 0 ||
+        (lng_file_get_info(path, &info) == LNG_OK && !info.regular))
+        return LNG_OK;
+    LNG_TRY(lng_lines_open(path, &lines));
+    lng_lines_close(lines);
+    return LNG_OK;
+}
+
 enum lng_status lng_cmd_translate(const struct lng_options *options)
 {
-    struct lng_lines *input = NULL, *prefixes = NULL;
-    struct lng_infer_output output = {0};
-    const char *inputs[] = {options->input, options->prefix};
-    enum lng_status status;
-    LNG_TRY_OR_FAIL(lng_lines_open(options->input ? options->input : "-", &input));
-    if (options->prefix != NULL)
-        LNG_TRY_OR_FAIL(lng_lines_open(options->prefix, &prefixes));
-    lng_lines_set_limit(input, LONGEST_LINE);
-    LNG_TRY_OR_FAIL(lng_infer_output_open(&output, options->output, inputs, 2));
-    LNG_TRY_OR_FAIL(translate(options, input, prefixes, &output));
-    status = lng_infer_output_close(&output);
-fail:
-    if (status != LNG_OK && output.path != NULL)
-        (void)fclose(output.stream);
-    lng_lines_close(input);
-    lng_lines_close(prefixes);
+    struct lng_translate_files files;
+    enum lng_status status = lng_translate_files_init(&files, options);
+    if (status == LNG_OK)
+        status = check_input(&files);
+    if (status == LNG_OK)
+        status = translate(options, &files);
+    lng_translate_files_release(&files);
     return status;
 }

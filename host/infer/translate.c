@@ -4,6 +4,7 @@
 
 #include "host/base/mem.h"
 #include "host/infer/line_text.h"
+#include "host/infer/translate_repeat.h"
 #include "host/infer/translate_window.h"
 
 /* A window also ends at so much text or so many tokens, so that long lines do not add up. */
@@ -14,6 +15,7 @@ struct lng_translate_options lng_translate_options_default(void)
     return (struct lng_translate_options){
         .search = lng_search_options_default(),
         .window = 10000,
+        .repeat_bytes = (size_t)64 << 20,
         .max_segment = 256,
         .forced_bos = -1,
     };
@@ -96,6 +98,8 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     search.alignment = options->alignment != LNG_TRANSLATE_ALIGNMENT_NONE;
     enum lng_status status = lng_translate_open_search(model, tokenizer, &search, &made->search);
     if (status == LNG_OK)
+        status = lng_repeats_open(options->repeat_bytes, &made->repeats);
+    if (status == LNG_OK)
         status = collect_languages(made);
     if (status != LNG_OK) {
         lng_translator_close(made);
@@ -110,6 +114,7 @@ void lng_translator_close(struct lng_translator *translator)
     if (translator == NULL)
         return;
     lng_search_close(translator->search);
+    lng_repeats_close(translator->repeats);
     lng_window_release(&translator->window);
     lng_buffer_release(&translator->out);
     lng_buffer_release(&translator->scratch);
@@ -185,12 +190,16 @@ enum lng_status lng_translator_run(struct lng_translator *translator, struct lng
                                    void *context)
 {
     const struct lng_translate_options *o = &translator->options;
-    uint64_t lines = 0;
+    uint64_t lines = lng_lines_number(input);
     for (bool ended = false; !ended;) {
         LNG_TRY(fill_window(translator, input, prefixes, &ended));
         if (ended)
             LNG_TRY(check_prefixes_ended(prefixes, lng_lines_number(input)));
-        LNG_TRY(lng_window_search(translator));
+        translator->lines_done = lines;
+        translator->running = true;
+        enum lng_status status = lng_window_search(translator);
+        translator->running = false;
+        LNG_TRY(status);
         lng_buffer_clear(&translator->out);
         LNG_TRY(lng_window_format(translator, lines));
         lines += translator->window.line_count;

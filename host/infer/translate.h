@@ -48,16 +48,19 @@ struct lng_translate_options {
     enum lng_translate_format format;
     enum lng_translate_alignment alignment;
     int64_t window;      /* lines read ahead, >= 1 */
+    size_t repeat_bytes; /* memory for sentences that may come again; 0 = each one is searched */
     int32_t max_segment; /* source tokens, EOS not counted, above which a line is cut */
     int32_t forced_bos; /* target token that begins every translation and is not shown; -1 = none */
     const char
         *locale; /* of the source, for sentence ends: "de"; NULL = none in particular. Borrowed */
     const volatile sig_atomic_t
         *interrupted; /* nonzero: stop after the window at hand; may be NULL */
-    void (*progress)(void *context, uint64_t lines); /* after each window; may be NULL */
+    /* Often, and after each window; lines are those of a run, and may be estimated inside a window. May be
+     * NULL. */
+    void (*progress)(void *context, uint64_t lines);
     void *progress_context;
 };
-/* Search defaults, plain, windows of 10000 lines, segments of 256 tokens. */
+/* Search defaults, plain, windows of 10000 lines, segments of 256 tokens, 64 MiB for repetitions. */
 struct lng_translate_options lng_translate_options_default(void);
 
 struct lng_translate_stats {
@@ -65,6 +68,7 @@ struct lng_translate_stats {
     uint64_t repaired;                     /* lines with bad UTF-8 */
     uint64_t source_tokens, target_tokens; /* EOS included; target: of the best hypotheses */
     uint64_t inexact;  /* segments whose best hypothesis is not certain (exact_stop) */
+    uint64_t repeated; /* segments that were as an earlier one and were not searched */
     uint64_t at_limit; /* segments whose best hypothesis ended at the maximum length */
     struct lng_search_stats search;
 };
@@ -88,7 +92,8 @@ void lng_translator_close(struct lng_translator *translator);
 /* Takes output in pieces of whole lines. What is not LNG_OK ends the work and is handed on. */
 typedef enum lng_status (*lng_translate_write)(void *context, const char *data, size_t size);
 
-/* Translates all lines of `input`. prefixes (may be NULL): line n is how the translation of line n must
+/* Translates all lines of `input`, from where it was read to: lines are counted on from there. `write` gets a
+ * window at a time, when the input was read up to its end and no further. prefixes (may be NULL): line n is how the translation of line n must
  * begin; empty = no demand. LNG_ERR_MISMATCH when there are more or fewer prefixes than lines;
  * LNG_ERR_INTERRUPTED after `interrupted`, everything read before being written. */
 LNG_MUST_CHECK enum lng_status lng_translator_run(struct lng_translator *translator,

@@ -4,6 +4,7 @@
 
 #include "host/base/mem.h"
 #include "host/infer/line_text.h"
+#include "host/infer/translate_repeat.h"
 
 void lng_window_clear(struct lng_window *window)
 {
@@ -165,7 +166,7 @@ static enum lng_status keep_hypothesis(struct lng_translator *translator,
     return LNG_OK;
 }
 
-static enum lng_status keep_result(void *context, const struct lng_search_result *result)
+enum lng_status lng_window_keep(void *context, const struct lng_search_result *result)
 {
     struct lng_translator *translator = context;
     struct lng_window *w = &translator->window;
@@ -175,13 +176,22 @@ static enum lng_status keep_result(void *context, const struct lng_search_result
     for (int32_t i = 0; i < result->count; i++)
         LNG_TRY(keep_hypothesis(translator, &result->hypotheses[i], segment->ids.count));
     segment->hypotheses.count = (size_t)result->count;
-    translator->stats.inexact += !result->exact_stop;
-    if (result->count > 0) {
-        const struct lng_hypothesis *best = &result->hypotheses[0];
-        translator->stats.target_tokens += (uint64_t)best->length;
+    return LNG_OK;
+}
+
+/* Of all segments alike, searched or not. */
+static void count_results(struct lng_translator *translator)
+{
+    const struct lng_window *w = &translator->window;
+    for (size_t i = 0; i < w->segment_count; i++) {
+        const struct lng_window_segment *segment = &w->segments[i];
+        translator->stats.inexact += !segment->exact_stop;
+        if (segment->hypotheses.count == 0)
+            continue;
+        const struct lng_window_hypothesis *best = &w->hypotheses[segment->hypotheses.begin];
+        translator->stats.target_tokens += best->tokens.count;
         translator->stats.at_limit += best->end == LNG_BEAM_END_MAX_LENGTH;
     }
-    return LNG_OK;
 }
 
 enum lng_status lng_window_search(struct lng_translator *translator)
@@ -204,8 +214,9 @@ enum lng_status lng_window_search(struct lng_translator *translator)
             };
         }
     }
-    return lng_search_run(translator->search, w->inputs, (int64_t)w->segment_count, keep_result,
-                          translator);
+    LNG_TRY(lng_repeats_search(translator));
+    count_results(translator);
+    return LNG_OK;
 }
 
 enum lng_status lng_window_decode(const struct lng_translator *translator,

@@ -57,6 +57,9 @@ struct lng_translator {
     int32_t *languages; /* source ids of >>xx<<, rising */
     size_t language_count;
     struct lng_window window;
+    struct lng_repeats *repeats;
+    uint64_t lines_done; /* before this window */
+    bool running;        /* a run, in which progress is reported */
     struct lng_buffer out, scratch;
     struct lng_translate_stats stats;
 };
@@ -67,6 +70,9 @@ void lng_window_release(struct lng_window *window);
 /* Adds a line (without newline; a CR at its end is taken off) and what its translation must begin with. */
 LNG_MUST_CHECK enum lng_status lng_window_add(struct lng_translator *translator,
                                               struct lng_slice line, struct lng_slice prefix);
+/* An lng_search_done: result->index is a segment; the context is the translator. */
+LNG_MUST_CHECK enum lng_status lng_window_keep(void *translator,
+                                               const struct lng_search_result *result);
 /* Searches all segments. */
 LNG_MUST_CHECK enum lng_status lng_window_search(struct lng_translator *translator);
 

@@ -1,8 +1,10 @@
 /* usage: make_seeds FOLDER   Writes the seeds of the fuzz targets for binary formats into FOLDER/spm,
- * FOLDER/checkpoint, FOLDER/safetensors, FOLDER/ctranslate2, FOLDER/npz and FOLDER/lines, the same bytes every time
+ * FOLDER/checkpoint, FOLDER/safetensors, FOLDER/ctranslate2, FOLDER/npz, FOLDER/lines and FOLDER/journal, the same bytes every time
  * (`make fuzz-seeds`). Seeds of text formats are written by hand. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -10,6 +12,7 @@
 #include "host/base/mem.h"
 #include "host/store/checkpoint.h"
 #include "host/store/ctranslate2_put.h"
+#include "host/store/journal.h"
 #include "host/store/npz.h"
 #include "host/store/safetensors.h"
 
@@ -333,13 +336,37 @@ static enum lng_status write_lines(void)
     return lng_file_write(path_of("lines/gzip-twice"), packed, 2 * size);
 }
 
+/* ---- journals ---- */
+
+static enum lng_status write_journal(const char *name, int entries)
+{
+    struct lng_journal journal = {0};
+    enum lng_status status = LNG_OK;
+    int fd = open(path_of(name), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    LNG_FAIL_IF(fd < 0, LNG_ERR_IO, "cannot write %s", name);
+    LNG_TRY_OR_FAIL(lng_journal_read(&journal, fd, name));
+    LNG_TRY_OR_FAIL(lng_journal_begin(&journal, lng_slice_of("beam-size 4\njson false\n")));
+    for (int i = 0; i < entries; i++) {
+        uint64_t n = (uint64_t)i + 1;
+        struct lng_journal_entry entry = {i == 2, 10 * n, 77 * n, 0, 1000 * n, 99 * n};
+        LNG_TRY_OR_FAIL(lng_journal_append(&journal, &entry));
+    }
+fail:
+    lng_journal_release(&journal);
+    close(fd);
+    return status;
+}
+
 static enum lng_status write_all(void)
 {
-    static const char *const folders[] = {"spm",         "checkpoint", "safetensors",
-                                          "ctranslate2", "npz",        "lines"};
-    for (int i = 0; i < 6; i++)
+    static const char *const folders[] = {"spm", "checkpoint", "safetensors", "ctranslate2",
+                                          "npz", "lines",      "journal"};
+    for (int i = 0; i < 7; i++)
         LNG_TRY(lng_make_directories(path_of(folders[i])));
     LNG_TRY(write_lines());
+    LNG_TRY(write_journal("journal/begun", 0));
+    LNG_TRY(write_journal("journal/two", 2));
+    LNG_TRY(write_journal("journal/finished", 3));
     LNG_TRY(write_spm("spm/unigram", 1, false, false));
     LNG_TRY(write_spm("spm/unigram-charsmap", 1, false, true));
     LNG_TRY(write_spm("spm/bpe", 2, false, false));

@@ -98,7 +98,8 @@ Test(options, command_line_forms)
                    "--word-penalty -0.5 --length-penalty wu --batch-tokens 32K -q --no-allow-unk "
                    "--max-length-factor 1e1"));
     cr_assert_str_eq(o.model, "model");
-    cr_assert_str_eq(o.input, "in.txt");
+    cr_assert(o.inputs.count == 1);
+    cr_assert_str_eq(o.inputs.items[0], "in.txt");
     cr_assert_str_eq(o.output, "out.txt");
     cr_assert(o.beam_size == 6 && o.n_best == 3 && o.json && o.quiet && !o.allow_unk);
     cr_assert(o.word_penalty == -0.5);

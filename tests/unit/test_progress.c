@@ -67,6 +67,21 @@ Test(progress, line_has_share_rate_and_time_left)
     cr_assert_str_eq(text, "translate");
 }
 
+/* A first step that took long says little: the figure gets better before it is smoothed. */
+Test(progress, first_figures)
+{
+    struct lng_progress progress;
+    char text[200];
+    lng_progress_start(&progress, "work", "steps", 0, 0);
+    double start = progress.mark_time;
+    progress.done = 1;
+    lng_progress_format(&progress, start + 0.25, NULL, text, sizeof text);
+    cr_assert_str_eq(text, "work 1 steps, 4.00/s");
+    progress.done = 150;
+    lng_progress_format(&progress, start + 0.5, NULL, text, sizeof text);
+    cr_assert_str_eq(text, "work 150 steps, 300/s");
+}
+
 Test(progress, unknown_total_and_resumed_work)
 {
     struct lng_progress progress;
