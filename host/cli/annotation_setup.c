@@ -84,7 +84,7 @@ static enum lng_status set_risks(const struct lng_options *options,
                                  struct lng_annotation_setup *setup,
                                  struct lng_translate_options *translate)
 {
-    bool asked = options->flags != NULL || LNG_OPTION_IS_SET(options, on_risk);
+    bool asked = options->flags != NULL || options->on_risk.count > 0;
     struct lng_risk_options *risk = &setup->risk;
     *risk = lng_risk_options_default();
 #define LNG_RISK(id, name, option, side, value) risk->thresholds[LNG_RISK_##id] = options->option;

@@ -143,7 +143,7 @@ static enum lng_status check_options(const struct lng_options *options)
     LNG_FAIL_IF(options->json || options->n_best > 1 || options->prefix != NULL ||
                     strcmp(options->alignment, "none") != 0 || options->word_scores ||
                     options->flags != NULL || options->attention_map != NULL ||
-                    LNG_OPTION_IS_SET(options, on_risk),
+                    options->on_risk.count > 0,
                 LNG_ERR_USAGE,
                 "--json, --n-best, --prefix, --alignment, --word-scores, --flags, --on-risk and "
                 "--attention-map are for lines of text, found a document; "

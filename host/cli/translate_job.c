@@ -154,7 +154,7 @@ static enum lng_status open_output(struct work *work)
         status = is_regular(work->file->constraints)
                      ? lng_translate_file_setting("constraints", work->file->constraints, &settings)
                      : lng_buffer_append_text(&settings, "constraints given\n");
-    bool flags = job->options->flags != NULL || LNG_OPTION_IS_SET(job->options, on_risk);
+    bool flags = job->options->flags != NULL || job->options->on_risk.count > 0;
     if (status == LNG_OK)
         status = lng_buffer_append_text(&settings, flags ? "flags sought\n" : "flags none\n");
     if (status == LNG_OK)

@@ -6,7 +6,7 @@ static const char *where(const struct lng_options *options, enum lng_option_id i
     return options->origin[id].where;
 }
 
-/* Options that do something only together with another. */
+/* Options that do something only together with another. A file may hold them all, as --dump-config writes it. */
 static enum lng_status check_company(const struct lng_options *options)
 {
     const struct {
@@ -25,7 +25,7 @@ static enum lng_status check_company(const struct lng_options *options)
         {LNG_OPTION_ensemble_weights, options->models.count > 1, "several --model"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        LNG_FAIL_IF(options->origin[rows[i].id].source > LNG_SOURCE_DERIVED && !rows[i].works,
+        LNG_FAIL_IF(options->origin[rows[i].id].source > LNG_SOURCE_FILE && !rows[i].works,
                     LNG_ERR_USAGE, "%s (from %s) does nothing without %s",
                     lng_option_rows[rows[i].id].name, where(options, rows[i].id), rows[i].needs);
     return LNG_OK;
@@ -40,7 +40,7 @@ static enum lng_status check_choice(const struct lng_options *options)
                 where(options, LNG_OPTION_sample), where(options, LNG_OPTION_alternatives));
     enum lng_option_id kind = options->sample ? LNG_OPTION_sample : LNG_OPTION_alternatives;
     for (size_t i = 0; i < sizeof of_beams / sizeof of_beams[0]; i++)
-        LNG_FAIL_IF(options->origin[of_beams[i]].source > LNG_SOURCE_DERIVED, LNG_ERR_USAGE,
+        LNG_FAIL_IF(options->origin[of_beams[i]].source > LNG_SOURCE_FILE, LNG_ERR_USAGE,
                     "%s (from %s) is for beam search, not for %s (from %s); --n-best says how many "
                     "there are",
                     lng_option_rows[of_beams[i]].name, where(options, of_beams[i]),

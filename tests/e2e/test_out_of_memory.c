@@ -146,6 +146,13 @@ Test(memory, translate_steered)
             250, nothing);
 }
 
+static void remove_annotations(void)
+{
+    static const char *const names[] = {"out", "out.part", "out.progress", "flags", "map.svg"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        check_ok(lng_remove_tree(scratch_path(names[i])));
+}
+
 Test(memory, translate_annotated)
 {
     write_model();
@@ -153,7 +160,7 @@ Test(memory, translate_annotated)
             "--alignment-level word --alignment-head mean.mean --word-scores --beam-size 2 "
             "--max-length-factor 1 --flags @flags --risk-repetition 1 --on-risk retry,source "
             "--attention-map @map.svg",
-            160, nothing);
+            160, remove_annotations);
 }
 
 Test(memory, score)
