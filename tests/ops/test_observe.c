@@ -72,6 +72,7 @@ static bool is_exception(const char *op, const char *name)
         {"attention_step", "weights of all heads"},
         {"loss", "sums"},
         {"loss", "sums twice"},
+        {"pair_loss", "sums"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strcmp(op, rows[i][0]) == 0 && strcmp(name, rows[i][1]) == 0)

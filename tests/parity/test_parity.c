@@ -70,6 +70,10 @@ static const struct {
     {                                \
         PARITY_LOSS, REAL_ONLY, true \
     }
+#define ROW_pair_loss                \
+    {                                \
+        PARITY_LOSS, REAL_ONLY, true \
+    }
 #define ROW_candidates                 \
     {                                  \
         PARITY_SEARCH, REAL_ONLY, true \
