@@ -70,9 +70,9 @@ static const struct {
     {                                \
         PARITY_LOSS, REAL_ONLY, true \
     }
-#define ROW_pair_loss                \
-    {                                \
-        PARITY_LOSS, REAL_ONLY, true \
+#define ROW_pair_loss                     \
+    {                                     \
+        PARITY_PAIR_LOSS, REAL_ONLY, true \
     }
 #define ROW_candidates                 \
     {                                  \

@@ -187,7 +187,7 @@ static void pair_loss_case(struct parity *p)
 Test(parity_wide, pair_loss)
 {
     require_device();
-    compare("pair_loss", pair_loss_case, PARITY_LOSS, 10);
+    compare("pair_loss", pair_loss_case, PARITY_PAIR_LOSS, 10);
 }
 
 /* Row 0 plain, 1 of few different values, 2 of one value, then rows that cannot be summed, and scores that
