@@ -144,6 +144,8 @@ cuda_loss(struct lng_device *device, const struct lng_loss_args *args)
     return LNG_OK;
 }
 
+enum { PAIR_MANY = 256 };
+
 template <class T> struct pair_job {
     gpu_matrix<T> logits;
     int64_t pairs, cols;
@@ -156,7 +158,7 @@ template <class T> struct pair_job {
 
 /* Loss of each pair of rows (ops.h, lng_pair_loss), and the gradients in place of the logits.
  * logits [2 pairs, cols] any alignment (WIDE: 16 bytes); targets [pairs].
- * Grid pairs blocks of THREADS (128 up to 4,096 columns, else 512), a pair each; shared about 1.2 KB. A pass
+ * Grid pairs blocks of THREADS (128 up to 4,096 columns, else 256: two rows need the registers), a pair each; shared about 1.2 KB. A pass
  * over each row for its largest and its sum of exponentials; one over both for sum px (x - y) and
  * sum py (x - y), which the divergences are made of; one for the gradients. Sums of a warp in float, of
  * warps in double, in an order that the width alone decides. With l = log px - log py,
@@ -256,8 +258,8 @@ cuda_pair_loss(struct lng_device *device, const struct lng_pair_loss_args *args)
             const struct pair_job<T> job = pair_job_of<T>(args, static_cast<double *>(answers));
             if (gpu_logits_many(job.cols))
                 CUDA_TRY(device, "pair_loss",
-                         GPU_LAUNCH((pair_loss_kernel<T, WIDE, LOGITS_MANY>), (unsigned)pairs,
-                                    LOGITS_MANY, 0, stream, job));
+                         GPU_LAUNCH((pair_loss_kernel<T, WIDE, PAIR_MANY>), (unsigned)pairs,
+                                    PAIR_MANY, 0, stream, job));
             else
                 CUDA_TRY(device, "pair_loss",
                          GPU_LAUNCH((pair_loss_kernel<T, WIDE, LOGITS_FEW>), (unsigned)pairs,
