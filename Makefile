@@ -40,7 +40,7 @@ COMMON  := -I. -I$B -D_GNU_SOURCE -DLNG_VERSION='"$(VERSION)"' -fPIC -fno-semant
 # -std=c11 keeps floating-point contraction off: the same source gives the same bits everywhere.
 ALL_C   := -std=c11 $(COMMON) $(WARN_C)
 ALL_CXX := -std=c++17 $(COMMON) $(WARN)
-LIBS    := -lsentencepiece_train -lsentencepiece -lprotobuf-c -lyaml -ljansson -lz -lzip -lzstd -licuuc -lstdc++ -lpthread -lm
+LIBS    := -lsentencepiece_train -lsentencepiece -lprotobuf-c -lyaml -ljansson -lexpat -lmd4c -lz -lzip -lzstd -licui18n -licuuc -lstdc++ -lpthread -lm
 LDALL   := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(SANFLAGS)
 # RELOCATABLE=1, as make dist has it: a program finds its libraries, and they theirs, in ../lib.
 LDALL   += $(if $(filter 1,$(RELOCATABLE)),-Wl$(comma)--disable-new-dtags -Wl$(comma)-rpath$(comma)'$$ORIGIN/../lib')
@@ -180,7 +180,8 @@ $B/tests/%: $B/tests/%.o $(SUPPORT_OBJ) $B/liblingster.a
 # Targets are run by libFuzzer where the build is for it, else over their seeds.
 FUZZING := $(findstring fuzzer,$(SAN))
 # Enough for what needs no kernels: those take minutes to compile with some sanitizers.
-$B/libreaders.a: $(filter $B/host/base/% $B/host/config/% $B/host/data/% $B/host/model/% $B/host/store/% $B/tokenizer/%,$(OBJ))
+$B/libreaders.a: $(filter $B/host/base/% $B/host/config/% $B/host/data/% $B/host/documents/% $B/host/model/% $B/host/store/% $B/tokenizer/% \
+    $B/host/infer/constraint_line.o $B/host/infer/word_text.o,$(OBJ))
 	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^
 $B/tests/fuzz/make_seeds: $B/tests/fuzz/make_seeds.o $B/liblingster.a
 	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -254,7 +255,7 @@ dist: ## a folder that runs on another x86-64 Linux, with all GPUs' code and the
 
 # Headers keep their paths below include/lingster, so that they include each other as they do here.
 PUBLIC := $(sort $(wildcard host/base/*.h host/base/*.def host/config/*.h host/config/*.def host/model/*.h host/model/*.def \
-          host/data/*.h host/store/*.h host/store/*.def host/infer/*.h host/train/*.h host/eval/*.h tokenizer/*.h kernels/ops.h kernels/ops.def \
+          host/data/*.h host/documents/*.h host/store/*.h host/store/*.def host/infer/*.h host/train/*.h host/eval/*.h tokenizer/*.h kernels/ops.h kernels/ops.def \
           kernels/device.h kernels/observe.h))
 install: $B/lingster $B/liblingster.a $B/$(SHARED) $B/lingster.pc $(PLUGIN) ## install below DESTDIR and PREFIX (/usr/local)
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig

@@ -208,6 +208,25 @@ static enum lng_status list_candidates(struct outputs *to, const struct lng_cand
     return add(to, "places", places);
 }
 
+static enum lng_status list_select_logits(struct outputs *to,
+                                          const struct lng_select_logits_args *args)
+{
+    ADD(y);
+    return LNG_OK;
+}
+
+static enum lng_status list_log_probs(struct outputs *to, const struct lng_log_probs_args *args)
+{
+    ADD(y);
+    return LNG_OK;
+}
+
+static enum lng_status list_edit_scores(struct outputs *to, const struct lng_edit_scores_args *args)
+{
+    ADD(y);
+    return LNG_OK;
+}
+
 /* ---- over flat ranges, and moves ---------------------------------------------------------------- */
 
 static enum lng_status list_adam(struct outputs *to, const struct lng_adam_args *args)

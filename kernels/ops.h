@@ -272,6 +272,47 @@ struct lng_candidates_args {
     int32_t eos;
     int64_t sentences, k;
     struct lng_candidate *out; /* [B, k], best first */
+    bool
+        normalized; /* logits are log-probabilities (or scores in their place): no softmax is taken */
+};
+
+/* The logits of a few tokens of each row: y[r, j] = x[r] . table[t] + bias[t], t = tokens[first[r] + j],
+ * for j < count[r]; other columns of y are left alone. Only the rows of the table that are asked for are
+ * read. Neighbouring rows with the same first and count share those reads. Sums in f32 (ref: double). */
+struct lng_select_logits_args {
+    struct lng_view x;     /* [R, D] activation */
+    struct lng_view table; /* [V, D] real */
+    struct lng_view bias;  /* [1, V] real, or data NULL */
+    struct lng_view y;     /* [R, C] activation, C >= count[r] */
+    const int32_t *tokens; /* [token_count], 0 <= t < V */
+    const int32_t *first;  /* [R] */
+    const int32_t *count;  /* [R] */
+    int64_t token_count;
+};
+
+/* Log-probabilities of each row, and those of several models put together:
+ *   v[r, j] = factor * (logits[r, j] - log sum of exp(logits[r, i]) over i < count[r]) + offset
+ *   WRITE y = v    ADD y = y + v    LOG_ADD y = log(exp(y) + exp(v))
+ * Columns from count[r] on become -inf. What a row gets depends on its first count[r] columns alone. */
+enum lng_combine { LNG_COMBINE_WRITE, LNG_COMBINE_ADD, LNG_COMBINE_LOG_ADD };
+struct lng_log_probs_args {
+    struct lng_view logits; /* [R, C] activation, read only */
+    struct lng_view y;      /* [R, C] real, apart */
+    const int32_t *count;   /* [R], 1 .. C; NULL = all C */
+    double factor, offset;
+    enum lng_combine combine;
+};
+
+/* y[row, column] = y[row, column] * multiply + add, place by place; no place comes twice. add = -inf takes
+ * a token out whatever its score (multiply is not looked at). */
+struct lng_score_edit {
+    int32_t row, column;
+    float multiply, add;
+};
+struct lng_edit_scores_args {
+    struct lng_view y;                  /* [R, C] real */
+    const struct lng_score_edit *edits; /* [edit_count] */
+    int64_t edit_count;
 };
 
 /* Adam over one flat range (Kingma & Ba 2015; decoupled weight decay as in Loshchilov & Hutter 2019):

@@ -19,7 +19,7 @@ static struct {
     char reason[512];
 } cuda = {.once = PTHREAD_ONCE_INIT};
 
-static const struct lng_plugin_services services = {
+static struct lng_plugin_services services = {
     .version = LNG_VERSION, .fail = lng_fail, .alloc = lng_alloc, .free = lng_free};
 
 /* The folder of the program or library this code is in, ending in '/'; "" when unknown. */
@@ -80,6 +80,7 @@ static void open_once(void)
     lng_plugin_entry *entry;
     void *symbol = dlsym(library, "lng_cuda_plugin");
     memcpy(&entry, &symbol, sizeof entry);
+    services.shape = lng_plugin_shape();
     cuda.backend = symbol != NULL ? entry(&services) : NULL;
     if (cuda.backend == NULL)
         snprintf(cuda.reason, sizeof cuda.reason, "%s",

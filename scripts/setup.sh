@@ -17,6 +17,8 @@ libprotobuf-c-dev         header:protobuf-c/protobuf-c.h         checks vocabula
 protobuf-c-compiler       command:protoc-c                       the same
 libyaml-dev               header:yaml.h                          configuration files
 libjansson-dev            header:jansson.h                       JSON
+libexpat1-dev             header:expat.h                         XLIFF and TMX
+libmd4c-dev               header:md4c.h                          Markdown
 zlib1g-dev                header:zlib.h                          gzip
 libzstd-dev               header:zstd.h                          zstd
 libzip-dev                header:zip.h                           ZIP packages

@@ -27,7 +27,7 @@ static const char *replacement(uint32_t code_point)
 {
     switch (code_point) {
 #define LNG_CLEAN_CHARACTER(code, text) \
-    case code: \
+    case code:                          \
         return text;
 #include "tokenizer/clean.def"
     default:
@@ -69,7 +69,8 @@ enum lng_status lng_clean_opus_mt(const char *text, size_t length, struct lng_cl
     if (clean->text.length > 0 && clean->text.data[clean->text.length - 1] == ' ') {
         size_t last = --clean->text.length;
         clean->text.data[last] = '\0';
-        if (last > 0 && clean->origins[last] == clean->origins[last - 1]) /* ". " of one character */
+        if (last > 0 &&
+            clean->origins[last] == clean->origins[last - 1]) /* ". " of one character */
             clean->origins[last] = end;
     }
     return LNG_OK;

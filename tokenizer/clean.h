@@ -23,7 +23,8 @@ bool lng_clean_find(const char *name, enum lng_clean *clean);
 
 struct lng_clean_text {
     struct lng_buffer text;
-    size_t *origins; /* [text.length + 1]: byte of the given text that each byte comes from; last: where that ends */
+    size_t *
+        origins; /* [text.length + 1]: byte of the given text that each byte comes from; last: where that ends */
     size_t capacity;
 };
 /* Cleans `text` [length] as LNG_CLEAN_OPUS_MT says into *clean (cleared first). Bytes that are not UTF-8 stay as they

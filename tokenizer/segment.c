@@ -8,6 +8,7 @@
 
 #include "host/base/mem.h"
 #include "host/base/text.h"
+#include "tokenizer/sentence.h"
 
 enum { MAX_TEXT_BYTES = 1 << 30 };
 
@@ -57,34 +58,6 @@ static enum lng_status add_cut(struct cuts *cuts, size_t end)
     return LNG_OK;
 }
 
-/* Does what ends here end in an abbreviation or an initial ("Dr. ", "J. "), so that ICU's sentence end is none? */
-static bool ends_in_abbreviation(const char *text, size_t begin, size_t end)
-{
-    static const char *const abbreviations[] = {
-        "Dr",   "Mr",  "Mrs", "Ms",  "Prof", "St",  "Jr", "Sr",     "Gen", "Col",
-        "Capt", "Lt",  "Sgt", "Rev", "No",   "Nr",  "vs", "etc",    "Fig", "fig",
-        "Vol",  "pp",  "ca",  "bzw", "Hr",   "Hrn", "Fr", "Sra",    "Mme", "M",
-        "Abb",  "Art", "art", "Bd",  "Inc",  "Ltd", "Co", "approx",
-    };
-    while (end > begin && strchr(" \t\r\n", text[end - 1]) != NULL && text[end - 1] != '\0')
-        end--;
-    if (end <= begin || text[end - 1] != '.')
-        return false;
-    size_t stop = --end;
-    while (end > begin && ((text[end - 1] | 32) >= 'a' && (text[end - 1] | 32) <= 'z'))
-        end--;
-    /* A word that goes on to the left in other letters is no abbreviation of ours. */
-    if (end > begin && ((unsigned char)text[end - 1] >= 0x80 || text[end - 1] == '.'))
-        return false;
-    struct lng_slice word = {text + end, stop - end};
-    if (word.length == 1 && word.data[0] >= 'A' && word.data[0] <= 'Z')
-        return true;
-    for (size_t i = 0; i < sizeof abbreviations / sizeof abbreviations[0]; i++)
-        if (lng_slice_equals(word, abbreviations[i]))
-            return true;
-    return false;
-}
-
 static enum lng_status icu_cuts(const struct splitter *splitter, size_t begin, size_t end,
                                 enum level level, struct cuts *cuts)
 {
@@ -106,7 +79,8 @@ static enum lng_status icu_cuts(const struct splitter *splitter, size_t begin, s
     (void)ubrk_first(breaks);
     for (int32_t at; status == LNG_OK && (at = ubrk_next(breaks)) != UBRK_DONE;) {
         bool last = (size_t)at >= end - begin;
-        if (level == BY_SENTENCE && !last && ends_in_abbreviation(text, previous, (size_t)at))
+        if (level == BY_SENTENCE && !last &&
+            lng_sentence_goes_on(text, end - begin, previous, (size_t)at, splitter->locale))
             continue;
         status = add_cut(cuts, begin + (size_t)at);
         previous = (size_t)at;

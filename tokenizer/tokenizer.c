@@ -144,6 +144,11 @@ void lng_token_spans_release(struct lng_token_spans *spans)
     *spans = (struct lng_token_spans){0};
 }
 
+const struct lng_languages *lng_tokenizer_languages(const struct lng_tokenizer *tokenizer)
+{
+    return &tokenizer->codes;
+}
+
 enum lng_status lng_tokenizer_measure_source(void *tokenizer, const char *text, size_t length,
                                              size_t *count)
 {

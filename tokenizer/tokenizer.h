@@ -26,14 +26,21 @@
 
 struct lng_tokenizer;
 
+/* Language tokens of a model for many languages (M2M-100, NLLB); begin == end: it has none such. */
+struct lng_languages {
+    int32_t begin, end; /* ids, of both sides */
+    bool last; /* the source's stands behind the end of sentence (old NLLB), else at the start */
+    const char *source, *target; /* the languages where none is asked for, or NULL */
+};
+
 enum lng_tokenizer_kind {
     LNG_TOKENIZER_SPM,
     LNG_TOKENIZER_SYMBOLS,
 };
 
-/* Opens the tokenizer files of a Hugging Face MarianMT directory: source.spm, target.spm, vocab.json, and
+/* Opens the tokenizer files of a Hugging Face directory: MarianMT's source.spm, target.spm, vocab.json, and
  * where they are there target_vocab.json (separate vocabularies) and tokenizer_config.json (names of the
- * special tokens). A directory that lng_tokenizer_save wrote for symbols opens too. */
+ * special tokens), or M2M-100's and NLLB's (tokenizer/languages.h). A directory that lng_tokenizer_save wrote for symbols opens too. */
 LNG_MUST_CHECK enum lng_status lng_tokenizer_open_directory(const char *directory,
                                                             struct lng_tokenizer **tokenizer);
 
@@ -51,6 +58,7 @@ struct lng_tokenizer_parts {
     size_t source_spm_size, target_spm_size;
     struct lng_vocab *source_vocab, *target_vocab; /* target NULL = shared */
     const char *eos, *unk, *pad;                   /* NULL = </s>, <unk>, <pad> */
+    struct lng_languages languages;                /* its strings are copied */
     enum lng_clean clean; /* of source text; with SentencePiece models only */
 };
 /* LNG_ERR_FORMAT when a special entry is missing from a vocabulary. */
@@ -78,11 +86,15 @@ int32_t lng_tokenizer_pad(const struct lng_tokenizer *tokenizer, enum lng_side s
 /* Borrowed. */
 const struct lng_vocab *lng_tokenizer_vocab(const struct lng_tokenizer *tokenizer,
                                             enum lng_side side);
-/* Target ids that no search may ever produce: padding, control pieces but the end of sentence, and the byte
+/* Target ids that no search may ever produce: padding, language tokens, control pieces but the end of sentence, and the byte
  * pieces <0x00> to <0x1F>. Rising; borrowed. The unknown id is not among them. */
 const int32_t *lng_tokenizer_never(const struct lng_tokenizer *tokenizer, size_t *count);
 /* Source entries of the form >>xx<<, by rising id; NULL past the end. Borrowed. */
 const char *lng_tokenizer_language(const struct lng_tokenizer *tokenizer, size_t index);
+const struct lng_languages *lng_tokenizer_languages(const struct lng_tokenizer *tokenizer);
+/* The token of a language: "fr" or "__fr__", "fra_Latn". LNG_ERR_USAGE lists those that there are. */
+LNG_MUST_CHECK enum lng_status lng_tokenizer_find_language(const struct lng_tokenizer *tokenizer,
+                                                           const char *code, int32_t *id);
 /* Of both vocabularies and models: two tokenizers with the same digest give the same ids. For checkpoints. */
 uint64_t lng_tokenizer_digest(const struct lng_tokenizer *tokenizer);
 

@@ -4,6 +4,7 @@
 
 #include "host/base/file.h"
 #include "host/base/mem.h"
+#include "tokenizer/languages.h"
 #include "tokenizer/tokenizer_parts.h"
 
 enum { MAX_CONFIG_BYTES = 4 << 20 };
@@ -25,6 +26,8 @@ void lng_tokenizer_close(struct lng_tokenizer *tokenizer)
     lng_free(tokenizer->eos);
     lng_free(tokenizer->unk);
     lng_free(tokenizer->pad);
+    lng_free(tokenizer->code_texts[0]);
+    lng_free(tokenizer->code_texts[1]);
     lng_free(tokenizer);
 }
 
@@ -64,9 +67,11 @@ static enum lng_status prepare_side(struct lng_tokenizer *tokenizer, int index)
 }
 
 /* A control piece of the target model (<s>, <pad>), or the byte piece of a control character. */
-static bool never_produced(const struct lng_tokenizer_side *side, int32_t id)
+static bool never_produced(const struct lng_tokenizer *tokenizer,
+                           const struct lng_tokenizer_side *side, int32_t id)
 {
-    if (id == side->pad)
+    bool language = id >= tokenizer->codes.begin && id < tokenizer->codes.end;
+    if (id == side->pad || language)
         return true;
     if (side->spm == NULL || id == side->eos || id == side->unk)
         return false;
@@ -89,7 +94,7 @@ static enum lng_status list_ids(struct lng_tokenizer *tokenizer)
     const struct lng_tokenizer_side *source = &tokenizer->sides[LNG_SIDE_SOURCE];
     size_t never_room = 0, language_room = 0;
     for (int32_t i = 0; i < lng_vocab_size(target->vocab); i++) {
-        if (!never_produced(target, i))
+        if (!never_produced(tokenizer, target, i))
             continue;
         LNG_TRY(lng_grow(&tokenizer->never, &never_room, tokenizer->never_count + 1,
                          sizeof *tokenizer->never));
@@ -150,6 +155,21 @@ static enum lng_status open_models(struct lng_tokenizer *tokenizer,
     return status == LNG_OK ? LNG_OK : lng_fail_context(status, "the target side");
 }
 
+static enum lng_status copy_languages(struct lng_tokenizer *tokenizer,
+                                      const struct lng_languages *languages)
+{
+    const char *const texts[] = {languages->source, languages->target};
+    for (int i = 0; i < 2; i++) {
+        tokenizer->code_texts[i] = texts[i] != NULL ? lng_strdup(texts[i]) : NULL;
+        if (texts[i] != NULL && tokenizer->code_texts[i] == NULL)
+            return LNG_ERR_MEMORY;
+    }
+    tokenizer->codes = *languages;
+    tokenizer->codes.source = tokenizer->code_texts[0];
+    tokenizer->codes.target = tokenizer->code_texts[1];
+    return LNG_OK;
+}
+
 enum lng_status lng_tokenizer_open_parts(const struct lng_tokenizer_parts *parts,
                                          struct lng_tokenizer **tokenizer)
 {
@@ -172,6 +192,7 @@ enum lng_status lng_tokenizer_open_parts(const struct lng_tokenizer_parts *parts
     fresh->sides[1].vocab = fresh->shared_vocab ? parts->source_vocab : parts->target_vocab;
     LNG_TRY_OR_FAIL(prepare_side(fresh, 0));
     LNG_TRY_OR_FAIL(prepare_side(fresh, 1));
+    LNG_TRY_OR_FAIL(copy_languages(fresh, &parts->languages));
     LNG_TRY_OR_FAIL(list_ids(fresh));
     LNG_TRY_OR_FAIL(digest(fresh));
     *tokenizer = fresh;
@@ -307,7 +328,9 @@ static enum lng_status read_config(struct directory *in)
     if (!exists)
         return LNG_OK;
     LNG_TRY(read_bytes(in->path, name, MAX_CONFIG_BYTES, &in->config));
-    in->json = json_loadb(in->config.data, in->config.length, JSON_REJECT_DUPLICATES, &error);
+    /* transformers writes 10^30 for a model_max_length that it does not know. */
+    in->json = json_loadb(in->config.data, in->config.length,
+                          JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
     LNG_FAIL_IF(in->json == NULL, LNG_ERR_FORMAT, "%s/%s: line %d, column %d: %s", in->path, name,
                 error.line, error.column, error.text);
     LNG_FAIL_IF(!json_is_object(in->json), LNG_ERR_FORMAT, "%s/%s: expected a JSON object",
@@ -333,9 +356,26 @@ static enum lng_status read_config(struct directory *in)
     return LNG_OK;
 }
 
+/* One SentencePiece model and its vocabulary, language tokens behind. */
+static enum lng_status read_multilingual(struct directory *in)
+{
+    struct lng_spm *spm = NULL;
+    LNG_TRY(read_bytes(in->path, LNG_LANGUAGES_SPM, LNG_SPM_MAX_BYTES, &in->source));
+    enum lng_status status = lng_spm_open(in->source.data, in->source.length, &spm);
+    if (status != LNG_OK)
+        return lng_fail_context(status, "%s/" LNG_LANGUAGES_SPM, in->path);
+    status =
+        lng_languages_read(in->path, in->json, spm, &in->parts.source_vocab, &in->parts.languages);
+    lng_spm_close(spm);
+    in->parts.source_spm = in->source.data;
+    in->parts.source_spm_size = in->source.length;
+    return status;
+}
+
 static enum lng_status read_vocabs(struct directory *in)
 {
     const json_t *flag = json_object_get(in->json, "separate_vocabs");
+    const json_t *languages = json_object_get(json_object_get(in->json, "lingster"), "languages");
     bool separate;
     LNG_TRY(read_vocab(in->path, "vocab.json", &in->parts.source_vocab));
     LNG_TRY(exists_in(in->path, "target_vocab.json", &separate));
@@ -344,6 +384,9 @@ static enum lng_status read_vocabs(struct directory *in)
                 in->path);
     if (separate && !json_is_false(flag))
         LNG_TRY(read_vocab(in->path, "target_vocab.json", &in->parts.target_vocab));
+    if (languages != NULL)
+        return lng_languages_from_json(in->path, languages, lng_vocab_size(in->parts.source_vocab),
+                                       &in->parts.languages);
     return LNG_OK;
 }
 
@@ -367,9 +410,16 @@ enum lng_status lng_tokenizer_open_directory(const char *directory,
 {
     struct directory in = {.path = directory};
     enum lng_status status;
+    bool own, multilingual;
     LNG_TRY_OR_FAIL(read_config(&in));
-    LNG_TRY_OR_FAIL(read_models(&in));
-    LNG_TRY_OR_FAIL(read_vocabs(&in));
+    LNG_TRY_OR_FAIL(exists_in(directory, "source.spm", &own));
+    LNG_TRY_OR_FAIL(exists_in(directory, LNG_LANGUAGES_SPM, &multilingual));
+    if (multilingual && !own && !in.symbols) {
+        LNG_TRY_OR_FAIL(read_multilingual(&in));
+    } else {
+        LNG_TRY_OR_FAIL(read_models(&in));
+        LNG_TRY_OR_FAIL(read_vocabs(&in));
+    }
     status = lng_tokenizer_open_parts(&in.parts, tokenizer);
     if (status != LNG_OK) {
         status = lng_fail_context(status, "%s", directory);

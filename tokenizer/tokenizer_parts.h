@@ -22,6 +22,8 @@ struct lng_tokenizer {
     uint64_t digest;
     enum lng_clean clean; /* of source text, before its SentencePiece model sees it */
     char *eos, *unk, *pad;
+    struct lng_languages codes;
+    char *code_texts[2]; /* what codes points to */
 };
 
 /* Where the pieces of one text go. */

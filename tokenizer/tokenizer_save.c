@@ -3,6 +3,7 @@
 
 #include "host/base/file.h"
 #include "host/base/mem.h"
+#include "tokenizer/languages.h"
 #include "tokenizer/tokenizer_parts.h"
 
 static enum lng_status write_bytes(const char *directory, const char *name, const void *bytes,
@@ -65,13 +66,18 @@ enum lng_status lng_tokenizer_save(const struct lng_tokenizer *tokenizer, const 
     LNG_TRY(write_json(directory, "special_tokens_map.json",
                        json_pack("{s:s, s:s, s:s}", "eos_token", tokenizer->eos, "unk_token",
                                  tokenizer->unk, "pad_token", tokenizer->pad)));
+    json_t *own = json_pack("{s:s, s:s}", "kind", source->spm != NULL ? "sentencepiece" : "symbols",
+                            "clean", lng_clean_name(tokenizer->clean));
+    if (own != NULL && tokenizer->codes.begin < tokenizer->codes.end &&
+        json_object_set_new(own, "languages", lng_languages_to_json(&tokenizer->codes)) != 0) {
+        json_decref(own);
+        own = NULL;
+    }
     return write_json(
         directory, "tokenizer_config.json",
-        json_pack("{s:s, s:n, s:n, s:s, s:s, s:s, s:i, s:{}, s:b, s:{s:s, s:s}}", "tokenizer_class",
+        json_pack("{s:s, s:n, s:n, s:s, s:s, s:s, s:i, s:{}, s:b, s:o}", "tokenizer_class",
                   source->spm != NULL ? "MarianTokenizer" : "LingsterSymbols", "source_lang",
                   "target_lang", "eos_token", tokenizer->eos, "unk_token", tokenizer->unk,
                   "pad_token", tokenizer->pad, "model_max_length", 512, "sp_model_kwargs",
-                  "separate_vocabs", !tokenizer->shared_vocab, "lingster", "kind",
-                  source->spm != NULL ? "sentencepiece" : "symbols", "clean",
-                  lng_clean_name(tokenizer->clean)));
+                  "separate_vocabs", !tokenizer->shared_vocab, "lingster", own));
 }

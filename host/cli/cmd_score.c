@@ -30,10 +30,12 @@ static enum lng_status score(const struct lng_options *options, struct lng_lines
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
     s.format = options->json ? LNG_SCORE_JSON : LNG_SCORE_PLAIN;
+    s.word_scores = options->word_scores;
     s.window = options->window;
     s.batch_tokens = options->batch_tokens;
     s.batch_sentences = options->batch_sentences;
     s.forced_bos = setup.data.generation.forced_bos;
+    LNG_TRY_OR_FAIL(lng_infer_languages(options, &setup, &s.source_language, &s.forced_bos));
     s.interrupted = lng_infer_watch_signals();
     s.progress = lng_infer_progress;
     s.progress_context = &progress;

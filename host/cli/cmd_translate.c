@@ -4,10 +4,15 @@
 #include "host/base/clock.h"
 #include "host/base/file.h"
 #include "host/base/log.h"
+#include "host/cli/annotation_setup.h"
 #include "host/cli/cmd.h"
 #include "host/cli/infer_setup.h"
+#include "host/cli/translate_document.h"
+#include "host/cli/steering_setup.h"
 #include "host/cli/translate_job.h"
 #include "host/cli/translate_settings.h"
+#include "host/infer/compat.h"
+#include "host/infer/translate.h"
 
 enum { NO_MAX_LENGTH = 1 << 20 };
 
@@ -30,24 +35,16 @@ static enum lng_beam_stop stop_of(enum lng_opt_search_stop stop)
     switch (stop) {
     case LNG_OPT_SEARCH_STOP_HEURISTIC:
         return LNG_BEAM_STOP_HEURISTIC;
+    case LNG_OPT_SEARCH_STOP_NEVER:
+        return LNG_BEAM_STOP_NEVER;
+    case LNG_OPT_SEARCH_STOP_EARLY:
+        return LNG_BEAM_STOP_EARLY;
     case LNG_OPT_SEARCH_STOP_FILLED:
         return LNG_BEAM_STOP_FILLED;
     case LNG_OPT_SEARCH_STOP_SHRINK:
         return LNG_BEAM_STOP_SHRINK;
     default:
         return LNG_BEAM_STOP_EXACT;
-    }
-}
-
-static enum lng_translate_alignment alignment_of(enum lng_opt_alignment alignment)
-{
-    switch (alignment) {
-    case LNG_OPT_ALIGNMENT_SOFT:
-        return LNG_TRANSLATE_ALIGNMENT_SOFT;
-    case LNG_OPT_ALIGNMENT_HARD:
-        return LNG_TRANSLATE_ALIGNMENT_HARD;
-    default:
-        return LNG_TRANSLATE_ALIGNMENT_NONE;
     }
 }
 
@@ -71,11 +68,41 @@ static struct lng_translate_options translate_options(const struct lng_options *
     t.format = options->json         ? LNG_TRANSLATE_JSON
                : options->n_best > 1 ? LNG_TRANSLATE_NBEST
                                      : LNG_TRANSLATE_PLAIN;
-    t.alignment = alignment_of(options->alignment);
     t.window = options->window;
     t.max_segment = options->max_segment;
     t.repeat_bytes = (size_t)options->repeat_cache;
     return t;
+}
+
+static struct lng_demand_options demand_options(const struct lng_options *options)
+{
+    return (struct lng_demand_options){
+        .constraints = options->constraints != NULL,
+        .terminology = options->terminology,
+        .terminology_ignore_case = options->terminology_ignore_case,
+        .placeholders = options->placeholders,
+        .patterns = (const char *const *)options->placeholder.items,
+        .pattern_count = options->placeholder.count,
+        .prefix_bias = options->prefix != NULL ? options->prefix_bias : 0.0,
+        .replace_unk = options->replace_unk,
+        .unk_dictionary = options->replace_unk ? options->unk_dictionary : NULL,
+    };
+}
+
+/* Constrained beams choose by their own rule, on the first model's log-probabilities. */
+static enum lng_status check_together(const struct lng_translate_options *t)
+{
+    const struct lng_demand_options *d = &t->demand;
+    const char *demand = d->constraints                            ? "--constraints"
+                         : d->terminology != NULL                  ? "--terminology"
+                         : d->placeholders || d->pattern_count > 0 ? "--placeholders"
+                         : d->prefix_bias > 0                      ? "--prefix-bias"
+                                                                   : NULL;
+    LNG_FAIL_IF(demand != NULL && lng_steering_is_on(&t->search.steering), LNG_ERR_USAGE,
+                "%s cannot be used together with --sample, --alternatives, penalties, several "
+                "models or --shortlist",
+                demand);
+    return LNG_OK;
 }
 
 static void report(const struct lng_translate_stats *stats, double seconds)
@@ -86,6 +113,17 @@ static void report(const struct lng_translate_stats *stats, double seconds)
     if (stats->cut > 0)
         lng_info("%llu lines were longer than --max-segment and were translated in segments",
                  (unsigned long long)stats->cut);
+    if (stats->inserted > 0)
+        lng_warn("%llu hypotheses had something put at the end that the search could not place",
+                 (unsigned long long)stats->inserted);
+    if (stats->violated > 0)
+        lng_warn("%llu hypotheses hold a phrase that must not appear",
+                 (unsigned long long)stats->violated);
+    if (stats->flagged > 0)
+        lng_warn("%llu lines were flagged: %llu of them got another translation, %llu are given as "
+                 "source or empty",
+                 (unsigned long long)stats->flagged, (unsigned long long)stats->retried,
+                 (unsigned long long)stats->replaced);
     if (stats->at_limit > 0)
         lng_warn("%llu translations ended at the maximum length",
                  (unsigned long long)stats->at_limit);
@@ -110,13 +148,21 @@ static void report(const struct lng_translate_stats *stats, double seconds)
 static enum lng_status translate(const struct lng_options *options,
                                  const struct lng_translate_files *files)
 {
-    struct lng_infer_setup setup;
+    struct lng_infer_setup setup = {0};
+    struct lng_annotation_setup annotation;
+    struct lng_steering_setup steering = {0};
     struct lng_translate_options t = translate_options(options);
     struct lng_translate_job job = {
         .files = files, .options = options, .interrupted = lng_infer_watch_signals()};
     enum lng_status status;
+    LNG_TRY_OR_FAIL(lng_annotation_setup_open(options, files, &annotation, &t));
     LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
+    LNG_TRY_OR_FAIL(lng_steering_setup_open(options, &setup, &steering, &t.search));
     t.forced_bos = setup.data.generation.forced_bos;
+    lng_compat_search(options, &setup.data, &setup.generation, &t);
+    LNG_TRY_OR_FAIL(lng_infer_languages(options, &setup, &t.source_language, &t.forced_bos));
+    t.demand = demand_options(options);
+    LNG_TRY_OR_FAIL(check_together(&t));
     t.interrupted = job.interrupted;
     t.progress = lng_translate_job_progress;
     t.progress_context = &job;
@@ -127,9 +173,15 @@ static enum lng_status translate(const struct lng_options *options,
     struct lng_translate_stats stats = lng_translator_get_stats(job.translator);
     if (status == LNG_OK || stats.lines > 0)
         report(&stats, lng_clock() - start);
+    if (status == LNG_OK || status == LNG_ERR_INTERRUPTED) { /* what is there is whole */
+        enum lng_status finished = lng_annotation_setup_finish(&annotation);
+        status = finished != LNG_OK ? finished : status;
+    }
 fail:
     lng_translator_close(job.translator);
+    lng_annotation_setup_close(&annotation);
     lng_buffer_release(&job.settings);
+    lng_steering_setup_close(&steering);
     lng_infer_setup_close(&setup);
     return status;
 }
@@ -153,10 +205,17 @@ enum lng_status lng_cmd_translate(const struct lng_options *options)
 {
     struct lng_translate_files files;
     enum lng_status status = lng_translate_files_init(&files, options);
+    bool documents = false;
     if (status == LNG_OK)
+        status = lng_translate_documents_named(options, &files, &documents);
+    if (status == LNG_OK && documents) {
+        struct lng_translate_options search = translate_options(options);
+        status = lng_translate_documents(options, &files, &search);
+    } else if (status == LNG_OK) {
         status = check_input(&files);
-    if (status == LNG_OK)
-        status = translate(options, &files);
+        if (status == LNG_OK)
+            status = translate(options, &files);
+    }
     lng_translate_files_release(&files);
     return status;
 }

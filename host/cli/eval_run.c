@@ -163,6 +163,10 @@ static enum lng_status add_system(struct lng_eval *eval, struct lng_eval_system 
     struct lng_slice hypothesis = lng_strip_end(whole);
     union lng_statistics errors = {0};
     bool has_errors = false;
+    struct lng_metric all = error_of(LNG_METRIC_WER);
+    for (size_t m = 0; m < eval->metric_count; m++)
+        if (eval->words[m] == LNG_OPT_METRIC_CER)
+            all.error = LNG_METRIC_CER; /* which counts characters too */
     system->looks_tokenized += ends_like_tokens(hypothesis);
     for (size_t m = 0; m < eval->metric_count; m++) {
         const struct lng_metric *metric = &eval->metrics[m];
@@ -171,7 +175,7 @@ static enum lng_status add_system(struct lng_eval *eval, struct lng_eval_system 
             LNG_TRY(lng_metric_add(metric, &one, hypothesis, stripped, eval->reference_count));
         } else {
             if (!has_errors) /* all of that kind come from the same counts */
-                LNG_TRY(lng_metric_add(metric, &errors, whole, references, eval->reference_count));
+                LNG_TRY(lng_metric_add(&all, &errors, whole, references, eval->reference_count));
             has_errors = true;
             one = errors;
         }

@@ -6,13 +6,17 @@
 
 #include "host/base/file.h"
 #include "host/base/log.h"
+#include "host/infer/compat.h"
 
-static void warn_lines(const struct lng_buffer *warnings)
+static void tell_lines(const struct lng_buffer *text, bool warnings)
 {
-    struct lng_slice rest = {warnings->data, warnings->length}, line;
-    while (rest.data != NULL && lng_text_split(&rest, '\n', &line))
-        if (line.length > 0)
+    struct lng_slice rest = {text->data, text->length}, line;
+    while (rest.data != NULL && lng_text_split(&rest, '\n', &line)) {
+        if (line.length > 0 && warnings)
             lng_warn("%.*s", (int)line.length, line.data);
+        else if (line.length > 0)
+            lng_info("  %.*s", (int)line.length, line.data);
+    }
 }
 
 enum lng_dtype lng_infer_compute_type(enum lng_opt_dtype dtype)
@@ -34,15 +38,40 @@ void lng_setup_remark(const struct lng_device *device)
         lng_info("not on a GPU: %s", remark);
 }
 
+/* The model as the toolkit of --compat would have it. */
+static enum lng_status load_model(const struct lng_options *options, struct lng_infer_setup *setup)
+{
+    struct lng_buffer choices = {0};
+    enum lng_status status;
+    LNG_TRY(lng_model_data_open(options->model, &setup->data));
+    LNG_TRY_OR_FAIL(lng_compat_model(options->compat, &setup->data, &choices));
+    if (options->compat == LNG_OPT_COMPAT_HF && setup->data.directory != NULL)
+        LNG_TRY_OR_FAIL(lng_hf_generation_read(setup->data.directory, &setup->data.hparams,
+                                               &setup->generation));
+    status = lng_model_place(&setup->data, setup->device, lng_infer_compute_type(options->dtype),
+                             false, &setup->model);
+    if (status != LNG_OK) {
+        status = lng_fail_context(status, "%s", options->model);
+        goto fail;
+    }
+    lng_compat_decoder(options->compat, &setup->model);
+    tell_lines(&choices, false);
+    if (setup->model.raw_decoder_keys)
+        lng_info("  decoder: keys and values of inputs that are not normalised: Marian's, for a "
+                 "pre-norm model");
+fail:
+    lng_buffer_release(&choices);
+    return status;
+}
+
 enum lng_status lng_infer_setup_open(const struct lng_options *options,
                                      struct lng_infer_setup *setup)
 {
     *setup = (struct lng_infer_setup){0};
     struct lng_device_options device_options = {.threads = options->threads};
     LNG_TRY(lng_device_open(options->device, &device_options, &setup->device));
-    LNG_TRY(lng_model_load(options->model, setup->device, lng_infer_compute_type(options->dtype),
-                           false, &setup->model, &setup->data));
-    warn_lines(&setup->data.warnings);
+    LNG_TRY(load_model(options, setup));
+    tell_lines(&setup->data.warnings, true);
     LNG_FAIL_IF(setup->data.directory == NULL, LNG_ERR_IO,
                 "%s: found a model but no vocabulary beside it; expected a model directory",
                 options->model);
@@ -55,10 +84,31 @@ enum lng_status lng_infer_setup_open(const struct lng_options *options,
     return LNG_OK;
 }
 
+enum lng_status lng_infer_languages(const struct lng_options *options,
+                                    const struct lng_infer_setup *setup, int32_t *source,
+                                    int32_t *forced_bos)
+{
+    const struct lng_languages *known = lng_tokenizer_languages(setup->tokenizer);
+    const char *from = options->source_language ? options->source_language : known->source;
+    const char *to = options->target_language ? options->target_language : known->target;
+    if (known->begin == known->end && options->source_language == NULL &&
+        options->target_language == NULL)
+        return LNG_OK;
+    if (from != NULL)
+        LNG_TRY(lng_tokenizer_find_language(setup->tokenizer, from, source));
+    if (options->target_language != NULL || (*forced_bos < 0 && to != NULL))
+        LNG_TRY(lng_tokenizer_find_language(setup->tokenizer, to, forced_bos));
+    LNG_FAIL_IF(*source < 0 || *forced_bos < 0, LNG_ERR_USAGE,
+                "%s translates between many languages; give --%s-language", options->model,
+                *source < 0 ? "source" : "target");
+    return LNG_OK;
+}
+
 void lng_infer_setup_close(struct lng_infer_setup *setup)
 {
     lng_tokenizer_close(setup->tokenizer);
     lng_model_data_release(&setup->data);
+    lng_hf_generation_release(&setup->generation);
     if (setup->model.device != NULL)
         lng_model_release(&setup->model);
     if (setup->device != NULL)

@@ -7,21 +7,29 @@
 
 #include "host/base/progress.h"
 #include "host/config/options.h"
+#include "host/store/hf_generation.h"
 #include "host/store/model_dir.h"
 #include "tokenizer/tokenizer.h"
 
 /* What products are computed in for --dtype. */
 enum lng_dtype lng_infer_compute_type(enum lng_opt_dtype dtype);
 
+/* generation is what --compat hf reads; else empty. */
 struct lng_infer_setup {
     struct lng_device *device;
     struct lng_model model;
     struct lng_model_data data; /* all but the values */
     struct lng_tokenizer *tokenizer;
+    struct lng_hf_generation generation;
 };
 /* --model on --device in --dtype with --threads, and its tokenizer. Close in any case. */
 LNG_MUST_CHECK enum lng_status lng_infer_setup_open(const struct lng_options *options,
                                                     struct lng_infer_setup *setup);
+/* The tokens of --source-language and --target-language: where not given, those that the model's files name;
+ * *source stays -1 and *forced_bos what it was for models without language tokens. */
+LNG_MUST_CHECK enum lng_status lng_infer_languages(const struct lng_options *options,
+                                                   const struct lng_infer_setup *setup,
+                                                   int32_t *source, int32_t *forced_bos);
 /* Says once why --device auto took no GPU, where this installation serves them. */
 void lng_setup_remark(const struct lng_device *device);
 /* Fine on a zeroed one. */

@@ -138,7 +138,7 @@ static enum lng_status judge(const struct lng_train_validation *v, struct lng_va
         struct lng_slice reference = lng_evaluation_set_line(&v->set, LNG_SIDE_TARGET, i);
         LNG_TRY(lng_bleu_add(&bleu, &how, hypothesis, &reference, 1));
         LNG_TRY(lng_chrf_add(&chrf, &chrf_how, hypothesis, &reference, 1));
-        LNG_TRY(lng_error_add(&errors, hypothesis, &reference, 1));
+        LNG_TRY(lng_error_add(&errors, hypothesis, &reference, 1, true));
     }
     set(result, LNG_OPT_VALID_METRIC_BLEU, lng_bleu_compute(&bleu, &how).score);
     set(result, LNG_OPT_VALID_METRIC_CHRF, lng_chrf_compute(&chrf, &chrf_how));

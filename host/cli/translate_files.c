@@ -88,6 +88,8 @@ static enum lng_status set_file(struct lng_translate_file *file, const char *inp
         return LNG_ERR_MEMORY;
     if (options->prefix != NULL)
         LNG_TRY(expand(options->prefix, input, &file->prefix));
+    if (options->constraints != NULL)
+        LNG_TRY(expand(options->constraints, input, &file->constraints));
     if (options->output_dir != NULL)
         file->output = lng_path_join(options->output_dir, lng_path_name(input));
     else if (options->output != NULL && !is_dash(options->output))
@@ -129,8 +131,13 @@ static enum lng_status check_options(const struct lng_translate_files *files,
     LNG_FAIL_IF(several && options->prefix != NULL && !is_pattern(options->prefix), LNG_ERR_USAGE,
                 "%zu inputs need prefixes each: a pattern such as --prefix '{dir}/{stem}.prefix'",
                 files->count);
-    bool named =
-        options->output_dir != NULL || is_pattern(options->output) || is_pattern(options->prefix);
+    LNG_FAIL_IF(several && options->constraints != NULL && !is_pattern(options->constraints),
+                LNG_ERR_USAGE,
+                "%zu inputs need constraints each: a pattern such as --constraints "
+                "'{dir}/{stem}.jsonl'",
+                files->count);
+    bool named = options->output_dir != NULL || is_pattern(options->output) ||
+                 is_pattern(options->prefix) || is_pattern(options->constraints);
     for (size_t i = 0; i < files->count; i++) {
         const char *input = files->list[i].input;
         LNG_FAIL_IF((named || several) && is_dash(input), LNG_ERR_USAGE,
@@ -185,9 +192,10 @@ static enum lng_status check_one_output(const char *output, const struct identit
     return LNG_OK;
 }
 
-static enum lng_status check_inputs(const struct lng_translate_files *files)
+static enum lng_status check_inputs(const struct lng_translate_files *files,
+                                    const struct lng_options *options)
 {
-    struct identity *inputs = lng_alloc(2 * files->count, sizeof *inputs);
+    struct identity *inputs = lng_alloc(3 * files->count + 2, sizeof *inputs);
     if (inputs == NULL)
         return LNG_ERR_MEMORY;
     size_t count = 0;
@@ -195,7 +203,10 @@ static enum lng_status check_inputs(const struct lng_translate_files *files)
     for (size_t i = 0; i < files->count; i++) {
         count += get_identity(files->list[i].input, &inputs[count]);
         count += get_identity(files->list[i].prefix, &inputs[count]);
+        count += get_identity(files->list[i].constraints, &inputs[count]);
     }
+    count += get_identity(options->terminology, &inputs[count]);
+    count += get_identity(options->unk_dictionary, &inputs[count]);
     qsort(inputs, count, sizeof *inputs, compare_identities);
     for (size_t i = 0; status == LNG_OK && i < files->count; i++)
         status = check_one_output(files->list[i].output, inputs, count);
@@ -237,7 +248,7 @@ enum lng_status lng_translate_files_init(struct lng_translate_files *files,
     LNG_TRY(set_files(files, options));
     LNG_TRY(check_options(files, options));
     LNG_TRY(check_outputs(files));
-    LNG_TRY(check_inputs(files));
+    LNG_TRY(check_inputs(files, options));
     return options->output_dir != NULL ? lng_make_directories(options->output_dir) : LNG_OK;
 }
 
@@ -247,6 +258,7 @@ void lng_translate_files_release(struct lng_translate_files *files)
         lng_free(files->list[i].input);
         lng_free(files->list[i].output);
         lng_free(files->list[i].prefix);
+        lng_free(files->list[i].constraints);
     }
     lng_free(files->list);
     *files = (struct lng_translate_files){0};

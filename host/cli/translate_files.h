@@ -1,7 +1,8 @@
 /* Which files `lingster translate` reads and writes: inputs from --input and the arguments, outputs from
- * --output or --output-dir, prefixes from --prefix.
+ * --output or --output-dir, prefixes and constraints from
+ * --prefix and --constraints.
  *
- * --output and --prefix may be patterns, made a path for each input:
+ * --output, --prefix and --constraints may be patterns, made a path for each input:
  *   {name}  the input's file name
  *   {stem}  the same without .gz or .zst, and without what then follows the last dot
  *   {dir}   the folder it lies in, "." for none */
@@ -11,9 +12,10 @@
 #include "host/config/options.h"
 
 struct lng_translate_file {
-    char *input;  /* "-" = standard input */
-    char *output; /* NULL = standard output */
-    char *prefix; /* NULL = none */
+    char *input;       /* "-" = standard input */
+    char *output;      /* NULL = standard output */
+    char *prefix;      /* NULL = none */
+    char *constraints; /* NULL = none */
 };
 
 struct lng_translate_files {

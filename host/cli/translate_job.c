@@ -20,7 +20,7 @@ static const double count_seconds = 10;
 struct work {
     struct lng_translate_job *job;
     const struct lng_translate_file *file;
-    struct lng_lines *input, *prefixes;
+    struct lng_lines *input, *prefixes, *constraints;
     struct lng_hash *input_hash, *prefix_hash; /* of the lines read so far */
     struct lng_resumable output;
 };
@@ -39,6 +39,8 @@ static void close_work(struct work *work)
 {
     lng_lines_close(work->input);
     lng_lines_close(work->prefixes);
+    lng_translator_set_constraints(work->job->translator, NULL);
+    lng_lines_close(work->constraints);
     lng_hash_close(work->input_hash);
     lng_hash_close(work->prefix_hash);
     lng_resumable_close(&work->output);
@@ -85,6 +87,23 @@ static enum lng_status skip(struct lng_lines *lines, const struct lng_hash *hash
     return LNG_OK;
 }
 
+/* The settings hold a checksum of the whole file. */
+static enum lng_status skip_constraints(struct lng_lines *lines, uint64_t count)
+{
+    struct lng_line line;
+    bool got = true;
+    while (got && lng_lines_number(lines) < count)
+        LNG_TRY(lng_lines_next(lines, &line, &got));
+    return LNG_OK;
+}
+
+static bool is_regular(const char *path)
+{
+    struct lng_file_info info;
+    return strcmp(path, "-") != 0 && lng_file_exists(path) &&
+           lng_file_get_info(path, &info) == LNG_OK && info.regular;
+}
+
 /* To where the journal says that all is done. */
 static enum lng_status go_on(struct work *work)
 {
@@ -97,11 +116,21 @@ static enum lng_status go_on(struct work *work)
                  output->progress, (unsigned long long)output->undone);
     if (last->lines == 0 && !output->finished)
         return LNG_OK;
+    const char *beside[] = {work->job->options->flags, work->job->options->attention_map};
+    for (size_t i = 0; i < 2 && !output->finished;
+         i++) /* what was said of lines done is not lost */
+        LNG_FAIL_IF(
+            beside[i] != NULL && is_regular(beside[i]), LNG_ERR_MISMATCH,
+            "%s is there from the first %llu lines: move it away, and the same command goes on "
+            "and writes it for the others",
+            beside[i], (unsigned long long)last->lines);
     LNG_TRY(skip(work->input, work->input_hash, file->input, last->lines, last->input,
                  output->finished));
     if (work->prefixes != NULL)
         LNG_TRY(skip(work->prefixes, work->prefix_hash, file->prefix, last->lines, last->second,
                      output->finished));
+    if (work->constraints != NULL)
+        LNG_TRY(skip_constraints(work->constraints, last->lines));
     if (output->finished)
         lng_info("%s is whole already", file->output);
     else
@@ -121,6 +150,13 @@ static enum lng_status open_output(struct work *work)
     if (status == LNG_OK)
         status = lng_buffer_append_text(&settings, work->prefixes != NULL ? "prefixes given\n"
                                                                           : "prefixes none\n");
+    if (status == LNG_OK && work->constraints != NULL)
+        status = is_regular(work->file->constraints)
+                     ? lng_translate_file_setting("constraints", work->file->constraints, &settings)
+                     : lng_buffer_append_text(&settings, "constraints given\n");
+    bool flags = job->options->flags != NULL || LNG_OPTION_IS_SET(job->options, on_risk);
+    if (status == LNG_OK)
+        status = lng_buffer_append_text(&settings, flags ? "flags sought\n" : "flags none\n");
     if (status == LNG_OK)
         status = lng_translate_packing_settings(job->options, lng_packing_of(work->file->output),
                                                 &settings);
@@ -130,13 +166,6 @@ static enum lng_status open_output(struct work *work)
                                     job->options->overwrite);
     lng_buffer_release(&settings);
     return status;
-}
-
-static bool is_regular(const char *path)
-{
-    struct lng_file_info info;
-    return strcmp(path, "-") != 0 && lng_file_exists(path) &&
-           lng_file_get_info(path, &info) == LNG_OK && info.regular;
 }
 
 static enum lng_status translate_to_file(struct work *work)
@@ -179,6 +208,9 @@ static enum lng_status translate_file(struct lng_translate_job *job,
     enum lng_status status = open_lines(file->input, &work.input, &work.input_hash);
     if (status == LNG_OK && file->prefix != NULL)
         status = open_lines(file->prefix, &work.prefixes, &work.prefix_hash);
+    if (status == LNG_OK && file->constraints != NULL)
+        status = lng_lines_open(file->constraints, &work.constraints);
+    lng_translator_set_constraints(job->translator, work.constraints);
     if (status == LNG_OK)
         status = lng_translate_is_stream(file->output) ? translate_to_stream(&work)
                                                        : translate_to_file(&work);

@@ -13,10 +13,11 @@
  * them; what an option not listed here does is taken to matter. The model is told by its files, the device
  * by what it turned out to be. */
 static const enum lng_option_id without_effect[] = {
-    LNG_OPTION_model,           LNG_OPTION_inputs, LNG_OPTION_output,       LNG_OPTION_output_dir,
+    LNG_OPTION_models,          LNG_OPTION_inputs, LNG_OPTION_output,       LNG_OPTION_output_dir,
     LNG_OPTION_prefix,          LNG_OPTION_device, LNG_OPTION_overwrite,    LNG_OPTION_window,
     LNG_OPTION_batch_tokens,    LNG_OPTION_quiet,  LNG_OPTION_repeat_cache, LNG_OPTION_threads,
-    LNG_OPTION_batch_sentences, LNG_OPTION_config,
+    LNG_OPTION_batch_sentences, LNG_OPTION_config, LNG_OPTION_constraints,  LNG_OPTION_flags,
+    LNG_OPTION_attention_map,
 };
 
 static bool matters(const struct lng_options *options, enum lng_option_id id)
@@ -57,6 +58,12 @@ static enum lng_status append_checksum(struct lng_buffer *text, const char *name
     return append_setting(text, name, value);
 }
 
+enum lng_status lng_translate_file_setting(const char *name, const char *path,
+                                           struct lng_buffer *text)
+{
+    return append_checksum(text, name, path);
+}
+
 /* ---- the model ---- */
 
 static bool ends_in(const char *name, const char *end)
@@ -66,7 +73,8 @@ static bool ends_in(const char *name, const char *end)
 }
 
 /* Every file of the folder that may be one of the model's; others may come and go. */
-static enum lng_status append_model(struct lng_buffer *text, const char *directory)
+static enum lng_status append_model(struct lng_buffer *text, const char *prefix,
+                                    const char *directory)
 {
     struct lng_listing listing;
     LNG_TRY(lng_listing_make(&listing, directory));
@@ -76,12 +84,29 @@ static enum lng_status append_model(struct lng_buffer *text, const char *directo
         if (!ends_in(name, ".json") && !ends_in(name, ".safetensors") && !ends_in(name, ".spm"))
             continue;
         char *path = lng_path_join(directory, name);
-        char *label = lng_format("model/%s", name);
+        char *label = lng_format("%s/%s", prefix, name);
         status = path && label ? append_checksum(text, label, path) : LNG_ERR_MEMORY;
         lng_free(path);
         lng_free(label);
     }
     lng_listing_release(&listing);
+    return status;
+}
+
+/* Models of an ensemble beside the first: model directories, runs with theirs, and checkpoints. */
+static enum lng_status append_member(struct lng_buffer *text, const char *path, size_t number)
+{
+    struct lng_file_info info;
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "model-%zu", number);
+    LNG_TRY(lng_file_get_info(path, &info));
+    if (info.regular)
+        return append_checksum(text, prefix, path);
+    char *inner = lng_path_join(path, "model");
+    if (inner == NULL)
+        return LNG_ERR_MEMORY;
+    enum lng_status status = append_model(text, prefix, lng_directory_exists(inner) ? inner : path);
+    lng_free(inner);
     return status;
 }
 
@@ -139,7 +164,9 @@ enum lng_status lng_translate_settings(const struct lng_options *options,
     struct lng_file_info info;
     LNG_TRY(append_setting(text, "version", LNG_VERSION));
     LNG_TRY(append_setting(text, "device", lng_device_name(setup->device)));
-    LNG_TRY(append_model(text, setup->data.directory));
+    LNG_TRY(append_model(text, "model", setup->data.directory));
+    for (size_t i = 1; i < options->models.count; i++)
+        LNG_TRY(append_member(text, options->models.items[i], i + 1));
     LNG_TRY(lng_file_get_info(options->model, &info));
     if (info.regular)
         LNG_TRY(append_checksum(text, "checkpoint", options->model));

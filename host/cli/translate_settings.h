@@ -11,6 +11,9 @@
 LNG_MUST_CHECK enum lng_status lng_translate_settings(const struct lng_options *options,
                                                       const struct lng_infer_setup *setup,
                                                       struct lng_buffer *text);
+/* Appends the checksum of a file under a name. */
+LNG_MUST_CHECK enum lng_status lng_translate_file_setting(const char *name, const char *path,
+                                                          struct lng_buffer *text);
 /* Appends what an output packed so depends on beside: pieces are windows. Nothing for plain text. */
 LNG_MUST_CHECK enum lng_status lng_translate_packing_settings(const struct lng_options *options,
                                                               enum lng_packing packing,

@@ -126,16 +126,21 @@ static enum lng_status finish_train(struct lng_options *options)
     return check_run(options);
 }
 
-static enum lng_status check_search(const struct lng_options *options)
+/* The values that --compat stands for. */
+static enum lng_status finish_compat(struct lng_options *options)
 {
-    LNG_FAIL_IF(options->n_best > options->beam_size, LNG_ERR_USAGE,
-                "n-best (%d, from %s) is more than beam-size (%d, from %s)", options->n_best,
-                where(options, LNG_OPTION_n_best), options->beam_size,
-                where(options, LNG_OPTION_beam_size));
-    LNG_FAIL_IF(options->max_length > 0 && options->min_length > options->max_length, LNG_ERR_USAGE,
-                "min-length (%d, from %s) is more than max-length (%d, from %s)",
-                options->min_length, where(options, LNG_OPTION_min_length), options->max_length,
-                where(options, LNG_OPTION_max_length));
+    static const struct {
+        enum lng_option_id id;
+        const char *values[4]; /* by enum lng_opt_compat */
+    } rows[] = {
+#define LNG_COMPAT(id, marian, ctranslate2, hf) {LNG_OPTION_##id, {NULL, marian, ctranslate2, hf}},
+#include "host/config/compat.def"
+#undef LNG_COMPAT
+    };
+    if (options->compat == LNG_OPT_COMPAT_NONE)
+        return LNG_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        LNG_TRY(derive(options, rows[i].id, rows[i].values[options->compat]));
     return LNG_OK;
 }
 
@@ -147,7 +152,8 @@ static enum lng_status check_required(const struct lng_options *options)
     } required[] = {
         {LNG_FOR_VOCAB, LNG_OPTION_vocab_inputs},
         {LNG_FOR_VOCAB | LNG_FOR_TRAIN | LNG_FOR_AVERAGE, LNG_OPTION_output},
-        {LNG_FOR_TRANSLATE | LNG_FOR_SCORE | LNG_FOR_COMPARE, LNG_OPTION_model},
+        {LNG_FOR_SCORE | LNG_FOR_COMPARE, LNG_OPTION_model},
+        {LNG_FOR_TRANSLATE, LNG_OPTION_models},
         {LNG_FOR_SCORE, LNG_OPTION_source},
         {LNG_FOR_SCORE, LNG_OPTION_target},
         {LNG_FOR_EVAL, LNG_OPTION_hypotheses},
@@ -205,8 +211,11 @@ enum lng_status lng_options_finish(struct lng_options *options, bool complete)
 {
     if (options->command->bit & LNG_FOR_TRAIN)
         LNG_TRY(finish_train(options));
-    if (options->command->bit & LNG_FOR_TRANSLATE)
-        LNG_TRY(check_search(options));
+    if (options->command->bit & LNG_FOR_TRANSLATE) {
+        LNG_TRY(finish_compat(options));
+        LNG_TRY(lng_option_check_search(options));
+        options->model = options->models.count > 0 ? options->models.items[0] : NULL;
+    }
     if (options->command->bit & LNG_FOR_COMPARE)
         LNG_TRY(check_comparison(options));
     if (options->command->bit & LNG_FOR_EVAL && complete)

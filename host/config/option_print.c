@@ -177,8 +177,10 @@ enum lng_status lng_options_dump(const struct lng_options *options, struct lng_b
         for (int i = 0; i < LNG_OPTION_COUNT; i++) {
             enum lng_option_id id = (enum lng_option_id)i;
             const struct lng_option_row *row = &lng_option_rows[id];
-            /* A preset's values are in the file already. */
-            if (!(row->commands & command->bit) || (int)row->group != group ||
+            /* A preset's values are in the file already; those of --compat follow from it again. */
+            bool follows = options->compat != LNG_OPT_COMPAT_NONE &&
+                           options->origin[id].source == LNG_SOURCE_DERIVED;
+            if (!(row->commands & command->bit) || (int)row->group != group || follows ||
                 lng_option_is_action(id) || id == LNG_OPTION_preset)
                 continue;
             if (!headed)

@@ -66,4 +66,7 @@ LNG_MUST_CHECK enum lng_status lng_options_read_preset(struct lng_options *optio
 LNG_MUST_CHECK enum lng_status lng_preset_find(const char *name, const char *directory,
                                                char **path);
 
+/* option_check_search.c: what the options of a search say about each other. */
+LNG_MUST_CHECK enum lng_status lng_option_check_search(const struct lng_options *options);
+
 #endif

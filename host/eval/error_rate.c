@@ -76,7 +76,8 @@ static void add(struct lng_error_counts *counts, const struct lng_error_counts *
 }
 
 enum lng_status lng_error_add(struct lng_error_counts *counts, struct lng_slice hypothesis,
-                              const struct lng_slice *references, size_t reference_count)
+                              const struct lng_slice *references, size_t reference_count,
+                              bool characters)
 {
     LNG_FAIL_IF(reference_count == 0, LNG_ERR_USAGE, "error rates need at least one reference");
     struct lng_error_counts best = {0};
@@ -84,7 +85,8 @@ enum lng_status lng_error_add(struct lng_error_counts *counts, struct lng_slice 
         struct lng_slice reference = references[r];
         struct lng_error_counts one = {.segments = 1};
         LNG_TRY(compare_words(&one, hypothesis, reference));
-        LNG_TRY(compare_characters(&one, hypothesis, reference));
+        if (characters || reference_count > 1)
+            LNG_TRY(compare_characters(&one, hypothesis, reference));
         one.exact = hypothesis.length == reference.length &&
                     memcmp(hypothesis.data, reference.data, reference.length) == 0;
         if (r == 0 || one.word_edits < best.word_edits ||

@@ -15,11 +15,13 @@ struct lng_error_counts {
         hypothesis_words; /* words of both, whatever their places, each counted as often as in both */
 };
 
-/* Adds one segment; of several references the one with the fewest word edits (then character edits). */
+/* Adds one segment; of several references the one with the fewest word edits (then character edits). Without
+ * `characters` those are counted only where they decide between references: on long lines they take most of the time,
+ * which grows with the product of the lengths (a minute for two lines of a megabyte). */
 LNG_MUST_CHECK enum lng_status lng_error_add(struct lng_error_counts *counts,
                                              struct lng_slice hypothesis,
                                              const struct lng_slice *references,
-                                             size_t reference_count);
+                                             size_t reference_count, bool characters);
 
 /* All in percent; 0 / 0 is 0. Error rates may pass 100. */
 double lng_word_error_rate(const struct lng_error_counts *counts);

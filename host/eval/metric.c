@@ -16,7 +16,8 @@ enum lng_status lng_metric_add(const struct lng_metric *metric, union lng_statis
     case LNG_METRIC_ERROR:
         break;
     }
-    return lng_error_add(&sums->error, hypothesis, references, reference_count);
+    return lng_error_add(&sums->error, hypothesis, references, reference_count,
+                         metric->error == LNG_METRIC_CER);
 }
 
 static double error_score(enum lng_metric_error which, const struct lng_error_counts *counts)

@@ -67,7 +67,8 @@ enum lng_status lng_beam_options_check(const struct lng_beam_options *options)
 int32_t lng_beam_max_length(const struct lng_beam_options *options, int64_t source_length,
                             int64_t prefix_length)
 {
-    double wanted = floor(options->max_factor * (double)source_length) + options->max_extra;
+    double relative = options->max_factor * (double)source_length;
+    double wanted = (options->factor_up ? ceil(relative) : floor(relative)) + options->max_extra;
     double length = fmin(wanted, (double)options->max_length);
     length = fmax(length, (double)prefix_length + 1.0);
     return (int32_t)fmin(length, 2.0 * LNG_BEAM_MAX_LENGTH);
@@ -120,7 +121,8 @@ enum lng_status lng_beam_init(struct lng_beam *beam, const struct lng_beam_optio
                 "beam size %d with maximum length %d: expected a product below 2^31", options->beam,
                 max_length);
     /* The heuristic compares with the worst of K, the others only look at the n best. */
-    bool keep_all = options->stop == LNG_BEAM_STOP_HEURISTIC;
+    bool keep_all =
+        options->stop == LNG_BEAM_STOP_HEURISTIC || options->stop == LNG_BEAM_STOP_NEVER;
     struct lng_beam made = {
         .options = options,
         .node_capacity = (int64_t)node_capacity,
@@ -172,6 +174,8 @@ enum lng_status lng_beam_start(struct lng_beam *beam, int64_t source_length, con
     beam->ended = 0;
     beam->length = 0;
     beam->dropped = -INFINITY;
+    beam->row_bonus = NULL;
+    beam->top_ended = false;
     beam->done = false;
     beam->exact_stop = false;
     return LNG_OK;
@@ -193,7 +197,7 @@ bool lng_beam_eos_banned(const struct lng_beam *beam)
 /* Keeps the list sorted; equal scores stay in the order of arrival. */
 static void lng_beam_add_finished(struct lng_beam *beam, struct lng_beam_finished ended)
 {
-    ended.score = lng_beam_score(beam->options, ended.total, ended.length);
+    ended.score = lng_beam_score(beam->options, ended.total, ended.length) + ended.bonus;
     beam->ended++;
     int32_t at = beam->finished_count;
     while (at > 0 && beam->finished[at - 1].score < ended.score)
@@ -234,7 +238,16 @@ static bool lng_beam_certain(const struct lng_beam *beam)
     return lng_beam_settled(beam, bound);
 }
 
-static bool lng_beam_may_stop(const struct lng_beam *beam, bool top_ended)
+/* K are finished and the best live one, ranked at `length`, would not be better than the worst of them. */
+static bool lng_beam_unbeaten(const struct lng_beam *beam, int32_t length)
+{
+    const struct lng_beam_options *o = beam->options;
+    return beam->finished_count >= o->beam &&
+           beam->finished[o->beam - 1].score >=
+               lng_beam_score(o, lng_beam_best_total(beam), length);
+}
+
+static bool lng_beam_may_stop(const struct lng_beam *beam)
 {
     const struct lng_beam_options *o = beam->options;
     bool plain = o->rule == LNG_BEAM_RULE_NONE || (o->alpha == 0.0 && o->word_penalty == 0.0);
@@ -242,16 +255,24 @@ static bool lng_beam_may_stop(const struct lng_beam *beam, bool top_ended)
     case LNG_BEAM_STOP_EXACT:
         return lng_beam_certain(beam);
     case LNG_BEAM_STOP_FILLED:
-        return beam->ended >= o->beam || (plain && top_ended && beam->ended >= o->n_best);
+        return plain ? beam->top_ended && beam->ended >= o->n_best : beam->ended >= o->beam;
+    case LNG_BEAM_STOP_EARLY:
+        return beam->ended >= o->beam;
     case LNG_BEAM_STOP_HEURISTIC:
-        return beam->finished_count >= o->beam &&
-               beam->finished[o->beam - 1].score >=
-                   lng_beam_score(o, lng_beam_best_total(beam), beam->length);
+        return lng_beam_unbeaten(beam, beam->length);
+    case LNG_BEAM_STOP_NEVER:
+        return lng_beam_unbeaten(beam, o->alpha > 0.0 ? beam->max_length : beam->length);
     case LNG_BEAM_STOP_SHRINK:
     case LNG_BEAM_STOP_EXHAUST:
         break;
     }
     return false;
+}
+
+static bool lng_beam_lone_eos(const struct lng_beam *beam)
+{
+    return beam->options->lone_eos && beam->prefix_length > 0 &&
+           beam->length == beam->prefix_length;
 }
 
 /* Which of a step's candidates may end, and how many may live on. */
@@ -269,7 +290,10 @@ static struct lng_beam_places lng_beam_get_places(const struct lng_beam *beam, i
         int64_t left = o->beam - beam->ended;
         return (struct lng_beam_places){left, (int32_t)left};
     }
-    bool first_half = o->stop == LNG_BEAM_STOP_FILLED || o->stop == LNG_BEAM_STOP_HEURISTIC;
+    if (lng_beam_lone_eos(beam))
+        return (struct lng_beam_places){1, o->beam};
+    bool first_half = o->stop == LNG_BEAM_STOP_FILLED || o->stop == LNG_BEAM_STOP_EARLY ||
+                      o->stop == LNG_BEAM_STOP_HEURISTIC || o->stop == LNG_BEAM_STOP_NEVER;
     return (struct lng_beam_places){first_half ? o->beam : count, o->beam};
 }
 
@@ -289,7 +313,8 @@ static void lng_beam_end_live(struct lng_beam *beam, enum lng_beam_end end)
                                                                    .token = node->token,
                                                                    .logprob = node->logprob,
                                                                    .length = beam->length,
-                                                                   .end = end});
+                                                                   .end = end,
+                                                                   .bonus = beam->live[i].bonus});
     }
     beam->live_count = 0;
 }
@@ -300,23 +325,26 @@ static void lng_beam_place(struct lng_beam *beam, const struct lng_candidate *ca
 {
     const struct lng_beam_options *o = beam->options;
     const struct lng_beam_live *from = &beam->live[row];
-    double total = from->total + (double)candidate->logprob;
+    bool forced = lng_beam_forced(beam) >= 0, is_free = forced && o->forced_free;
+    float logprob = is_free ? 0.0F : candidate->logprob;
+    double total = from->total + (double)logprob;
     int32_t length = beam->length + 1;
     bool eos = candidate->token == o->eos;
-    bool forced = lng_beam_forced(beam) >= 0;
+    double bonus = beam->row_bonus ? beam->row_bonus[row] : 0.0;
     if (eos && may_end) {
         enum lng_beam_end end = forced ? LNG_BEAM_END_MAX_LENGTH : LNG_BEAM_END_EOS;
         lng_beam_add_finished(beam, (struct lng_beam_finished){.total = total,
                                                                .parent = from->node,
                                                                .token = candidate->token,
-                                                               .logprob = candidate->logprob,
+                                                               .logprob = logprob,
                                                                .length = length,
-                                                               .end = end});
+                                                               .end = end,
+                                                               .bonus = bonus});
     } else if (!eos && may_live) {
         int32_t node = (int32_t)beam->node_count++;
-        beam->nodes[node] =
-            (struct lng_beam_node){from->node, candidate->token, candidate->logprob};
-        beam->spare[(*kept)++] = (struct lng_beam_live){candidate->score, total, node, row};
+        float score = is_free ? from->score : candidate->score;
+        beam->nodes[node] = (struct lng_beam_node){from->node, candidate->token, logprob};
+        beam->spare[(*kept)++] = (struct lng_beam_live){score, total, node, row, bonus};
     } else if (eos) { /* ended, but this stop rule does not look so far down the list */
         beam->dropped = fmax(beam->dropped, lng_beam_score(o, total, length));
     } else { /* dropped, though a beam whose finished hypotheses take no place would have kept it */
@@ -332,7 +360,6 @@ enum lng_status lng_beam_step(struct lng_beam *beam, const struct lng_candidate 
     LNG_FAIL_IF(beam->done, LNG_ERR_INTERNAL, "beam: a step after the end of the search");
     struct lng_beam_places places = lng_beam_get_places(beam, count);
     int32_t kept = 0, others = 0;
-    bool top_ended = false;
     int64_t seen = 0;
     for (; seen < count && candidates[seen].row >= 0; seen++) {
         const struct lng_candidate *c = &candidates[seen];
@@ -345,7 +372,9 @@ enum lng_status lng_beam_step(struct lng_beam *beam, const struct lng_candidate 
         if (c->score == -INFINITY)
             break;
         bool eos = c->token == o->eos;
-        top_ended = top_ended || (eos && seen == 0);
+        if (eos && seen > 0 && seen < o->beam && lng_beam_lone_eos(beam))
+            places.living--;
+        beam->top_ended = beam->top_ended || (eos && seen == 0);
         bool shared = lng_beam_ranks_shared(o);
         bool may_live = shared ? seen < places.living : kept < places.living;
         if (!eos && others >= o->beam)
@@ -368,7 +397,7 @@ enum lng_status lng_beam_step(struct lng_beam *beam, const struct lng_candidate 
     beam->length++;
     if (beam->length >= beam->max_length) /* only where EOS is not forced */
         lng_beam_end_live(beam, LNG_BEAM_END_MAX_LENGTH);
-    if (beam->live_count == 0 || lng_beam_may_stop(beam, top_ended)) {
+    if (beam->live_count == 0 || lng_beam_may_stop(beam)) {
         beam->exact_stop = lng_beam_certain(beam);
         beam->done = true;
     }

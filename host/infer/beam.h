@@ -24,9 +24,13 @@ enum lng_beam_rule {
 enum lng_beam_stop {
     LNG_BEAM_STOP_EXACT,  /* no live hypothesis can still enter the n-best list (the default) */
     LNG_BEAM_STOP_FILLED, /* K are finished, counting EOS only among the first K candidates; without
-                              * a length rule also when the best candidate is EOS and n are finished */
+                              * a length rule instead when the best candidate was EOS once and n are
+                              * finished (CTranslate2) */
+    LNG_BEAM_STOP_EARLY,  /* K are finished, counted so (Hugging Face, early_stopping true) */
     LNG_BEAM_STOP_HEURISTIC, /* K are finished and the best live one, ranked at its length so far, is not
-                              * better than the worst of them */
+                              * better than the worst of them (Hugging Face, early_stopping false) */
+    LNG_BEAM_STOP_NEVER, /* the same, ranked at the maximum length where alpha > 0 (Hugging Face,
+                              * early_stopping "never") */
     LNG_BEAM_STOP_SHRINK, /* a finished hypothesis takes its place with it: K places, then K - 1, ... */
     LNG_BEAM_STOP_EXHAUST, /* when nothing lives: at the maximum length */
 };
@@ -57,6 +61,11 @@ struct lng_beam_options {
     double max_factor, min_factor;
     int32_t max_extra, max_length, min_length;
     int32_t eos;
+    bool factor_up; /* max_factor S is rounded up, as in Marian; else down */
+    bool
+        lone_eos; /* right after a prefix only the best candidate may be EOS; where it would be the r-th
+                       * best of K, r > 1, no hypothesis takes that place (CTranslate2) */
+    bool forced_free; /* forced tokens have probability 1, as in Hugging Face; else their own */
 };
 
 /* Beam 4, Marian's rule with alpha 1, exact stop, EOS forced at min(3 S + 10, 512), eos 0. */
@@ -86,6 +95,7 @@ struct lng_beam_live {
     double total;   /* the same sum in double: what finished hypotheses are ranked by */
     int32_t node;   /* its last token, in nodes */
     int32_t parent; /* index among the live ones before the last step */
+    double bonus;   /* of its last step, see row_bonus */
 };
 struct lng_beam_node {
     int32_t parent; /* index in nodes; the root is 0 and has token -1 */
@@ -99,6 +109,7 @@ struct lng_beam_finished {
     float logprob;
     int32_t length;
     enum lng_beam_end end;
+    double bonus; /* part of score */
 };
 
 struct lng_beam {
@@ -113,7 +124,11 @@ struct lng_beam {
     int32_t max_length, min_length, capacity;
     const int32_t *prefix; /* borrowed */
     int32_t prefix_length;
+    /* Borrowed for the next step: for each live row what is added to the ranking score of a hypothesis whose
+     * last token it predicts, 0 or less so that bounds hold; NULL = 0. lng_beam_start clears it. */
+    const double *row_bonus;
     double dropped; /* best score that hypotheses dropped by the stop rule could have reached */
+    bool top_ended; /* the best candidate of a step was EOS */
     bool done;
     bool exact_stop; /* once done: no continuation of the beam could have entered the n-best list */
 };

@@ -5,7 +5,9 @@
 
 #include "host/base/arena.h"
 #include "host/base/mem.h"
+#include "host/infer/constrain_step.h"
 #include "host/infer/decode_state.h"
+#include "host/infer/steer.h"
 #include "host/infer/step_shape.h"
 
 enum { LNG_SEARCH_ROWS = 256, MOST_HALVINGS = 8 /* of the batch, where memory is short */ };
@@ -18,7 +20,8 @@ struct lng_search_options lng_search_options_default(void)
     return (struct lng_search_options){
         .beam = lng_beam_options_default(),
         .batch_tokens = 4096,
-        .alignment_layer = -1,
+        .alignment_layer = LNG_SEARCH_LAST_LAYER,
+        .steering = lng_steering_default(),
     };
 }
 
@@ -43,11 +46,12 @@ static enum lng_status check_options(const struct lng_search_options *o,
     LNG_FAIL_IF(o->batch_sentences < 0 || o->max_rows < 0, LNG_ERR_RANGE,
                 "batch limits: expected 0 (none) or more, found %lld sentences, %lld rows",
                 (long long)o->batch_sentences, (long long)o->max_rows);
-    LNG_FAIL_IF(o->alignment && (o->alignment_layer >= h->decoder_layers ||
-                                 o->alignment_head >= h->decoder_heads),
-                LNG_ERR_RANGE,
-                "alignment from layer %d, head %d: the decoder has %d layers of %d heads",
-                o->alignment_layer, o->alignment_head, h->decoder_layers, h->decoder_heads);
+    LNG_FAIL_IF(
+        (o->alignment || o->steering.coverage_penalty > 0.0) &&
+            (o->alignment_layer < LNG_SEARCH_ALL_LAYERS ||
+             o->alignment_layer >= h->decoder_layers || o->alignment_head >= h->decoder_heads),
+        LNG_ERR_RANGE, "alignment from layer %d, head %d: the decoder has %d layers of %d heads",
+        o->alignment_layer, o->alignment_head, h->decoder_layers, h->decoder_heads);
     for (size_t i = 0; i < o->banned_count; i++)
         LNG_FAIL_IF(o->banned[i] < 0 || o->banned[i] >= h->target_vocab, LNG_ERR_RANGE,
                     "banned token %d is outside the vocabulary of %d entries", o->banned[i],
@@ -64,19 +68,24 @@ static enum lng_status upload_banned(struct lng_search *search,
         return LNG_ERR_MEMORY;
     int64_t n = 0;
     enum lng_status status = LNG_OK;
-    if (h->pad >= 0 && h->pad != h->eos)
+    if (h->pad >= 0 && h->pad != h->eos && !options->allow_pad)
         list[n++] = h->pad;
     if (h->unk >= 0 && h->unk != h->eos && !options->allow_unk)
         list[n++] = h->unk;
     for (size_t i = 0; i < options->banned_count; i++)
         list[n++] = options->banned[i];
+    if (search->steer != NULL)
+        status = lng_steer_set_banned(search->steer, list, n);
     void *memory = NULL;
     size_t bytes = (size_t)n * sizeof *list;
-    if (n > 0)
+    if (n > 0 && status == LNG_OK)
         status = lng_device_alloc(search->model->device, bytes, &memory);
     if (n > 0 && status == LNG_OK)
         status = lng_device_write(search->model->device, memory, list, bytes);
-    lng_free(list);
+    if (options->renormalise)
+        search->excluded = list;
+    else
+        lng_free(list);
     search->banned = memory;
     search->banned_count = n;
     return status;
@@ -95,7 +104,11 @@ enum lng_status lng_search_open(struct lng_model *model, const struct lng_search
     made->options.beam.eos = model->hparams.eos;
     if (made->options.cache_bytes == 0)
         made->options.cache_bytes = default_cache_bytes;
-    enum lng_status status = upload_banned(made, options);
+    if (options->steering.choice != LNG_CHOICE_BEST) /* each hypothesis is on its own to its end */
+        made->options.beam.stop = LNG_BEAM_STOP_EXHAUST;
+    enum lng_status status = lng_steer_open(made, options, &made->steer);
+    if (status == LNG_OK)
+        status = upload_banned(made, options);
     if (status != LNG_OK) {
         lng_search_close(made);
         return status;
@@ -115,6 +128,7 @@ static void release_plan(struct lng_search *search)
     lng_step_scratch_close(search->scratch);
     lng_kv_cache_release(&search->cache);
     lng_device_free(search->model->device, search->device_memory);
+    lng_steer_release_plan(search);
     search->workspace = NULL;
     search->scratch = NULL;
     search->device_memory = NULL;
@@ -137,13 +151,16 @@ void lng_search_close(struct lng_search *search)
     if (search == NULL)
         return;
     release_plan(search);
+    lng_steer_close(search);
     lng_device_free(search->model->device, search->banned);
+    lng_free(search->excluded);
     lng_free(search);
 }
 
 int32_t lng_search_time(const struct lng_search *search, const struct lng_search_input *input)
 {
-    return lng_beam_max_length(&search->options.beam, input->source_length, input->prefix_length);
+    int64_t demanded = input->prefix_length + (int64_t)lng_constraints_tokens(input->constraints);
+    return lng_beam_max_length(&search->options.beam, input->source_length, demanded);
 }
 
 /* Sizes for sentences of up to `time` target and `source` source tokens. */
@@ -162,7 +179,8 @@ static enum lng_status make_plan(const struct lng_search *search, int64_t time, 
     if (o->batch_sentences > 0)
         p.seats = min64(p.seats, o->batch_sentences);
     p.rows = p.seats * beam;
-    int64_t affordable = (int64_t)(o->cache_bytes / lng_kv_position_bytes(model));
+    int64_t affordable = (int64_t)(o->cache_bytes / (lng_kv_position_bytes(model) +
+                                                     lng_steer_position_bytes(search)));
     LNG_FAIL_IF(beam > affordable / time, LNG_ERR_MEMORY,
                 "a beam of %lld hypotheses of %lld tokens needs more than the %zu MiB allowed for "
                 "keys and values; use a smaller beam or maximum length",
@@ -192,10 +210,11 @@ static void carve_device(struct lng_search *search, struct lng_arena *arena)
     search->device_candidates =
         lng_arena_take(arena, (size_t)p->seats * k, sizeof *search->device_candidates);
     search->device_step = lng_arena_take(arena, (size_t)p->step_words, sizeof *search->device_step);
-    search->device_weights = search->options.alignment
-                                 ? lng_arena_take(arena, (size_t)(p->step_rows * p->source),
-                                                  sizeof *search->device_weights)
-                                 : NULL;
+    int64_t weights = p->step_rows * p->source * lng_search_aligned_layers(search);
+    search->device_weights =
+        lng_search_wants_weights(search)
+            ? lng_arena_take(arena, (size_t)weights, sizeof *search->device_weights)
+            : NULL;
 }
 
 static enum lng_status open_device_memory(struct lng_search *search)
@@ -217,6 +236,8 @@ static enum lng_status open_device_memory(struct lng_search *search)
     LNG_TRY(lng_workspace_open(model, &limits, &search->workspace));
     LNG_TRY(lng_step_scratch_open(model, p->step_rows, &search->scratch));
     LNG_TRY(lng_kv_cache_init(&search->cache, model, p->positions, p->source_rows, p->seats));
+    if (search->steer != NULL)
+        LNG_TRY(lng_steer_open_plan(search));
     return lng_model_reserve_positions(model, max64(p->time, p->source));
 }
 
@@ -242,13 +263,18 @@ static enum lng_status open_host_memory(struct lng_search *search)
         return LNG_ERR_MEMORY;
     for (size_t i = 0; i < seats; i++)
         LNG_TRY(lng_beam_init(&search->seats[i].beam, &search->options.beam, (int32_t)p->time));
-    if (!search->options.alignment)
+    if (!lng_search_wants_weights(search))
         return LNG_OK;
     size_t source = (size_t)p->source;
-    search->weights = lng_alloc((size_t)p->rows * source, sizeof *search->weights);
+    search->weights = lng_alloc((size_t)(p->step_rows * lng_search_aligned_layers(search)) * source,
+                                sizeof *search->weights);
+    if (search->weights == NULL)
+        return LNG_ERR_MEMORY;
+    if (!search->options.alignment)
+        return LNG_OK;
     search->kept_weights = lng_alloc((size_t)p->positions * source, sizeof *search->kept_weights);
     search->alignment = lng_alloc(n * time * source, sizeof *search->alignment);
-    if (!search->weights || !search->kept_weights || !search->alignment)
+    if (!search->kept_weights || !search->alignment)
         return LNG_ERR_MEMORY;
     for (size_t i = 0; i < seats; i++) {
         struct lng_seat *seat = &search->seats[i];
@@ -269,6 +295,11 @@ static enum lng_status check_input(const struct lng_search *search,
         LNG_FAIL_IF(input->prefix[i] < 0 || input->prefix[i] >= search->model->hparams.target_vocab,
                     LNG_ERR_RANGE, "sentence %lld: prefix token %d is outside the vocabulary",
                     (long long)index, input->prefix[i]);
+    LNG_FAIL_IF(input->constraints != NULL && search->steer != NULL, LNG_ERR_UNSUPPORTED,
+                "phrases and placeholders cannot be asked of a search with samples, alternatives, "
+                "penalties, several models or a shortlist");
+    if (input->constraints != NULL)
+        LNG_TRY(lng_constraints_check(input->constraints, search->model->hparams.target_vocab));
     return LNG_OK;
 }
 
@@ -333,7 +364,10 @@ static enum lng_status reshape(struct lng_search *search, int64_t time)
     search->vacant_count = 0;
     for (int64_t i = search->open_seats; i-- > 0;)
         search->vacant[search->vacant_count++] = (int32_t)i;
-    return lng_kv_cache_shape(&search->cache, time, search->open_seats * search->options.beam.beam);
+    int64_t slots = search->open_seats * search->options.beam.beam;
+    if (search->steer != NULL)
+        LNG_TRY(lng_steer_reshape(search, time, slots));
+    return lng_kv_cache_shape(&search->cache, time, slots);
 }
 
 static enum lng_status seat_group(struct lng_search *search, int64_t group, int64_t source_first)
@@ -348,10 +382,16 @@ static enum lng_status seat_group(struct lng_search *search, int64_t group, int6
         search->vacant_count--;
         search->active[search->active_count++] = number;
         seat->input = index;
+        if (input->constraints != NULL)
+            seat->beam.max_length = lng_search_time(search, input);
+        if (search->constrain != NULL)
+            lng_constrain_seat_begin(search, number);
         seat->base = (int64_t)number * search->options.beam.beam;
         seat->source_first = source_first + search->offsets[i];
         seat->source_length = input->source_length;
         lng_kv_begin(&search->cache, seat->base, &seat->side);
+        if (search->steer != NULL)
+            LNG_TRY(lng_steer_seat(search, number, input));
     }
     search->next += group;
     return LNG_OK;
@@ -374,6 +414,8 @@ static enum lng_status encode_group(struct lng_search *search, int64_t group, in
     struct lng_view encoded;
     LNG_TRY(lng_model_encode(search->model, search->workspace, &sequences, &encoded));
     LNG_TRY(lng_decoder_project_source(search->model, encoded, search->cache.layers, first));
+    if (search->steer != NULL)
+        LNG_TRY(lng_steer_encode(search, &sequences, first));
     search->stats.groups++;
     search->stats.encoded += rows;
     return seat_group(search, group, first);
@@ -419,7 +461,7 @@ enum lng_status lng_search_run(struct lng_search *search, const struct lng_searc
     search->count = count;
     search->next = 0;
     qsort_r(order, (size_t)count, sizeof *order, compare_inputs, search);
-    enum lng_status status = LNG_OK;
+    enum lng_status status = lng_constrain_run_open(search);
     while (status == LNG_OK && (search->next < count || search->active_count > 0)) {
         status = admit(search);
         if (status == LNG_OK)
@@ -429,6 +471,7 @@ enum lng_status lng_search_run(struct lng_search *search, const struct lng_searc
         search->active_count = 0;
         lng_kv_clear_source(&search->cache);
     }
+    lng_constrain_run_close(search);
     search->inputs = NULL;
     search->order = NULL;
     lng_free(order);
@@ -441,6 +484,8 @@ struct lng_search_stats lng_search_get_stats(const struct lng_search *search)
     stats.cache_bytes = search->cache.bytes;
     stats.device_bytes =
         search->cache.bytes + search->device_memory_bytes + search->workspace_bytes;
+    if (search->steer != NULL)
+        stats.device_bytes += search->steer->device_bytes + search->steer->member_bytes;
     stats.sentences_at_once = search->plan.seats;
     stats.repeats = lng_device_repeat_stats(search->model->device);
     return stats;

@@ -7,22 +7,36 @@
 #define LNG_HOST_INFER_DECODE_H
 
 #include "host/infer/beam.h"
+#include "host/infer/constrain.h"
+#include "host/infer/steering.h"
 #include "host/model/model.h"
 
+enum {
+    LNG_SEARCH_LAST_LAYER = -1,
+    LNG_SEARCH_ALL_LAYERS = -2, /* the mean over layers */
+};
 struct lng_search_options {
     struct lng_beam_options beam; /* eos is taken from the model */
-    bool allow_unk;               /* else <unk> is never proposed; <pad> never is */
-    const int32_t *banned;        /* further target tokens never proposed; copied */
+    bool allow_unk;               /* else <unk> is never proposed */
+    bool allow_pad;               /* else <pad> never is */
+    bool
+        any_token; /* so may the tokenizer's tokens that are never text, see lng_translate_open_search */
+    bool
+        renormalise; /* what is not proposed takes no part in the normaliser either (CTranslate2) */
+    const int32_t *banned; /* further target tokens never proposed; copied */
     size_t banned_count;
     int64_t batch_tokens;    /* source tokens in flight at most; one sentence always may be */
     int64_t batch_sentences; /* sentences in flight at most; 0 = no limit */
     int64_t max_rows;        /* hypotheses in a step at most; 0 = a good number for the device */
     size_t cache_bytes; /* device memory for keys and values of hypotheses at most; 0 = 1 GiB */
     bool alignment;     /* keep what each token attended to, see lng_hypothesis */
-    int32_t alignment_layer; /* decoder layer, from 0; -1 = the last */
+    int32_t alignment_layer; /* decoder layer, from 0, or one of the two above */
+    const struct lng_token_texts
+        *texts;             /* borrowed; needed where inputs have constraints, see constrain.h */
     int32_t alignment_head; /* head of it; -1 = the mean of all. Marian: head 0 of the last layer */
+    struct lng_steering steering; /* what it borrows must outlive the search */
 };
-/* Beam defaults, 4096 tokens, no other limits, no alignment. */
+/* Beam defaults, 4096 tokens, no other limits, no alignment, no steering. */
 struct lng_search_options lng_search_options_default(void);
 
 /* One sentence; borrowed while the search runs. */
@@ -31,6 +45,7 @@ struct lng_search_input {
     int32_t source_length; /* >= 1 */
     const int32_t *prefix; /* target tokens that every hypothesis starts with, no EOS */
     int32_t prefix_length;
+    const struct lng_constraints *constraints; /* NULL = none */
 };
 
 struct lng_hypothesis {

@@ -1,14 +1,20 @@
 /* One decoding step: rows of all live hypotheses to the device, candidates back, beams onward. */
 #include <string.h>
 
+#include "host/infer/constrain_step.h"
 #include "host/infer/decode_state.h"
+#include "host/infer/steer.h"
 #include "host/infer/step_shape.h"
+
+#define NO_LOGIT (-1e9) /* of probability 0 beside any other */
 
 /* Per-row arrays of a step, in one block that is uploaded at once; word offsets into it. */
 struct step_arrays {
     int64_t ids, positions, self_count, cross_start, cross_count, scores, forced, eos_banned;
     int64_t row_offsets, ancestor;
     int64_t rows, step_rows, stride, words; /* step_rows: lng_step_rows of the rows */
+    int64_t
+        old_rows; /* those before belong to sentences that have begun; sentences that begin come last */
     bool any_forced, any_eos_banned;
 };
 
@@ -109,43 +115,91 @@ static struct step_arrays stage(struct lng_search *search)
         search->step[a.row_offsets + s] = (int32_t)row;
         stage_seat(search, seat, row, &a);
         row += seat->beam.live_count;
+        if (seat->beam.length > 0)
+            a.old_rows = row;
     }
     search->step[a.row_offsets + search->active_count] = (int32_t)row;
     return a;
 }
 
-static enum lng_status run_decoder(struct lng_search *search, const struct step_arrays *a)
+static struct lng_decoder_step_args decoder_args(const struct lng_search *search,
+                                                 const struct step_arrays *a)
 {
     const struct lng_search_options *o = &search->options;
     const struct lng_hparams *h = &search->model->hparams;
-    int32_t *on_device = search->device_step;
+    const int32_t *on_device = search->device_step;
     bool all_heads = o->alignment_head < 0;
-    return lng_decoder_step(
-        search->model, search->scratch,
-        &(struct lng_decoder_step_args){
-            .rows = a->step_rows,
-            .ids = on_device + a->ids,
-            .positions = on_device + a->positions,
-            .self_count = on_device + a->self_count,
-            .ancestor = on_device + a->ancestor,
-            .ancestor_stride = a->stride,
-            .slots = search->cache.slots,
-            .cross_start = on_device + a->cross_start,
-            .cross_count = on_device + a->cross_count,
-            .caches = search->cache.layers,
-            .cross_weights = o->alignment ? search->device_weights : NULL,
-            .weights_stride = search->plan.source,
-            .alignment_layer = o->alignment_layer < 0 ? h->decoder_layers - 1 : o->alignment_layer,
-            .first_head = all_heads ? 0 : o->alignment_head,
-            .head_count = all_heads ? h->decoder_heads : 1,
-            .logits = lng_view_rows(search->logits, 0, a->step_rows),
-        });
+    return (struct lng_decoder_step_args){
+        .rows = a->step_rows,
+        .ids = on_device + a->ids,
+        .positions = on_device + a->positions,
+        .self_count = on_device + a->self_count,
+        .ancestor = on_device + a->ancestor,
+        .ancestor_stride = a->stride,
+        .slots = search->cache.slots,
+        .cross_start = on_device + a->cross_start,
+        .cross_count = on_device + a->cross_count,
+        .caches = search->cache.layers,
+        .cross_weights = search->device_weights,
+        .weights_stride = search->plan.source,
+        .alignment_layer = o->alignment_layer == LNG_SEARCH_LAST_LAYER   ? h->decoder_layers - 1
+                           : o->alignment_layer == LNG_SEARCH_ALL_LAYERS ? 0
+                                                                         : o->alignment_layer,
+        .alignment_layers = lng_search_aligned_layers(search),
+        .first_head = all_heads ? 0 : o->alignment_head,
+        .head_count = all_heads ? h->decoder_heads : 1,
+        .old_rows = search->model->raw_decoder_keys ? a->old_rows : 0,
+        .logits = lng_view_rows(search->logits, 0, a->step_rows),
+    };
+}
+
+/* The models and the choice of a steered search. */
+static enum lng_status steer(struct lng_search *search, const struct step_arrays *a)
+{
+    const int32_t *on_device = search->device_step;
+    const struct lng_decoder_step_args args = decoder_args(search, a);
+    return lng_steer_step(search, &args,
+                          &(struct lng_steer_rows){
+                              .rows = a->rows,
+                              .step_rows = a->step_rows,
+                              .scores = (const float *)(on_device + a->scores),
+                              .row_offsets = on_device + a->row_offsets,
+                              .forced = a->any_forced ? on_device + a->forced : NULL,
+                              .host_forced = search->step + a->forced,
+                              .host_row_offsets = search->step + a->row_offsets,
+                          });
+}
+
+static enum lng_status exclude(struct lng_search *search, int64_t row, int64_t rows, int32_t token)
+{
+    struct lng_view logits = lng_view_rows(search->logits, row, rows);
+    return lng_fill(
+        search->model->device,
+        &(struct lng_fill_args){.y = lng_view_cols(logits, token, 1), .value = NO_LOGIT});
+}
+
+/* Takes what may not follow out of the normaliser. */
+static enum lng_status exclude_banned(struct lng_search *search, const struct step_arrays *a)
+{
+    for (int64_t i = 0; i < search->banned_count; i++)
+        LNG_TRY(exclude(search, 0, a->rows, search->excluded[i]));
+    for (int64_t s = 0; a->any_eos_banned && s < search->active_count; s++) {
+        const struct lng_beam *beam = &search->seats[search->active[s]].beam;
+        if (lng_beam_eos_banned(beam))
+            LNG_TRY(exclude(search, search->step[a->row_offsets + s], beam->live_count,
+                            search->options.beam.eos));
+    }
+    return LNG_OK;
 }
 
 static enum lng_status find_candidates(struct lng_search *search, const struct step_arrays *a)
 {
     int32_t *on_device = search->device_step;
     int64_t k = lng_beam_candidates(&search->options.beam);
+    const struct lng_decoder_step_args args = decoder_args(search, a);
+    LNG_TRY(lng_decoder_step(search->model, search->scratch, &args));
+    if (search->options.renormalise)
+        LNG_TRY(exclude_banned(search, a));
     LNG_TRY(lng_candidates(
         search->model->device,
         &(struct lng_candidates_args){
@@ -165,12 +219,40 @@ static enum lng_status find_candidates(struct lng_search *search, const struct s
                            (size_t)(search->active_count * k) * sizeof *search->candidates);
 }
 
+static enum lng_status gather_constrained(struct lng_search *search, const struct step_arrays *a)
+{
+    int32_t *on_device = search->device_step;
+    return lng_constrain_gather(
+        search,
+        &(struct lng_constrain_rows){
+            .rows = a->rows,
+            .row_offsets = search->step + a->row_offsets,
+            .scores = (const float *)(on_device + a->scores),
+            .forced = a->any_forced ? on_device + a->forced : NULL,
+            .eos_banned = a->any_eos_banned ? (const uint8_t *)(on_device + a->eos_banned) : NULL,
+        });
+}
+
+enum lng_status lng_search_read_weights(struct lng_search *search, int64_t step_rows, int64_t rows)
+{
+    int64_t width = search->plan.source, layers = lng_search_aligned_layers(search);
+    int64_t all = step_rows * width; /* of a layer */
+    LNG_TRY(lng_device_read(search->model->device, search->weights, search->device_weights,
+                            (size_t)((layers - 1) * all + rows * width) * sizeof *search->weights));
+    for (int64_t i = 0; layers > 1 && i < rows * width; i++) {
+        double sum = 0.0;
+        for (int64_t layer = 0; layer < layers; layer++)
+            sum += (double)search->weights[layer * all + i];
+        search->weights[i] = (float)(sum / (double)layers);
+    }
+    return LNG_OK;
+}
+
 /* Remembers what each row of this step attended to, at its (time, slot). */
 static enum lng_status keep_weights(struct lng_search *search, const struct step_arrays *a)
 {
     int64_t width = search->plan.source;
-    LNG_TRY(lng_device_read(search->model->device, search->weights, search->device_weights,
-                            (size_t)(a->rows * width) * sizeof *search->weights));
+    LNG_TRY(lng_search_read_weights(search, a->step_rows, a->rows));
     int64_t row = 0;
     for (int64_t s = 0; s < search->active_count; s++) {
         const struct lng_seat *seat = &search->seats[search->active[s]];
@@ -205,7 +287,7 @@ static enum lng_status hand_over(struct lng_search *search, const struct lng_sea
         .index = seat->input,
         .hypotheses = search->hypotheses,
         .count = beam->finished_count < n ? beam->finished_count : n,
-        .exact_stop = beam->exact_stop,
+        .exact_stop = beam->exact_stop && search->options.steering.choice == LNG_CHOICE_BEST,
     };
     for (int32_t rank = 0; rank < result.count; rank++) {
         const struct lng_beam_finished *from = &beam->finished[rank];
@@ -228,8 +310,9 @@ enum lng_status lng_search_step(struct lng_search *search, lng_search_done done,
     struct step_arrays a = stage(search);
     LNG_TRY(lng_device_write(search->model->device, search->device_step, search->step,
                              (size_t)a.words * sizeof *search->step));
-    LNG_TRY(run_decoder(search, &a));
-    LNG_TRY(find_candidates(search, &a));
+    LNG_TRY(search->steer ? steer(search, &a) : find_candidates(search, &a));
+    if (search->constrain != NULL)
+        LNG_TRY(gather_constrained(search, &a));
     if (search->options.alignment)
         LNG_TRY(keep_weights(search, &a));
     search->stats.steps++;
@@ -238,11 +321,18 @@ enum lng_status lng_search_step(struct lng_search *search, lng_search_done done,
     for (int64_t s = 0; s < search->active_count; s++) {
         struct lng_seat *seat = &search->seats[search->active[s]];
         int32_t t = seat->beam.length;
+        if (search->constrain != NULL)
+            lng_constrain_seat_choose(search, search->active[s], search->step[a.row_offsets + s],
+                                      search->candidates + s * k, k);
         LNG_TRY(lng_beam_step(&seat->beam, search->candidates + s * k, k,
                               search->step[a.row_offsets + s]));
         if (!seat->beam.done) {
+            if (search->constrain != NULL)
+                lng_constrain_seat_step(search, search->active[s]);
             lng_kv_advance(&search->cache, seat->base, seat->beam.live, seat->beam.live_count, t,
                            &seat->side);
+            if (search->steer != NULL)
+                lng_steer_advance(search, search->active[s]);
             search->active[kept++] = search->active[s];
             continue;
         }

@@ -17,6 +17,8 @@ struct lng_seat {
         node_slot; /* [beam nodes] slot that a node's continuation was predicted in; alignment only */
 };
 
+struct lng_steer;
+
 /* What memory was planned for. */
 struct lng_search_plan {
     int64_t time;        /* target positions of the longest sentence */
@@ -34,7 +36,9 @@ struct lng_search {
     struct lng_search_options options;
     int32_t *banned; /* device */
     int64_t banned_count;
-    int halvings; /* of the batch, for want of memory */
+    int32_t *excluded;       /* host copy of banned, with options.renormalise */
+    int halvings;            /* of the batch, for want of memory */
+    struct lng_steer *steer; /* steer.h; NULL: the plain search */
     struct lng_search_plan plan;
     struct lng_search_stats stats;
 
@@ -47,7 +51,8 @@ struct lng_search {
     struct lng_view logits;                  /* [step_rows, V] */
     struct lng_candidate *device_candidates; /* [seats, 2 beam] */
     int32_t *device_step;                    /* [step_words] */
-    float *device_weights;                   /* [step_rows, source]; alignment only */
+    /* [aligned layers, step_rows, source]; alignment and coverage only */
+    float *device_weights;
 
     struct lng_seat *seats;   /* [plan.seats] */
     int32_t *active, *vacant; /* seat numbers: in use, in the order of their rows; and free */
@@ -57,17 +62,35 @@ struct lng_search {
     int32_t *step;                     /* staging, [step_words] */
     int32_t *ids, *offsets;            /* staging of a group to encode */
     struct lng_candidate *candidates;  /* [seats, 2 beam] */
-    float *weights;                    /* [rows, source] of a step */
+    float *weights;                    /* the same of a step */
     float *kept_weights;               /* [positions, source]: of every step, by (time, slot) */
     struct lng_hypothesis *hypotheses; /* [n_best], and what they point to: */
     int32_t *tokens, *nodes;           /* [n_best, time]; [time] */
     float *logprobs, *alignment;       /* [n_best, time]; [n_best, time, source] */
 
     /* the present run */
+    struct lng_constrain_run *constrain;   /* NULL where no input has constraints */
     const struct lng_search_input *inputs; /* borrowed */
     int64_t *order;                        /* longest first */
     int64_t count, next;                   /* inputs; how many of order were admitted */
 };
+
+/* Whether steps must tell what they attended to. */
+static inline bool lng_search_wants_weights(const struct lng_search *search)
+{
+    return search->options.alignment || search->options.steering.coverage_penalty > 0.0;
+}
+
+/* How many layers' attention makes the alignment. */
+static inline int64_t lng_search_aligned_layers(const struct lng_search *search)
+{
+    bool all = search->options.alignment_layer == LNG_SEARCH_ALL_LAYERS;
+    return all ? search->model->hparams.decoder_layers : 1;
+}
+
+/* Reads what the rows of a step attended to into weights [rows, source], the mean over the aligned layers. */
+LNG_MUST_CHECK enum lng_status lng_search_read_weights(struct lng_search *search, int64_t step_rows,
+                                                       int64_t rows);
 
 /* Target length limit of an input. */
 int32_t lng_search_time(const struct lng_search *search, const struct lng_search_input *input);

@@ -6,6 +6,7 @@
 #include "host/base/mem.h"
 #include "host/infer/json_text.h"
 #include "host/infer/line_text.h"
+#include "host/infer/word_scores.h"
 
 /* A window also ends at so much text or so many tokens. */
 enum { WINDOW_BYTES = 16 << 20, WINDOW_TOKENS = 2 << 20 };
@@ -36,12 +37,14 @@ struct lng_scorer {
     size_t offset_capacity[2];
     float *batch_logprobs;
     size_t batch_logprob_capacity;
+    struct lng_text_spans spans, words; /* of a target */
     struct lng_score_stats stats;
 };
 
 struct lng_score_options lng_score_options_default(void)
 {
-    return (struct lng_score_options){.window = 10000, .batch_tokens = 4096, .forced_bos = -1};
+    return (struct lng_score_options){
+        .window = 10000, .batch_tokens = 4096, .source_language = -1, .forced_bos = -1};
 }
 
 static enum lng_status check_sizes(const struct lng_model *model,
@@ -85,6 +88,8 @@ void lng_scorer_close(struct lng_scorer *scorer)
     if (scorer == NULL)
         return;
     lng_workspace_close(scorer->workspace);
+    lng_text_spans_release(&scorer->spans);
+    lng_text_spans_release(&scorer->words);
     lng_buffer_release(&scorer->texts);
     lng_buffer_release(&scorer->out);
     lng_ids_release(&scorer->ids);
@@ -109,6 +114,10 @@ static enum lng_status add_side(struct lng_scorer *scorer, enum lng_side which,
     side->text_length = scorer->texts.length - side->text;
     scorer->stats.repaired += repaired;
     side->ids = scorer->ids.count;
+    int32_t language = source ? scorer->options.source_language : -1;
+    bool last = lng_tokenizer_languages(scorer->tokenizer)->last;
+    if (language >= 0 && !last)
+        LNG_TRY(lng_ids_push(&scorer->ids, language));
     if (!source && scorer->options.forced_bos >= 0)
         LNG_TRY(lng_ids_push(&scorer->ids, scorer->options.forced_bos));
     if (side->text_length > 0)
@@ -117,6 +126,8 @@ static enum lng_status add_side(struct lng_scorer *scorer, enum lng_side which,
     int32_t eos = source ? h->source_eos : h->eos;
     if (eos >= 0)
         LNG_TRY(lng_ids_push(&scorer->ids, eos));
+    if (language >= 0 && last)
+        LNG_TRY(lng_ids_push(&scorer->ids, language));
     side->id_count = scorer->ids.count - side->ids;
     return LNG_OK;
 }
@@ -291,6 +302,17 @@ static enum lng_status append_tokens(struct lng_scorer *scorer, const struct sid
     return lng_buffer_append_byte(out, ']');
 }
 
+static enum lng_status append_words(struct lng_scorer *scorer, const struct side *target)
+{
+    struct lng_slice text = {scorer->texts.data ? scorer->texts.data + target->text : "",
+                             target->text_length};
+    LNG_TRY(lng_text_spans_encoded(scorer->tokenizer, LNG_SIDE_TARGET, text,
+                                   scorer->ids.data + target->ids, target->id_count,
+                                   scorer->options.forced_bos >= 0, &scorer->spans));
+    return lng_word_scores_append_json(&scorer->out, text, &scorer->spans,
+                                       scorer->logprobs + target->ids, &scorer->words);
+}
+
 static enum lng_status format_pair(struct lng_scorer *scorer, const struct pair *pair)
 {
     struct lng_buffer *out = &scorer->out;
@@ -301,16 +323,26 @@ static enum lng_status format_pair(struct lng_scorer *scorer, const struct pair 
     scorer->stats.total += total;
     scorer->stats.tokens += target->id_count;
     uint64_t number = scorer->stats.lines++;
-    if (scorer->options.format == LNG_SCORE_PLAIN)
-        return lng_buffer_append_format(out, "%.6f\n", total);
+    if (scorer->options.format == LNG_SCORE_PLAIN) {
+        LNG_TRY(lng_buffer_append_format(out, "%.6f", total));
+        if (scorer->options.word_scores) {
+            LNG_TRY(lng_word_scores_append_mark(out));
+            LNG_TRY(lng_word_scores_append(out, scorer->logprobs + target->ids, target->id_count));
+        }
+        return lng_buffer_append_byte(out, '\n');
+    }
     LNG_TRY(lng_buffer_append_format(out, "{\"line\": %llu", (unsigned long long)number));
     LNG_TRY(append_text(scorer, "source", 0, pair));
     LNG_TRY(append_text(scorer, "target", 1, pair));
     LNG_TRY(lng_json_append_key(out, "score"));
     LNG_TRY(lng_json_append_number(out, total));
+    LNG_TRY(lng_json_append_key(out, "mean_score"));
+    LNG_TRY(lng_json_append_number(out, total / (double)target->id_count));
     LNG_TRY(lng_json_append_key(out, "normalized_score"));
     LNG_TRY(lng_json_append_number(out, total / (double)target->id_count));
     LNG_TRY(append_tokens(scorer, target));
+    if (scorer->options.word_scores)
+        LNG_TRY(append_words(scorer, target));
     return lng_buffer_append_text(out, "}\n");
 }
 

@@ -7,8 +7,11 @@
 #include "host/infer/translate.h"
 
 enum lng_score_format {
-    LNG_SCORE_PLAIN, /* the sum of log-probabilities of the target tokens, EOS included */
-    /* {line, source, target, score, normalized_score, tokens, token_scores}: sum, mean, and one by one */
+    /* The sum of log-probabilities of the target tokens, EOS included; with word_scores
+     * " ||| WordScores=" and each of them. */
+    LNG_SCORE_PLAIN,
+    /* {line, source, target, score, mean_score, normalized_score, tokens, token_scores}: sum, mean (under
+     * two names: nothing is ranked here), and one by one; with word_scores also words, as in translate.h */
     LNG_SCORE_JSON,
 };
 
@@ -18,10 +21,12 @@ struct lng_score_options {
     int64_t
         batch_tokens; /* source tokens, and target tokens, of a batch at most; one pair always fits */
     int64_t batch_sentences; /* 0 = no limit */
+    int32_t source_language; /* as in lng_translate_options */
     int32_t forced_bos;      /* as in lng_translate_options; its score counts */
     const volatile sig_atomic_t *interrupted;
     void (*progress)(void *context, uint64_t lines);
     void *progress_context;
+    bool word_scores; /* write every token's, see lng_score_format */
 };
 /* Plain, windows of 10000 pairs, 4096 tokens. */
 struct lng_score_options lng_score_options_default(void);

@@ -3,7 +3,10 @@
 #include <string.h>
 
 #include "host/base/mem.h"
+#include "host/infer/align.h"
+#include "host/infer/attention_map.h"
 #include "host/infer/line_text.h"
+#include "host/infer/risk_line.h"
 #include "host/infer/translate_repeat.h"
 #include "host/infer/translate_window.h"
 
@@ -17,6 +20,7 @@ struct lng_translate_options lng_translate_options_default(void)
         .window = 10000,
         .repeat_bytes = (size_t)64 << 20,
         .max_segment = 256,
+        .source_language = -1,
         .forced_bos = -1,
     };
 }
@@ -51,9 +55,9 @@ enum lng_status lng_translate_open_search(struct lng_model *model,
         return LNG_ERR_MEMORY;
     for (size_t i = 0; i < all.banned_count; i++)
         banned[count++] = all.banned[i];
-    for (size_t i = 0; i < never_count; i++)
+    for (size_t i = 0; i < never_count && !all.any_token; i++)
         banned[count++] = never[i];
-    for (int32_t id = known; id < rows; id++)
+    for (int32_t id = known; id < rows && !all.any_token; id++)
         banned[count++] = id;
     all.banned = banned;
     all.banned_count = count;
@@ -86,6 +90,9 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     LNG_FAIL_IF(options->forced_bos >= model->hparams.target_vocab, LNG_ERR_RANGE,
                 "forced first token %d is outside the vocabulary of %d entries",
                 options->forced_bos, model->hparams.target_vocab);
+    LNG_FAIL_IF(options->source_language >= model->hparams.source_vocab, LNG_ERR_RANGE,
+                "source language %d is outside the vocabulary of %d entries",
+                options->source_language, model->hparams.source_vocab);
     struct lng_translator *made = lng_alloc(1, sizeof *made);
     if (made == NULL)
         return LNG_ERR_MEMORY;
@@ -95,12 +102,23 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     made->options.search.banned = NULL;
     made->options.search.banned_count = 0;
     struct lng_search_options search = options->search;
-    search.alignment = options->alignment != LNG_TRANSLATE_ALIGNMENT_NONE;
-    enum lng_status status = lng_translate_open_search(model, tokenizer, &search, &made->search);
+    search.alignment = lng_translate_wants_weights(options);
+    search.allow_unk = search.allow_unk || options->demand.replace_unk;
+    search.beam.n_best = lng_risk_n_best(options);
+    enum lng_status status =
+        lng_demander_open(tokenizer, &options->demand, search.beam.max_length, &made->demander);
+    if (made->demander != NULL)
+        search.texts = &made->demander->token_texts;
+    made->options.search.allow_unk = search.allow_unk; /* for a second search */
+    made->options.search.texts = search.texts;
+    if (status == LNG_OK)
+        status = lng_translate_open_search(model, tokenizer, &search, &made->search);
     if (status == LNG_OK)
         status = lng_repeats_open(options->repeat_bytes, &made->repeats);
     if (status == LNG_OK)
         status = collect_languages(made);
+    if (status == LNG_OK)
+        status = lng_risk_state_open(options, &made->risk_state);
     if (status != LNG_OK) {
         lng_translator_close(made);
         return status;
@@ -114,12 +132,23 @@ void lng_translator_close(struct lng_translator *translator)
     if (translator == NULL)
         return;
     lng_search_close(translator->search);
+    lng_demander_close(translator->demander);
+    lng_risk_state_close(translator->risk_state);
+    if (translator->align != NULL)
+        lng_align_release(translator->align);
+    lng_free(translator->align);
     lng_repeats_close(translator->repeats);
     lng_window_release(&translator->window);
     lng_buffer_release(&translator->out);
     lng_buffer_release(&translator->scratch);
     lng_free(translator->languages);
     lng_free(translator);
+}
+
+void lng_translator_set_constraints(struct lng_translator *translator, struct lng_lines *lines)
+{
+    if (translator->demander != NULL)
+        translator->demander->demand_lines = lines;
 }
 
 static bool window_is_full(const struct lng_translator *translator)
@@ -153,6 +182,7 @@ static enum lng_status fill_window(struct lng_translator *translator, struct lng
                                    struct lng_lines *prefixes, bool *ended)
 {
     lng_window_clear(&translator->window);
+    lng_demander_clear(translator->demander);
     while (!window_is_full(translator)) {
         struct lng_line line;
         struct lng_slice prefix;
@@ -164,6 +194,7 @@ static enum lng_status fill_window(struct lng_translator *translator, struct lng
         }
         uint64_t number = lng_lines_number(input);
         LNG_TRY(next_prefix(prefixes, number, &prefix));
+        LNG_TRY(lng_demand_next_line(translator->demander, number));
         struct lng_slice text = {line.data, line.length};
         enum lng_status status =
             lng_window_add(translator, number == 1 ? lng_line_without_mark(text) : text, prefix);
@@ -195,11 +226,16 @@ enum lng_status lng_translator_run(struct lng_translator *translator, struct lng
         LNG_TRY(fill_window(translator, input, prefixes, &ended));
         if (ended)
             LNG_TRY(check_prefixes_ended(prefixes, lng_lines_number(input)));
+        if (ended)
+            LNG_TRY(lng_demand_check_ended(translator->demander, lng_lines_number(input)));
         translator->lines_done = lines;
         translator->running = true;
         enum lng_status status = lng_window_search(translator);
         translator->running = false;
         LNG_TRY(status);
+        LNG_TRY(lng_risk_apply(translator, lines));
+        if (o->map != NULL)
+            LNG_TRY(lng_attention_map_add_window(o->map, translator, lines));
         lng_buffer_clear(&translator->out);
         LNG_TRY(lng_window_format(translator, lines));
         lines += translator->window.line_count;
@@ -214,22 +250,26 @@ enum lng_status lng_translator_run(struct lng_translator *translator, struct lng
     return LNG_OK;
 }
 
-enum lng_status lng_translator_texts(struct lng_translator *translator,
-                                     const struct lng_slice *lines, size_t count,
-                                     struct lng_buffer *text)
+static enum lng_status translate_texts(struct lng_translator *translator,
+                                       const struct lng_slice *lines, size_t count,
+                                       enum lng_translate_format format,
+                                       enum lng_translate_alignment alignment,
+                                       struct lng_buffer *text)
 {
     struct lng_slice none = {NULL, 0};
     struct lng_translate_options given = translator->options;
     enum lng_status status = LNG_OK;
     for (size_t done = 0; done < count && status == LNG_OK;) {
         lng_window_clear(&translator->window);
+        lng_demander_clear(translator->demander);
         for (; done < count && status == LNG_OK && !window_is_full(translator); done++)
             status = lng_window_add(translator, lng_line_without_return(lines[done]), none);
         if (status == LNG_OK)
             status = lng_window_search(translator);
         lng_buffer_clear(&translator->out);
-        translator->options.format = LNG_TRANSLATE_PLAIN;
-        translator->options.alignment = LNG_TRANSLATE_ALIGNMENT_NONE;
+        translator->options.format = format;
+        translator->options.alignment = alignment;
+        translator->options.word_scores = false;
         if (status == LNG_OK)
             status = lng_window_format(translator, 0);
         translator->options = given;
@@ -237,6 +277,22 @@ enum lng_status lng_translator_texts(struct lng_translator *translator,
             status = lng_buffer_append(text, translator->out.data, translator->out.length);
     }
     return status;
+}
+
+enum lng_status lng_translator_texts(struct lng_translator *translator,
+                                     const struct lng_slice *lines, size_t count,
+                                     struct lng_buffer *text)
+{
+    return translate_texts(translator, lines, count, LNG_TRANSLATE_PLAIN,
+                           LNG_TRANSLATE_ALIGNMENT_NONE, text);
+}
+
+enum lng_status lng_translator_objects(struct lng_translator *translator,
+                                       const struct lng_slice *lines, size_t count,
+                                       struct lng_buffer *text)
+{
+    return translate_texts(translator, lines, count, LNG_TRANSLATE_JSON,
+                           translator->options.alignment, text);
 }
 
 struct lng_translate_stats lng_translator_get_stats(const struct lng_translator *translator)

@@ -16,41 +16,78 @@
 
 #include "host/base/file.h"
 #include "host/infer/decode.h"
+#include "host/infer/demand_options.h"
 #include "tokenizer/tokenizer.h"
 
 enum lng_translate_format {
-    /* The text; with alignment " ||| " and the alignment after it. */
+    /* The text; after it " ||| " and the alignment, then " ||| WordScores=" and the log-probability of
+     * each token, the end of sentence last, where they are asked for. */
     LNG_TRANSLATE_PLAIN,
     /* "N ||| text ||| Score= T ||| R", one line a hypothesis, best first; N counts lines from 0, T is the
-     * sum of log-probabilities, R the ranking score. A blank line has one empty hypothesis of score 0. */
+     * sum of log-probabilities, R the ranking score. A blank line has one empty hypothesis of score 0.
+     * Alignment and word scores follow as in plain text. */
     LNG_TRANSLATE_NBEST,
     /* A JSON object a line:
      *   line, source, translation
      *   hypotheses  [{text, score, normalized_score}], best first; empty for a blank line
+     *   flags, risks, action   with flags, see host/infer/risk.h
      *   segments    [{source, source_tokens, exact_stop, hypotheses}]; usually one. Here hypotheses are
-     *               {text, tokens, token_scores, score, normalized_score, end, alignment}
-     * tokens and source_tokens include the end of sentence; end is eos, max-length or no-continuation. */
+     *               {text, tokens, token_scores, score, mean_score, normalized_score, end, alignment,
+     *               words}
+     * score is the sum of token_scores, mean_score their mean, normalized_score what hypotheses are ranked
+     * by. tokens and source_tokens include the end of sentence; end is eos, max-length or no-continuation.
+     * words (with word_scores): {word, begin, end, score, min_token_score}, between white space; begin and
+     * end count characters of text, score is the sum over its tokens. */
     LNG_TRANSLATE_JSON,
 };
 
-/* soft: for each target token, EOS included, the weights of the source tokens: "w,w,w w,w,w", JSON [[w, ...],
- * ...]. hard: "s-t s-t", for each target token but EOS the source token with the largest weight, EOS left
- * out; JSON [[s, t], ...]. Counted from 0. In plain text, soft rows of a line in several segments follow
- * one another, each as wide as its own segment; hard indices count through the line. */
+/* soft: for each target unit the weights of the source units: "w,w,w w,w,w", JSON [[w, ...], ...].
+ * hard: "s-t s-t", for each target unit the source unit with the largest weight; threshold: every pair whose
+ * weight is more than the threshold; JSON [[s, t], ...]. Units are those of a level (host/infer/align.h), counted
+ * from 0. In plain text, soft rows of a line in several segments follow one another, each as wide as its own
+ * segment; hard indices count through the line. */
 enum lng_translate_alignment {
     LNG_TRANSLATE_ALIGNMENT_NONE,
     LNG_TRANSLATE_ALIGNMENT_SOFT,
     LNG_TRANSLATE_ALIGNMENT_HARD,
+    LNG_TRANSLATE_ALIGNMENT_THRESHOLD,
 };
 
+/* What is aligned: tokens, what stands between white space, or single characters (code points). */
+enum lng_align_level {
+    LNG_ALIGN_LEVEL_SUBWORD,
+    LNG_ALIGN_LEVEL_WORD,
+    LNG_ALIGN_LEVEL_CHARACTER,
+};
+
+/* Whether the end of sentence is a unit, the last of its side. Left out of soft alignments, rows sum to less
+ * than 1; left out of hard ones, the best other unit is taken. */
+enum lng_align_eos {
+    LNG_ALIGN_EOS_USUAL, /* part of soft alignments, not of the others */
+    LNG_ALIGN_EOS_KEEP,
+    LNG_ALIGN_EOS_DROP,
+};
+
+struct lng_attention_map;
+struct lng_risk_options;
 struct lng_translate_options {
     struct lng_search_options search; /* search.alignment is set from alignment below */
     enum lng_translate_format format;
     enum lng_translate_alignment alignment;
-    int64_t window;      /* lines read ahead, >= 1 */
+    enum lng_align_level alignment_level;
+    enum lng_align_eos alignment_eos;
+    double alignment_threshold; /* in [0, 1) */
+    bool word_scores;           /* add them, see lng_translate_format */
+    struct lng_attention_map
+        *map; /* gets a picture of each segment's best; borrowed, may be NULL */
+    const struct lng_risk_options *risk; /* what to flag and do about it; borrowed, may be NULL */
+    int64_t window;                      /* lines read ahead, >= 1 */
     size_t repeat_bytes; /* memory for sentences that may come again; 0 = each one is searched */
     int32_t max_segment; /* source tokens, EOS not counted, above which a line is cut */
+    int32_t source_language; /* token of every source, of M2M-100 and NLLB; -1 = none */
     int32_t forced_bos; /* target token that begins every translation and is not shown; -1 = none */
+    struct lng_demand_options
+        demand; /* sets search.alignment and search.allow_unk where it needs them */
     const char
         *locale; /* of the source, for sentence ends: "de"; NULL = none in particular. Borrowed */
     const volatile sig_atomic_t
@@ -67,14 +104,18 @@ struct lng_translate_stats {
     uint64_t lines, blank, cut;            /* cut: lines translated in several segments */
     uint64_t repaired;                     /* lines with bad UTF-8 */
     uint64_t source_tokens, target_tokens; /* EOS included; target: of the best hypotheses */
-    uint64_t inexact;  /* segments whose best hypothesis is not certain (exact_stop) */
-    uint64_t repeated; /* segments that were as an earlier one and were not searched */
-    uint64_t at_limit; /* segments whose best hypothesis ended at the maximum length */
+    uint64_t inexact;           /* segments whose best hypothesis is not certain (exact_stop) */
+    uint64_t flagged;           /* lines with a risk flag, and of them: */
+    uint64_t retried, replaced; /* searched again with success; given as source or empty */
+    uint64_t at_limit;          /* segments whose best hypothesis ended at the maximum length */
+    uint64_t repeated;          /* segments that were as an earlier one and were not searched */
+    uint64_t inserted; /* hypotheses with something put at the end that the search did not place */
+    uint64_t violated; /* hypotheses with a forbidden phrase */
     struct lng_search_stats search;
 };
 
-/* A search in which neither the tokenizer's tokens that are never text nor the model's rows that are no
- * token are proposed. LNG_ERR_MISMATCH when model and tokenizer do not fit each other. */
+/* A search in which neither the tokenizer's tokens that are never text (but with any_token) nor the model's
+ * rows that are no token are proposed; with any_token both may be. LNG_ERR_MISMATCH when model and tokenizer do not fit each other. */
 LNG_MUST_CHECK enum lng_status lng_translate_open_search(struct lng_model *model,
                                                          const struct lng_tokenizer *tokenizer,
                                                          const struct lng_search_options *options,
@@ -92,6 +133,10 @@ void lng_translator_close(struct lng_translator *translator);
 /* Takes output in pieces of whole lines. What is not LNG_OK ends the work and is handed on. */
 typedef enum lng_status (*lng_translate_write)(void *context, const char *data, size_t size);
 
+/* Where options.demand.constraints is set: line n of `lines` is for line n of the inputs that follow, as constraint_line.h
+ * says; borrowed. LNG_ERR_MISMATCH from lng_translator_run when there are more or fewer. NULL: none. */
+void lng_translator_set_constraints(struct lng_translator *translator, struct lng_lines *lines);
+
 /* Translates all lines of `input`, from where it was read to: lines are counted on from there. `write` gets a
  * window at a time, when the input was read up to its end and no further. prefixes (may be NULL): line n is how the translation of line n must
  * begin; empty = no demand. LNG_ERR_MISMATCH when there are more or fewer prefixes than lines;
@@ -105,6 +150,11 @@ LNG_MUST_CHECK enum lng_status lng_translator_run(struct lng_translator *transla
 LNG_MUST_CHECK enum lng_status lng_translator_texts(struct lng_translator *translator,
                                                     const struct lng_slice *lines, size_t count,
                                                     struct lng_buffer *text);
+
+/* The same as JSON, an object a line, with the alignment of the options. */
+LNG_MUST_CHECK enum lng_status lng_translator_objects(struct lng_translator *translator,
+                                                      const struct lng_slice *lines, size_t count,
+                                                      struct lng_buffer *text);
 
 /* Of all that was translated so far. */
 struct lng_translate_stats lng_translator_get_stats(const struct lng_translator *translator);

@@ -1,16 +1,7 @@
 /* What a window becomes: plain lines, n-best lists, JSON. */
 #include "host/infer/json_text.h"
+#include "host/infer/risk_line.h"
 #include "host/infer/translate_window.h"
-
-/* The hypothesis of a segment that takes part in the line's n-th best: its own n-th, or its last. */
-static const struct lng_window_hypothesis *
-pick(const struct lng_window *w, const struct lng_window_segment *segment, size_t rank)
-{
-    if (segment->hypotheses.count == 0)
-        return NULL;
-    size_t last = segment->hypotheses.count - 1;
-    return &w->hypotheses[segment->hypotheses.begin + (rank < last ? rank : last)];
-}
 
 /* How many hypotheses a line has: as many as its richest segment. */
 static size_t line_ranks(const struct lng_window *w, const struct lng_window_line *line)
@@ -34,7 +25,7 @@ static struct line_score score_line(const struct lng_window *w, const struct lng
     struct line_score sum = {0.0, 0.0};
     for (size_t i = 0; i < line->segments.count; i++) {
         const struct lng_window_hypothesis *h =
-            pick(w, &w->segments[line->segments.begin + i], rank);
+            lng_window_pick(w, &w->segments[line->segments.begin + i], rank);
         sum.total += h ? h->total : 0.0;
         sum.score += h ? h->score : 0.0;
     }
@@ -48,102 +39,32 @@ static enum lng_status append_line_text(const struct lng_translator *translator,
     const struct lng_window *w = &translator->window;
     for (size_t i = 0; i < line->segments.count; i++) {
         const struct lng_window_hypothesis *h =
-            pick(w, &w->segments[line->segments.begin + i], rank);
+            lng_window_pick(w, &w->segments[line->segments.begin + i], rank);
         if (i > 0)
             LNG_TRY(lng_buffer_append_byte(out, ' '));
         if (h != NULL)
             LNG_TRY(lng_window_decode(translator, h, out));
-    }
-    return LNG_OK;
-}
-
-/* ---- alignments ---- */
-
-/* Tokens of a hypothesis or of a source, EOS left out. */
-static size_t without_eos(const int32_t *ids, size_t count, int32_t eos)
-{
-    return count > 0 && ids[count - 1] == eos ? count - 1 : count;
-}
-
-struct alignment {
-    const float *weights;         /* [target, width] */
-    size_t target, source, width; /* tokens without EOS; and with it */
-    size_t rows;                  /* target tokens with EOS */
-};
-
-static struct alignment get_alignment(const struct lng_translator *translator,
-                                      const struct lng_window_segment *segment,
-                                      const struct lng_window_hypothesis *h)
-{
-    const struct lng_window *w = &translator->window;
-    const struct lng_hparams *p = &translator->model->hparams;
-    return (struct alignment){
-        .weights = w->weights + h->weights,
-        .target = without_eos(w->tokens.data + h->tokens.begin, h->tokens.count, p->eos),
-        .source = without_eos(w->ids.data + segment->ids.begin, segment->ids.count, p->source_eos),
-        .width = segment->ids.count,
-        .rows = h->tokens.count,
-    };
-}
-
-static size_t strongest(const struct alignment *a, size_t t)
-{
-    const float *row = a->weights + t * a->width;
-    size_t best = 0;
-    for (size_t s = 1; s < a->source; s++)
-        best = row[s] > row[best] ? s : best;
-    return best;
-}
-
-static enum lng_status append_plain_alignment(const struct lng_translator *translator,
-                                              const struct lng_window_line *line, size_t rank,
-                                              struct lng_buffer *out)
-{
-    const struct lng_window *w = &translator->window;
-    bool soft = translator->options.alignment == LNG_TRANSLATE_ALIGNMENT_SOFT;
-    size_t source = 0, target = 0;
-    LNG_TRY(lng_buffer_append_text(out, " |||"));
-    for (size_t i = 0; i < line->segments.count; i++) {
         const struct lng_window_segment *segment = &w->segments[line->segments.begin + i];
-        const struct lng_window_hypothesis *h = pick(w, segment, rank);
-        if (h == NULL)
-            continue;
-        struct alignment a = get_alignment(translator, segment, h);
-        for (size_t t = 0; t < (soft ? a.rows : a.target); t++) {
-            if (!soft)
-                LNG_TRY(lng_buffer_append_format(out, " %zu-%zu", source + strongest(&a, t),
-                                                 target + t));
-            for (size_t s = 0; soft && s < a.width; s++)
-                LNG_TRY(lng_buffer_append_format(out, "%c%.6g", s == 0 ? ' ' : ',',
-                                                 (double)a.weights[t * a.width + s]));
-        }
-        source += a.source;
-        target += a.target;
+        struct lng_slice taken = lng_text_trim(
+            (struct lng_slice){w->texts.data + segment->text.begin, segment->text.count});
+        if (segment->verbatim)
+            LNG_TRY(lng_buffer_append(out, taken.data, taken.length));
     }
     return LNG_OK;
 }
 
-static enum lng_status append_json_alignment(const struct lng_translator *translator,
-                                             const struct lng_window_segment *segment,
-                                             const struct lng_window_hypothesis *h,
-                                             struct lng_buffer *out)
+/* The translation that is given: that of the best hypotheses, or what stands for it where it is not trusted. */
+static enum lng_status append_translation(const struct lng_translator *translator,
+                                          const struct lng_window_line *line,
+                                          struct lng_buffer *out, bool *replaced)
 {
-    bool soft = translator->options.alignment == LNG_TRANSLATE_ALIGNMENT_SOFT;
-    struct alignment a = get_alignment(translator, segment, h);
-    LNG_TRY(lng_json_append_key(out, "alignment"));
-    LNG_TRY(lng_buffer_append_byte(out, '['));
-    for (size_t t = 0; t < (soft ? a.rows : a.target); t++) {
-        LNG_TRY(lng_json_append_comma(out));
-        LNG_TRY(lng_buffer_append_byte(out, '['));
-        if (!soft)
-            LNG_TRY(lng_buffer_append_format(out, "%zu, %zu", strongest(&a, t), t));
-        for (size_t s = 0; soft && s < a.width; s++) {
-            LNG_TRY(lng_json_append_comma(out));
-            LNG_TRY(lng_json_append_number(out, (double)a.weights[t * a.width + s]));
-        }
-        LNG_TRY(lng_buffer_append_byte(out, ']'));
-    }
-    return lng_buffer_append_byte(out, ']');
+    const struct lng_window *w = &translator->window;
+    const struct lng_risk_verdict *verdict = lng_risk_get(translator, (size_t)(line - w->lines));
+    enum lng_risk_action action = verdict ? verdict->action : LNG_RISK_ACTION_NONE;
+    *replaced = action == LNG_RISK_ACTION_SOURCE || action == LNG_RISK_ACTION_EMPTY;
+    if (action == LNG_RISK_ACTION_SOURCE)
+        return lng_buffer_append(out, w->texts.data + line->text.begin, line->text.count);
+    return *replaced ? LNG_OK : append_line_text(translator, line, 0, out);
 }
 
 /* ---- JSON ---- */
@@ -207,11 +128,16 @@ static enum lng_status append_segment_hypothesis(struct lng_translator *translat
         LNG_TRY(lng_json_append_number(out, (double)w->logprobs[h->tokens.begin + i]));
     }
     LNG_TRY(lng_buffer_append_byte(out, ']'));
+    LNG_TRY(lng_json_append_key(out, "mean_score"));
+    LNG_TRY(lng_json_append_number(out, h->total / (double)h->tokens.count));
     LNG_TRY(append_scores(out, h->total, h->score));
     LNG_TRY(lng_json_append_key(out, "end"));
     LNG_TRY(lng_buffer_append_format(out, "\"%s\"", lng_beam_end_name(h->end)));
-    if (translator->options.alignment != LNG_TRANSLATE_ALIGNMENT_NONE)
-        LNG_TRY(append_json_alignment(translator, segment, h, out));
+    if (h->result != LNG_DEMAND_NONE) {
+        LNG_TRY(lng_json_append_key(out, "constraints"));
+        LNG_TRY(lng_buffer_append_format(out, "\"%s\"", lng_demand_result_name(h->result)));
+    }
+    LNG_TRY(lng_annotation_append_json(translator, segment, h, out));
     return lng_buffer_append_byte(out, '}');
 }
 
@@ -244,8 +170,10 @@ static enum lng_status format_json(struct lng_translator *translator, uint64_t n
     LNG_TRY(lng_buffer_append_format(out, "{\"line\": %llu", (unsigned long long)number));
     LNG_TRY(append_range(out, "source", w, line->text));
     lng_buffer_clear(&translator->scratch);
-    LNG_TRY(append_line_text(translator, line, 0, &translator->scratch));
+    bool replaced;
+    LNG_TRY(append_translation(translator, line, &translator->scratch, &replaced));
     LNG_TRY(append_text(translator, "translation"));
+    LNG_TRY(lng_risk_append_json(lng_risk_get(translator, (size_t)(line - w->lines)), out));
     LNG_TRY(lng_json_append_key(out, "hypotheses"));
     LNG_TRY(lng_buffer_append_byte(out, '['));
     for (size_t rank = 0; rank < line_ranks(w, line); rank++) {
@@ -272,9 +200,9 @@ static enum lng_status format_plain(struct lng_translator *translator,
                                     const struct lng_window_line *line)
 {
     struct lng_buffer *out = &translator->out;
-    LNG_TRY(append_line_text(translator, line, 0, out));
-    if (translator->options.alignment != LNG_TRANSLATE_ALIGNMENT_NONE)
-        LNG_TRY(append_plain_alignment(translator, line, 0, out));
+    bool replaced;
+    LNG_TRY(append_translation(translator, line, out, &replaced));
+    LNG_TRY(lng_annotation_append_plain(translator, line, 0, replaced, out));
     return lng_buffer_append_text(out, line->carriage_return ? "\r\n" : "\n");
 }
 
@@ -289,8 +217,7 @@ static enum lng_status format_nbest(struct lng_translator *translator, uint64_t 
         LNG_TRY(append_line_text(translator, line, rank, out));
         LNG_TRY(
             lng_buffer_append_format(out, " ||| Score= %.6f ||| %.6f", score.total, score.score));
-        if (translator->options.alignment != LNG_TRANSLATE_ALIGNMENT_NONE)
-            LNG_TRY(append_plain_alignment(translator, line, rank, out));
+        LNG_TRY(lng_annotation_append_plain(translator, line, rank, false, out));
         LNG_TRY(lng_buffer_append_byte(out, '\n'));
     }
     return LNG_OK;

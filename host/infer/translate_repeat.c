@@ -87,10 +87,18 @@ static enum lng_status plan(struct lng_translator *translator)
 {
     struct lng_window *w = &translator->window;
     struct lng_repeats *r = translator->repeats;
+    size_t skipped = 0;
     for (size_t s = 0; s < w->segment_count; s++) {
         const struct lng_search_input *input = &w->inputs[s];
         bool found = false;
         r->first[s] = s;
+        skipped += w->segments[s].verbatim;
+        if (w->segments[s].verbatim)
+            continue;
+        if (translator->demander != NULL && lng_demand_is_own(translator->demander, s)) {
+            add_input(r, input, s);
+            continue;
+        }
         if (r->cache != NULL) {
             r->hashes[s] = lng_repeat_hash(input);
             r->first[s] = find_first(r, w->inputs, s);
@@ -101,7 +109,7 @@ static enum lng_status plan(struct lng_translator *translator)
         if (r->first[s] == s && !found)
             add_input(r, input, s);
     }
-    translator->stats.repeated += w->segment_count - r->count;
+    translator->stats.repeated += w->segment_count - skipped - r->count;
     return LNG_OK;
 }
 
@@ -127,7 +135,8 @@ static enum lng_status keep_searched(void *context, const struct lng_search_resu
     LNG_TRY(lng_window_keep(translator, &of_segment));
     r->ids_done += (uint64_t)r->inputs[result->index].source_length;
     report_progress(translator);
-    if (r->cache == NULL)
+    bool own = translator->demander != NULL && lng_demand_is_own(translator->demander, segment);
+    if (r->cache == NULL || own)
         return LNG_OK;
     return lng_repeat_cache_put(r->cache, r->hashes[segment], &r->inputs[result->index], result);
 }

@@ -45,24 +45,70 @@ static bool is_language(const struct lng_translator *translator, int32_t id)
     return low < translator->language_count && translator->languages[low] == id;
 }
 
-/* Adds a segment of the last line. `languages`: ids to put before those of its text. */
-static enum lng_status add_segment(struct lng_translator *translator, struct lng_range text,
+/* What is cut and encoded of the last line: its text, or that with placeholders masked. */
+static struct lng_slice work_text(const struct lng_translator *translator)
+{
+    const struct lng_window *w = &translator->window;
+    const struct lng_demander *d = translator->demander;
+    struct lng_range text = w->lines[w->line_count - 1].text;
+    return d ? (struct lng_slice){d->masked.data, d->masked.length}
+             : (struct lng_slice){w->texts.data + text.begin, text.count};
+}
+
+/* Ids of a part of the work text. */
+static enum lng_status encode_part(struct lng_translator *translator, struct lng_range part,
+                                   bool *verbatim)
+{
+    struct lng_window *w = &translator->window;
+    *verbatim = false;
+    if (translator->demander != NULL)
+        return lng_demand_add_segment(translator->demander, part, &w->ids, verbatim);
+    return lng_tokenizer_encode(translator->tokenizer, LNG_SIDE_SOURCE,
+                                work_text(translator).data + part.begin, part.count, &w->ids);
+}
+
+/* The same part of the line itself. */
+static struct lng_range original_part(const struct lng_translator *translator,
+                                      struct lng_range part)
+{
+    const struct lng_window *w = &translator->window;
+    size_t line = w->lines[w->line_count - 1].text.begin;
+    size_t begin = part.begin, end = part.begin + part.count;
+    if (translator->demander != NULL) {
+        begin = lng_demand_original(translator->demander, begin);
+        end = lng_demand_original(translator->demander, end);
+    }
+    return (struct lng_range){line + begin, end - begin};
+}
+
+/* Adds a segment of the last line: a part of its work text. `languages`: ids to put before those of its text. */
+static enum lng_status add_segment(struct lng_translator *translator, struct lng_range part,
                                    struct lng_range languages)
 {
     struct lng_window *w = &translator->window;
     int32_t eos = translator->model->hparams.source_eos;
-    struct lng_window_segment segment = {
-        .text = text, .ids.begin = w->ids.count, .languages = languages.count};
+    int32_t language = translator->options.source_language;
+    bool last = lng_tokenizer_languages(translator->tokenizer)->last;
+    struct lng_window_segment segment = {.text = original_part(translator, part),
+                                         .ids.begin = w->ids.count,
+                                         .languages = languages.count};
+    if (language >= 0 && !last)
+        LNG_TRY(lng_ids_push(&w->ids, language));
     for (size_t i = 0; i < languages.count; i++)
         LNG_TRY(lng_ids_push(&w->ids, w->ids.data[languages.begin + i]));
-    LNG_TRY(lng_tokenizer_encode(translator->tokenizer, LNG_SIDE_SOURCE, w->texts.data + text.begin,
-                                 text.count, &w->ids));
-    if (w->ids.count == segment.ids.begin + languages.count) { /* nothing but space */
+    size_t before = w->ids.count;
+    LNG_TRY(encode_part(translator, part, &segment.verbatim));
+    bool empty = w->ids.count == before; /* nothing but space */
+    if (empty)
         w->ids.count = segment.ids.begin;
+    if (empty && !segment.verbatim && translator->demander != NULL)
+        lng_demand_drop_segment(translator->demander);
+    if (empty && !segment.verbatim)
         return LNG_OK;
-    }
-    if (eos >= 0)
+    if (eos >= 0 && !segment.verbatim)
         LNG_TRY(lng_ids_push(&w->ids, eos));
+    if (language >= 0 && last && !segment.verbatim)
+        LNG_TRY(lng_ids_push(&w->ids, language));
     segment.ids.count = w->ids.count - segment.ids.begin;
     LNG_TRY(
         lng_grow(&w->segments, &w->segment_capacity, w->segment_count + 1, sizeof *w->segments));
@@ -73,9 +119,11 @@ static enum lng_status add_segment(struct lng_translator *translator, struct lng
 }
 
 /* Takes the segment that the line became back, and puts several shorter ones in its place. */
-static enum lng_status cut_line(struct lng_translator *translator, struct lng_range text)
+static enum lng_status cut_line(struct lng_translator *translator)
 {
     struct lng_window *w = &translator->window;
+    struct lng_demander *d = translator->demander;
+    struct lng_slice text = work_text(translator);
     struct lng_window_segment *whole = &w->segments[--w->segment_count];
     translator->stats.source_tokens -= whole->ids.count;
     w->lines[w->line_count - 1].segments.count = 0;
@@ -84,12 +132,14 @@ static enum lng_status cut_line(struct lng_translator *translator, struct lng_ra
            is_language(translator, w->ids.data[languages.begin + languages.count]))
         languages.count++;
     w->cuts.count = 0;
-    LNG_TRY(lng_segment_split(w->texts.data + text.begin, text.count,
-                              (size_t)translator->options.max_segment, lng_tokenizer_measure_source,
-                              (void *)(uintptr_t)translator->tokenizer, translator->options.locale,
-                              &w->cuts));
+    if (d != NULL)
+        lng_demand_restart_line(d);
+    LNG_TRY(lng_segment_split(text.data, text.length, (size_t)translator->options.max_segment,
+                              d ? lng_demand_measure : lng_tokenizer_measure_source,
+                              d ? (void *)d : (void *)(uintptr_t)translator->tokenizer,
+                              translator->options.locale, &w->cuts));
     for (size_t i = 0; i < w->cuts.count; i++) {
-        struct lng_range part = {text.begin + w->cuts.data[i].begin,
+        struct lng_range part = {w->cuts.data[i].begin,
                                  w->cuts.data[i].end - w->cuts.data[i].begin};
         LNG_TRY(add_segment(translator, part, i == 0 ? none : languages));
     }
@@ -101,14 +151,23 @@ static enum lng_status add_prefix(struct lng_translator *translator, struct lng_
                                   struct lng_range *range)
 {
     struct lng_window *w = &translator->window;
+    struct lng_demander *d = translator->demander;
     size_t begin = w->ids.count;
     if (translator->options.forced_bos >= 0)
         LNG_TRY(lng_ids_push(&w->ids, translator->options.forced_bos));
-    if (prefix.length > 0)
+    size_t first = w->lines[w->line_count - 1].segments.begin, hard = w->ids.count - begin;
+    if (prefix.length > 0 && d != NULL)
+        LNG_TRY(lng_demand_encode_prefix(d, first, prefix, &w->ids));
+    else if (prefix.length > 0)
         LNG_TRY(lng_tokenizer_encode(translator->tokenizer, LNG_SIDE_TARGET, prefix.data,
                                      prefix.length, &w->ids));
     *range = (struct lng_range){begin, w->ids.count - begin};
-    return LNG_OK;
+    if (d == NULL)
+        return LNG_OK;
+    bool soft = d->options.prefix_bias > 0.0;
+    size_t count = soft ? range->count - hard : 0;
+    range->count -= count;
+    return lng_demand_end_line(d, first, w->ids.data + begin + hard, count);
 }
 
 enum lng_status lng_window_add(struct lng_translator *translator, struct lng_slice line,
@@ -127,12 +186,19 @@ enum lng_status lng_window_add(struct lng_translator *translator, struct lng_sli
     added->text = (struct lng_range){begin, w->texts.length - begin};
     translator->stats.repaired += repaired;
     struct lng_range none = {0, 0};
-    if (added->text.count > 0 && !lng_line_is_blank(w->texts.data + begin, added->text.count))
-        LNG_TRY(add_segment(translator, added->text, none));
+    struct lng_slice clean = {w->texts.data ? w->texts.data + begin : "", added->text.count};
+    if (translator->demander != NULL)
+        LNG_TRY(lng_demand_begin_line(translator->demander, clean, prefix));
+    struct lng_range whole = {0, work_text(translator).length};
+    if (added->text.count > 0 && !lng_line_is_blank(clean.data, clean.length))
+        LNG_TRY(add_segment(translator, whole, none));
     size_t limit = (size_t)translator->options.max_segment;
-    size_t eos = translator->model->hparams.source_eos >= 0;
-    if (added->segments.count > 0 && w->segments[added->segments.begin].ids.count > limit + eos)
-        LNG_TRY(cut_line(translator, added->text));
+    size_t marks = (size_t)(translator->model->hparams.source_eos >= 0) +
+                   (size_t)(translator->options.source_language >= 0);
+    bool crowded = translator->demander != NULL && lng_demand_is_crowded(translator->demander);
+    if (added->segments.count > 0 && !w->segments[added->segments.begin].verbatim &&
+        (crowded || w->segments[added->segments.begin].ids.count > limit + marks))
+        LNG_TRY(cut_line(translator));
     translator->stats.lines++;
     translator->stats.blank += added->segments.count == 0;
     return add_prefix(translator, prefix, &added->prefix);
@@ -147,7 +213,10 @@ static enum lng_status keep_hypothesis(struct lng_translator *translator,
     LNG_TRY(lng_grow(&w->logprobs, &w->logprob_capacity, begin + length, sizeof *w->logprobs));
     LNG_TRY(lng_grow(&w->hypotheses, &w->hypothesis_capacity, w->hypothesis_count + 1,
                      sizeof *w->hypotheses));
-    memcpy(w->tokens.data + begin, from->tokens, length * sizeof *from->tokens);
+    int32_t known = lng_tokenizer_size(translator->tokenizer, LNG_SIDE_TARGET);
+    int32_t unk = lng_tokenizer_unk(translator->tokenizer, LNG_SIDE_TARGET);
+    for (size_t i = 0; i < length; i++) /* rows without a token: only with any_token */
+        w->tokens.data[begin + i] = from->tokens[i] < known ? from->tokens[i] : unk;
     memcpy(w->logprobs + begin, from->logprobs, length * sizeof *from->logprobs);
     w->tokens.count += length;
     struct lng_window_hypothesis *kept = &w->hypotheses[w->hypothesis_count++];
@@ -166,17 +235,54 @@ static enum lng_status keep_hypothesis(struct lng_translator *translator,
     return LNG_OK;
 }
 
+/* The text of the hypothesis kept last. */
+static enum lng_status render(struct lng_translator *translator, size_t number)
+{
+    struct lng_window *w = &translator->window;
+    const struct lng_window_segment *segment = &w->segments[number];
+    struct lng_window_hypothesis *h = &w->hypotheses[w->hypothesis_count - 1];
+    const int32_t *tokens = w->tokens.data + h->tokens.begin;
+    int32_t forced = translator->options.forced_bos;
+    size_t skip = forced >= 0 && h->tokens.count > 0 && tokens[0] == forced;
+    bool weights = translator->options.demand.replace_unk;
+    LNG_TRY(lng_demand_render(
+        translator->demander, number,
+        &(struct lng_demand_hypothesis){
+            .tokens = tokens + skip,
+            .count = h->tokens.count - skip,
+            .weights = weights ? w->weights + h->weights + skip * segment->ids.count : NULL,
+            .width = segment->ids.count,
+            .first_source = segment->languages,
+        },
+        &h->rendered, &h->result));
+    translator->stats.inserted += h->result == LNG_DEMAND_INSERTED;
+    translator->stats.violated += h->result == LNG_DEMAND_VIOLATED;
+    return LNG_OK;
+}
+
+enum lng_status lng_window_keep_hypotheses(struct lng_translator *translator,
+                                           const struct lng_search_result *result, size_t number,
+                                           struct lng_range *hypotheses)
+{
+    size_t begin = translator->window.hypothesis_count;
+    size_t source_length = translator->window.segments[number].ids.count;
+    for (int32_t i = 0; i < result->count; i++) {
+        LNG_TRY(keep_hypothesis(translator, &result->hypotheses[i], source_length));
+        if (translator->demander != NULL)
+            LNG_TRY(render(translator, number));
+    }
+    *hypotheses = (struct lng_range){begin, (size_t)result->count};
+    return LNG_OK;
+}
+
 enum lng_status lng_window_keep(void *context, const struct lng_search_result *result)
 {
     struct lng_translator *translator = context;
     struct lng_window *w = &translator->window;
-    struct lng_window_segment *segment = &w->segments[result->index];
+    size_t number = (size_t)result->index;
+    struct lng_window_segment *segment = &w->segments[number];
     segment->exact_stop = result->exact_stop;
-    segment->hypotheses.begin = w->hypothesis_count;
-    for (int32_t i = 0; i < result->count; i++)
-        LNG_TRY(keep_hypothesis(translator, &result->hypotheses[i], segment->ids.count));
-    segment->hypotheses.count = (size_t)result->count;
-    return LNG_OK;
+    return lng_window_keep_hypotheses(translator, result, number, &segment->hypotheses);
 }
 
 /* Of all segments alike, searched or not. */
@@ -197,20 +303,28 @@ static void count_results(struct lng_translator *translator)
 enum lng_status lng_window_search(struct lng_translator *translator)
 {
     struct lng_window *w = &translator->window;
+    const struct lng_demander *d = translator->demander;
     LNG_TRY(lng_grow(&w->inputs, &w->input_capacity, w->segment_count, sizeof *w->inputs));
+    if (d != NULL)
+        LNG_TRY(lng_demand_link(translator->demander));
     for (size_t l = 0; l < w->line_count; l++) {
         const struct lng_window_line *line = &w->lines[l];
         for (size_t i = 0; i < line->segments.count; i++) {
-            const struct lng_window_segment *segment = &w->segments[line->segments.begin + i];
+            size_t number = line->segments.begin + i;
+            const struct lng_window_segment *segment = &w->segments[number];
+            w->inputs[number] = (struct lng_search_input){0};
+            if (segment->verbatim)
+                continue;
             /* later segments begin with the language alone */
             size_t prefix = i == 0                                ? line->prefix.count
                             : translator->options.forced_bos >= 0 ? 1
                                                                   : 0;
-            w->inputs[line->segments.begin + i] = (struct lng_search_input){
+            w->inputs[number] = (struct lng_search_input){
                 .source = w->ids.data + segment->ids.begin,
                 .source_length = (int32_t)segment->ids.count,
                 .prefix = prefix > 0 ? w->ids.data + line->prefix.begin : NULL,
                 .prefix_length = (int32_t)prefix,
+                .constraints = d != NULL ? lng_demand_constraints(d, number) : NULL,
             };
         }
     }
@@ -223,6 +337,10 @@ enum lng_status lng_window_decode(const struct lng_translator *translator,
                                   const struct lng_window_hypothesis *hypothesis,
                                   struct lng_buffer *text)
 {
+    const struct lng_demander *d = translator->demander;
+    if (d != NULL)
+        return lng_buffer_append(text, d->rendered.data + hypothesis->rendered.begin,
+                                 hypothesis->rendered.count);
     const int32_t *tokens = translator->window.tokens.data + hypothesis->tokens.begin;
     size_t count = hypothesis->tokens.count;
     int32_t forced = translator->options.forced_bos;

@@ -2,13 +2,9 @@
 #ifndef LNG_HOST_INFER_TRANSLATE_WINDOW_H
 #define LNG_HOST_INFER_TRANSLATE_WINDOW_H
 
+#include "host/infer/demand.h"
 #include "host/infer/translate.h"
 #include "tokenizer/segment.h"
-
-/* A piece of one of the window's arrays. */
-struct lng_range {
-    size_t begin, count;
-};
 
 struct lng_window_line {
     struct lng_range text;     /* of texts: repaired, without line end */
@@ -23,6 +19,7 @@ struct lng_window_segment {
     struct lng_range hypotheses; /* best first */
     size_t languages; /* ids at the start that were repeated from the line's first segment */
     bool exact_stop;
+    bool verbatim; /* not to be translated, and without ids */
 };
 
 struct lng_window_hypothesis {
@@ -30,6 +27,8 @@ struct lng_window_hypothesis {
     size_t weights;          /* first of [tokens.count, source ids] */
     double total, score;
     enum lng_beam_end end;
+    struct lng_range rendered; /* of the demander's, where there is one */
+    enum lng_demand_result result;
 };
 
 /* Arrays that only ever grow; clearing a window keeps them. */
@@ -44,17 +43,22 @@ struct lng_window {
     size_t segment_count, segment_capacity;
     struct lng_window_hypothesis *hypotheses;
     size_t hypothesis_count, hypothesis_capacity;
-    struct lng_search_input *inputs; /* one a segment */
+    struct lng_search_input *inputs; /* one a segment; nothing for a verbatim one */
     size_t input_capacity;
     struct lng_segments cuts;
 };
 
+struct lng_align;
+struct lng_risk_state;
 struct lng_translator {
     struct lng_model *model;
     const struct lng_tokenizer *tokenizer;
     struct lng_translate_options options;
     struct lng_search *search;
-    int32_t *languages; /* source ids of >>xx<<, rising */
+    struct lng_demander *demander;     /* NULL where nothing is demanded */
+    struct lng_align *align;           /* made when first needed */
+    struct lng_risk_state *risk_state; /* NULL = no flags */
+    int32_t *languages;                /* source ids of >>xx<<, rising */
     size_t language_count;
     struct lng_window window;
     struct lng_repeats *repeats;
@@ -83,5 +87,36 @@ LNG_MUST_CHECK enum lng_status lng_window_format(struct lng_translator *translat
 LNG_MUST_CHECK enum lng_status lng_window_decode(const struct lng_translator *translator,
                                                  const struct lng_window_hypothesis *hypothesis,
                                                  struct lng_buffer *text);
+
+/* Adds what a search found for the segment of that number; *hypotheses is where. */
+LNG_MUST_CHECK enum lng_status lng_window_keep_hypotheses(struct lng_translator *translator,
+                                                          const struct lng_search_result *result,
+                                                          size_t number,
+                                                          struct lng_range *hypotheses);
+
+/* Whether a search must keep what tokens attended to. */
+static inline bool lng_translate_wants_weights(const struct lng_translate_options *options)
+{
+    return options->alignment != LNG_TRANSLATE_ALIGNMENT_NONE || options->map != NULL ||
+           options->demand.replace_unk;
+}
+
+/* The hypothesis of a segment that takes part in the line's n-th best: its own n-th, or its last; NULL when it
+ * has none. */
+const struct lng_window_hypothesis *lng_window_pick(const struct lng_window *window,
+                                                    const struct lng_window_segment *segment,
+                                                    size_t rank);
+
+/* Appends what options ask for after a text: alignment and word scores of a line's n-th best; only their
+ * places when another text stands there. */
+LNG_MUST_CHECK enum lng_status lng_annotation_append_plain(struct lng_translator *translator,
+                                                           const struct lng_window_line *line,
+                                                           size_t rank, bool replaced,
+                                                           struct lng_buffer *out);
+/* The same of one hypothesis as members of its JSON object. */
+LNG_MUST_CHECK enum lng_status lng_annotation_append_json(struct lng_translator *translator,
+                                                          const struct lng_window_segment *segment,
+                                                          const struct lng_window_hypothesis *h,
+                                                          struct lng_buffer *out);
 
 #endif

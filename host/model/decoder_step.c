@@ -12,6 +12,7 @@ struct lng_step_scratch {
     void *memory;
     int64_t max_rows;
     struct lng_view qkv;      /* [R, 3D] */
+    struct lng_view raw;      /* [R, 3D] the same of inputs that are not normalised; or no rows */
     struct lng_view attended; /* [R, D] */
     struct lng_view sublayer; /* [R, D] */
     struct lng_view hidden;   /* [R, F] */
@@ -40,8 +41,10 @@ static void lay_scratch(const struct lng_model *model, struct lng_arena *arena,
         {&scratch->sublayer, h->dim}, {&scratch->hidden, h->decoder_ffn},
         {&scratch->input[0], h->dim}, {&scratch->input[1], h->dim},
         {&scratch->sum[0], h->dim},   {&scratch->sum[1], h->dim},
+        {&scratch->raw, 3 * h->dim},
     };
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+    size_t count = sizeof wanted / sizeof wanted[0] - !model->raw_decoder_keys;
+    for (size_t i = 0; i < count; i++) {
         size_t elements = (size_t)(rows * wanted[i].cols);
         void *data = lng_arena_take(arena, elements, lng_dtype_size(model->activation));
         *wanted[i].view = lng_view_make(data, model->activation, rows, wanted[i].cols);
@@ -137,17 +140,37 @@ static enum lng_status norm_after(struct walk *walk, enum lng_param_id own, enum
     return norm_step(walk, id, layer, walk->scratch.sublayer, walk->residual);
 }
 
+/* Hypotheses at time 0 have one key, so attention gives its value: that of the normalised input. The caches are to hold
+ * what was projected from the input as it was. */
+static enum lng_status restore_first_values(const struct walk *walk)
+{
+    int64_t old = walk->args->old_rows, fresh = walk->args->rows - old,
+            dim = walk->model->hparams.dim;
+    if (fresh == 0)
+        return LNG_OK;
+    struct lng_view values = lng_view_cols(walk->scratch.qkv, 2 * dim, dim);
+    return lng_copy(walk->model->device, &(struct lng_copy_args){
+                                             .x = lng_view_rows(values, old, fresh),
+                                             .y = lng_view_rows(walk->scratch.attended, old, fresh),
+                                         });
+}
+
 static enum lng_status self_attention(struct walk *walk, int64_t layer)
 {
     const struct lng_hparams *h = &walk->model->hparams;
     const struct lng_decoder_step_args *a = walk->args;
+    bool raw = walk->model->raw_decoder_keys;
+    struct lng_view kept = raw ? walk->scratch.raw : walk->scratch.qkv;
     LNG_TRY(project(walk, layer, LNG_PARAM_DEC_QKV_W, walk->input, walk->scratch.qkv,
                     LNG_ACTIVATION_NONE));
+    if (raw)
+        LNG_TRY(
+            project(walk, layer, LNG_PARAM_DEC_QKV_W, walk->residual, kept, LNG_ACTIVATION_NONE));
     LNG_TRY(lng_attention_step(walk->model->device,
                                &(struct lng_attention_step_args){
                                    .q = lng_view_cols(walk->scratch.qkv, 0, h->dim),
-                                   .new_k = lng_view_cols(walk->scratch.qkv, h->dim, h->dim),
-                                   .new_v = lng_view_cols(walk->scratch.qkv, 2 * h->dim, h->dim),
+                                   .new_k = lng_view_cols(kept, h->dim, h->dim),
+                                   .new_v = lng_view_cols(kept, 2 * h->dim, h->dim),
                                    .k_cache = a->caches[layer].self_k,
                                    .v_cache = a->caches[layer].self_v,
                                    .o = walk->scratch.attended,
@@ -160,6 +183,8 @@ static enum lng_status self_attention(struct walk *walk, int64_t layer)
                                    .score = h->attention_score,
                                    .score_vector = value(walk, LNG_PARAM_DEC_SELF_SCORE, layer),
                                }));
+    if (raw)
+        LNG_TRY(restore_first_values(walk));
     LNG_TRY(project(walk, layer, LNG_PARAM_DEC_OUT_W, walk->scratch.attended,
                     walk->scratch.sublayer, LNG_ACTIVATION_NONE));
     return norm_after(walk, LNG_PARAM_DEC_SELF_NORM_GAMMA, LNG_PARAM_DEC_CROSS_NORM_GAMMA, layer);
@@ -170,25 +195,27 @@ static enum lng_status cross_attention(struct walk *walk, int64_t layer)
     const struct lng_hparams *h = &walk->model->hparams;
     const struct lng_decoder_step_args *a = walk->args;
     struct lng_view q = lng_view_cols(walk->scratch.qkv, 0, h->dim);
-    bool align = a->cross_weights != NULL && layer == a->alignment_layer;
+    int64_t aligned = layer - a->alignment_layer;
+    bool align = a->cross_weights != NULL && aligned >= 0 && aligned < a->alignment_layers;
     LNG_TRY(project(walk, layer, LNG_PARAM_DEC_CROSS_Q_W, walk->input, q, LNG_ACTIVATION_NONE));
-    LNG_TRY(lng_attention_step(walk->model->device,
-                               &(struct lng_attention_step_args){
-                                   .q = q,
-                                   .k_cache = lng_view_cols(a->caches[layer].cross, 0, h->dim),
-                                   .v_cache = lng_view_cols(a->caches[layer].cross, h->dim, h->dim),
-                                   .o = walk->scratch.attended,
-                                   .key_count = a->cross_count,
-                                   .key_start = a->cross_start,
-                                   .heads = h->decoder_heads,
-                                   .scale = lng_attention_scale(h, h->decoder_heads),
-                                   .score = h->attention_score,
-                                   .score_vector = value(walk, LNG_PARAM_DEC_CROSS_SCORE, layer),
-                                   .weights = align ? a->cross_weights : NULL,
-                                   .weights_stride = a->weights_stride,
-                                   .first_head = a->first_head,
-                                   .head_count = a->head_count,
-                               }));
+    LNG_TRY(lng_attention_step(
+        walk->model->device,
+        &(struct lng_attention_step_args){
+            .q = q,
+            .k_cache = lng_view_cols(a->caches[layer].cross, 0, h->dim),
+            .v_cache = lng_view_cols(a->caches[layer].cross, h->dim, h->dim),
+            .o = walk->scratch.attended,
+            .key_count = a->cross_count,
+            .key_start = a->cross_start,
+            .heads = h->decoder_heads,
+            .scale = lng_attention_scale(h, h->decoder_heads),
+            .score = h->attention_score,
+            .score_vector = value(walk, LNG_PARAM_DEC_CROSS_SCORE, layer),
+            .weights = align ? a->cross_weights + aligned * a->rows * a->weights_stride : NULL,
+            .weights_stride = a->weights_stride,
+            .first_head = a->first_head,
+            .head_count = a->head_count,
+        }));
     LNG_TRY(project(walk, layer, LNG_PARAM_DEC_CROSS_OUT_W, walk->scratch.attended,
                     walk->scratch.sublayer, LNG_ACTIVATION_NONE));
     return norm_after(walk, LNG_PARAM_DEC_CROSS_NORM_GAMMA, LNG_PARAM_DEC_FFN_NORM_GAMMA, layer);
@@ -235,6 +262,19 @@ static enum lng_status output_logits(const struct walk *walk)
     };
     const struct lng_tensor *matrix =
         lng_model_tensor(walk->model, matrices[walk->model->hparams.tie], -1);
+    const struct lng_token_selection *chosen = &walk->args->selection;
+    if (chosen->tokens != NULL)
+        return lng_select_logits(walk->model->device,
+                                 &(struct lng_select_logits_args){
+                                     .x = walk->input,
+                                     .table = matrix->value,
+                                     .bias = value(walk, LNG_PARAM_OUTPUT_BIAS, -1),
+                                     .y = walk->args->logits,
+                                     .tokens = chosen->tokens,
+                                     .first = chosen->first,
+                                     .count = chosen->count,
+                                     .token_count = chosen->token_count,
+                                 });
     return lng_linear_fwd(walk->model->device, &(struct lng_linear_fwd_args){
                                                    .x = walk->input,
                                                    .weight = matrix->weight,
@@ -260,6 +300,8 @@ static enum lng_status run_step(void *context)
                                 &walk.scratch.sum[0],   &walk.scratch.sum[1]};
     for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
         *views[i] = lng_view_rows(*views[i], 0, step->args->rows);
+    if (step->model->raw_decoder_keys)
+        walk.scratch.raw = lng_view_rows(walk.scratch.raw, 0, step->args->rows);
     LNG_TRY(embed(&walk));
     for (int64_t layer = 0; layer < step->model->hparams.decoder_layers; layer++) {
         LNG_TRY(self_attention(&walk, layer));

@@ -31,6 +31,9 @@ struct lng_model {
     enum lng_dtype compute;    /* F32 or BF16 products */
     enum lng_dtype activation; /* dtype of activations */
     bool training;
+    /* Decoding only, pre-norm only: after its first token a hypothesis attends to keys and values projected from
+     * inputs that were not normalised. So Marian's decoder, though not its training, computes. */
+    bool raw_decoder_keys;
     void *values;               /* [params.total] real, owned */
     void *gradients;            /* [params.total] real, owned; NULL without training */
     struct lng_tensor *tensors; /* parallel to params.list, owned */
@@ -152,6 +155,13 @@ LNG_MUST_CHECK enum lng_status lng_decoder_project_source(struct lng_model *mode
                                                           const struct lng_layer_cache *caches,
                                                           int64_t first_row);
 
+/* A few target tokens a row, in device memory: tokens[first[r]] .. tokens[first[r] + count[r] - 1]. */
+struct lng_token_selection {
+    const int32_t *tokens;        /* [token_count] */
+    const int32_t *first, *count; /* [rows] */
+    int64_t token_count;
+};
+
 /* All arrays are device memory [rows] unless said otherwise. */
 struct lng_decoder_step_args {
     int64_t rows;              /* live hypotheses R */
@@ -163,13 +173,17 @@ struct lng_decoder_step_args {
     int64_t ancestor_stride, slots;
     const int32_t *cross_start, *cross_count; /* rows of the sentence in the cross caches */
     const struct lng_layer_cache *caches;     /* [decoder_layers], host array */
-    float *
-        cross_weights; /* NULL, or device [rows, weights_stride]: attention to the source, mean over */
-    int64_t
-        weights_stride; /* heads [first_head, first_head + head_count) of layer alignment_layer */
-    int64_t alignment_layer, first_head, head_count;
+    /* NULL, or device [alignment_layers, rows, weights_stride]: attention to the source, the mean over
+     * heads [first_head, first_head + head_count) of each of the layers from alignment_layer on. */
+    float *cross_weights;
+    int64_t weights_stride;
+    int64_t alignment_layer, alignment_layers, first_head, head_count;
+    int64_t old_rows;       /* rows from here on are at time 0; read with model->raw_decoder_keys */
     struct lng_view logits; /* [rows, V] activation, written */
+    /* tokens NULL, or those whose logits are wanted: column j of row r is then its j-th, the rest is left alone */
+    struct lng_token_selection selection;
 };
+/* Opened after raw_decoder_keys was set. */
 struct lng_step_scratch;
 LNG_MUST_CHECK enum lng_status lng_step_scratch_open(const struct lng_model *model,
                                                      int64_t max_rows,

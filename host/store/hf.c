@@ -17,7 +17,8 @@ enum { NAMES = 5, LISTED = 8 }; /* names a tensor may go by; names in a message 
 struct source {
     const struct lng_param *param;
     int part;
-    const char *names[NAMES]; /* any of them; those that are there must be equal */
+    const char *names[NAMES]; /* any of them; those that are there must be equal, */
+    bool first_counts;        /* or only the first of them is meant */
 };
 
 bool lng_hf_is_model_directory(const char *directory)
@@ -45,6 +46,8 @@ static struct source source_of(const struct lng_hf_config *config, const struct 
         source.names[1] = head;
     } else if ((param->id == LNG_PARAM_TARGET_EMBED || param->id == LNG_PARAM_SOURCE_EMBED) &&
                config->shared_untied) {
+        /* transformers looks up in the encoder's and the decoder's own where nothing is tied. */
+        source.first_counts = true;
         source.names[1] = shared;
         source.names[2] = param->id == LNG_PARAM_TARGET_EMBED ? encoder : decoder;
     }
@@ -192,6 +195,8 @@ static enum lng_status load_source(void *context, const struct source *source)
         LNG_TRY(locate(loading->tensors, source, i, &file, &tensor));
         if (!tensor)
             continue;
+        if (first && source->first_counts)
+            continue;
         if (first)
             LNG_TRY(check_equal(file, tensor, first, values));
         else
@@ -316,9 +321,13 @@ static enum lng_status read_provenance(const struct lng_hf_config *config,
                                        struct lng_model_data *data)
 {
     json_t *provenance = NULL;
+    data->origin = config->lingster ? LNG_ORIGIN_LINGSTER : LNG_ORIGIN_TRANSFORMERS;
     if (!config->lingster || !lng_json_has(config->lingster, "provenance"))
         return LNG_OK;
     LNG_TRY(lng_json_get_object(config->lingster, config->path, "provenance", &provenance));
+    const char *from = json_string_value(json_object_get(provenance, "imported_from"));
+    if (from && strcmp(from, "Marian") == 0)
+        data->origin = LNG_ORIGIN_MARIAN;
     struct lng_buffer text = {0};
     enum lng_status status = lng_json_print(provenance, &text);
     if (status == LNG_OK)

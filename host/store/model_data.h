@@ -12,11 +12,19 @@ struct lng_generation {
     int32_t forced_bos;        /* first output token of models for many languages; -1 = none */
 };
 
+/* Whose training the weights are from, as far as the files say. */
+enum lng_origin {
+    LNG_ORIGIN_LINGSTER,
+    LNG_ORIGIN_MARIAN,       /* imported from Marian's own files */
+    LNG_ORIGIN_TRANSFORMERS, /* a directory of transformers that lingster never wrote */
+};
+
 struct lng_model_data {
     struct lng_hparams hparams;
     struct lng_params params;
     float *values; /* [params.total], owned */
     struct lng_generation generation;
+    enum lng_origin origin;
     char *directory;  /* where the tokenizer's files lie; NULL when that is not known. Owned */
     char *provenance; /* JSON text of an object, or NULL. Owned */
     struct lng_buffer warnings; /* one a line; data NULL when there are none */

@@ -128,25 +128,32 @@ enum lng_status lng_model_data_open(const char *path, struct lng_model_data *dat
     return status;
 }
 
+enum lng_status lng_model_place(struct lng_model_data *data, struct lng_device *device,
+                                enum lng_dtype compute, bool training, struct lng_model *model)
+{
+    struct lng_model made;
+    LNG_TRY(lng_model_init(&made, device, &data->hparams, compute, training));
+    enum lng_status status = lng_model_set_values(&made, data->values);
+    if (status != LNG_OK) {
+        lng_model_release(&made);
+        return status;
+    }
+    lng_free(data->values);
+    data->values = NULL;
+    *model = made;
+    return LNG_OK;
+}
+
 enum lng_status lng_model_load(const char *path, struct lng_device *device, enum lng_dtype compute,
                                bool training, struct lng_model *model, struct lng_model_data *data)
 {
     struct lng_model_data fresh;
-    struct lng_model made;
     LNG_TRY(lng_model_data_open(path, &fresh));
-    enum lng_status status = lng_model_init(&made, device, &fresh.hparams, compute, training);
-    if (status == LNG_OK) {
-        status = lng_model_set_values(&made, fresh.values);
-        if (status != LNG_OK)
-            lng_model_release(&made);
-    }
+    enum lng_status status = lng_model_place(&fresh, device, compute, training, model);
     if (status != LNG_OK) {
         lng_model_data_release(&fresh);
         return lng_fail_context(status, "%s", path);
     }
-    lng_free(fresh.values);
-    fresh.values = NULL;
-    *model = made;
     *data = fresh;
     return LNG_OK;
 }

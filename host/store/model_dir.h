@@ -19,6 +19,11 @@ LNG_MUST_CHECK enum lng_status lng_model_load(const char *path, struct lng_devic
                                               enum lng_dtype compute, bool training,
                                               struct lng_model *model, struct lng_model_data *data);
 
+/* The second half of it: data's model onto a device; data->values are given back. */
+LNG_MUST_CHECK enum lng_status lng_model_place(struct lng_model_data *data,
+                                               struct lng_device *device, enum lng_dtype compute,
+                                               bool training, struct lng_model *model);
+
 /* The mean of several models (each as lng_model_data_open), summed in double in the order given. They
  * must agree in all hparams: LNG_ERR_MISMATCH names the first key that differs. What else data says
  * comes from the first. */

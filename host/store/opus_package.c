@@ -50,8 +50,8 @@ struct package {
     uint64_t left; /* bytes it may still unpack to */
 };
 
-static enum lng_status copy(const struct package *package, const zip_stat_t *member, zip_file_t *from,
-                            struct lng_atomic_file *to)
+static enum lng_status copy(const struct package *package, const zip_stat_t *member,
+                            zip_file_t *from, struct lng_atomic_file *to)
 {
     uint64_t written = 0;
     enum lng_status status = LNG_OK;
@@ -142,9 +142,9 @@ enum lng_status lng_opus_unpack(const char *path, const char *directory)
     if (!package.zip) {
         zip_error_t error;
         zip_error_init_with_code(&error, code);
-        status = lng_fail(code == ZIP_ER_MEMORY ? LNG_ERR_MEMORY : LNG_ERR_FORMAT,
-                          "%s: expected an OPUS-MT package (ZIP): %s", path,
-                          zip_error_strerror(&error));
+        status =
+            lng_fail(code == ZIP_ER_MEMORY ? LNG_ERR_MEMORY : LNG_ERR_FORMAT,
+                     "%s: expected an OPUS-MT package (ZIP): %s", path, zip_error_strerror(&error));
         zip_error_fini(&error);
         return status;
     }

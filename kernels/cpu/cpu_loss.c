@@ -167,6 +167,8 @@ static void search_task(void *context, int64_t row, int thread)
     float floor;
     /* k allowed tokens reach it whatever the banned ones are */
     double lse = simd->row_log_sum(x, n, k + args->banned_count + 1, &floor);
+    if (args->normalized)
+        lse = 0;
     int32_t forced = args->forced ? args->forced[row] : -1;
     if (forced >= 0) {
         if (forced < n)

@@ -40,6 +40,12 @@ const struct lng_backend *lng_cuda_plugin(const struct lng_plugin_services *serv
                              services->version);
         return NULL;
     }
+    if (services->shape != lng_plugin_shape()) {
+        (void)services->fail(LNG_ERR_UNSUPPORTED,
+                             "the CUDA plugin is of another build than the program: build both "
+                             "again (make)");
+        return NULL;
+    }
     program = services;
     return &lng_backend_cuda;
 }

@@ -9,6 +9,7 @@ template <class T> struct search_job {
     int64_t banned_count;
     const uint8_t *eos_banned;
     int32_t eos;
+    bool normalized;
     int64_t places;             /* min(k, cols): of each row */
     struct lng_candidate *best; /* [rows, places], best first */
     int64_t *counts;            /* [rows] filled places */
@@ -257,6 +258,8 @@ static __global__ void __launch_bounds__(THREADS, 1024 / THREADS)
     const struct logits_row whole = logits_join(&room.logits, share);
     if (threadIdx.x == 0) {
         room.log_sum = (double)whole.highest + log(whole.exponentials);
+        if (job.normalized)
+            room.log_sum = 0;
         room.last_score = INFINITY;
         room.last_token = -1;
     }
@@ -353,7 +356,8 @@ static enum lng_status search_rows(struct lng_device *device,
         constexpr bool WIDE = decltype(flag)::value;
         const struct search_job<T> job = {
             gpu_matrix_of<T>(logits), logits.cols, args->row_scores, args->forced, args->banned,
-                args->banned_count, args->eos_banned, args->eos, places, best, counts,
+                args->banned_count, args->eos_banned, args->eos, args->normalized, places, best,
+                counts,
         };
         if (gpu_logits_many(logits.cols))
             CUDA_TRY(device, "candidates",

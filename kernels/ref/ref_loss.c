@@ -176,7 +176,7 @@ enum lng_status REF(candidates)(struct lng_device *device, const struct lng_cand
             out[i] = (struct lng_candidate){-INFINITY, -INFINITY, -1, -1};
         for (int64_t r = args->row_offsets[b]; r < args->row_offsets[b + 1]; r++) {
             int64_t best;
-            double lse = row_log_sum(logits, r, &best);
+            double lse = args->normalized ? 0 : row_log_sum(logits, r, &best);
             for (int64_t j = 0; j < logits->cols; j++) {
                 float logprob = (float)(ref_load(logits, r, j) - lse);
                 float score = args->row_scores[r] + logprob;

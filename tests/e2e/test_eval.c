@@ -50,6 +50,29 @@ static const struct {
      {"--metrics", "bleu", "--tokenize", "char"},
      "BLEU|nrefs:1|case:mixed|eff:no|tok:char|smooth:exp|" VERSION
      " = 0.00 100.0/100.0/0.0/0.0 (BP = 1.000 ratio = 1.000 hyp_len = 2 ref_len = 2)\n"},
+    {"The Cat sat.\n",
+     "the cat sat.\n",
+     {"--metrics", "bleu", "--lowercase", "--tokenize=intl"},
+     "BLEU|nrefs:1|case:lc|eff:no|tok:intl|smooth:exp|" VERSION
+     " = 100.00 100.0/100.0/100.0/100.0 (BP = 1.000 ratio = 1.000 hyp_len = 4 ref_len = 4)\n"},
+    /* One shift of two words, and an article left out. */
+    {"on the mat sat a cat\n",
+     "The cat sat on the mat\n",
+     {"--metrics", "ter", "--width", "4"},
+     "TER|nrefs:1|case:lc|tok:tercom|norm:no|punct:yes|asian:no|" VERSION " = 50.0000\n"},
+    {"a b\nc\n",
+     "a c\nc\n",
+     {"--metrics", "token-accuracy,f1"},
+     "token-accuracy = 66.67 (in place = 2 of 3)\n"
+     "F1 = 66.67 (precision = 66.67 recall = 66.67)\n"},
+    {"a b c d\nx\n",
+     "a b c d\ny\n",
+     {"--sentence-level", "--metrics", "bleu,wer"},
+     "100.00\t0.00\n0.00\t100.00\n"},
+    {"a b c d\nx\n",
+     "a b c d\ny\n",
+     {"--sentence-level", "--json", "--metrics=wer"},
+     "{\"wer\":0.0}\n{\"wer\":100.0}\n"},
     /* One word of four is wrong, in one of its letters; one segment of two is right. */
     {"k a\nt b\n",
      "k a\nt p\n",
@@ -165,7 +188,14 @@ static const struct {
     {"", "", {NULL}, 1, "hyp is empty: expected at least one line"},
     {"a\n", "a\n", {"--metrics", "blue"}, 2, "did you mean 'bleu'?"},
     {"a\n", "a\n", {"--metrics", ""}, 2, "--metrics"},
-    {"a\n", "a\n", {"--tokenize", "zh"}, 2, "--tokenize"},
+    {"a\n", "a\n", {"--tokenize", "ja-mecab"}, 2, "--tokenize"},
+    {"a\n", "a\n", {"--smooth-value", "1"}, 2, "is for --smooth-method floor and add-k"},
+    {"a\n", "a\n", {"--smooth-value", "-1"}, 2, "--smooth-value"},
+    {"a\n", "a\n", {"--chrf-char-order", "17"}, 2, "--chrf-char-order"},
+    {"a\n", "a\n", {"--paired", "bs"}, 2, "give --hypothesis more than once"},
+    {"a\n", "a\n", {"--resamples", "10"}, 2, "is for --confidence and --paired"},
+    {"a\n", "a\n", {"--sentence-level", "--confidence"}, 2, "is for one system, without"},
+    {"a\n", "a\n", {"--hypothesis", "/dev/null"}, 1, "but hypothesis /dev/null has 0"},
     {"a\n", "a\n", {"--reference", "/nonexistent/ref"}, 1, "/nonexistent/ref"},
     {"\x1F\x8B\x08\x00oops", "a\n", {NULL}, 1, "hyp"},
 };
@@ -200,6 +230,83 @@ Test(eval, wrong_usage)
     program_release(&p);
 }
 
+static const char two_lines[] = "The cat sat on the mat.\nIt slept.\n";
+
+/* The same system twice and another one; values are sacreBLEU's. */
+Test(eval, several_systems)
+{
+    scratch_make();
+    const char *a = write_text("a", "The cat is on the mat.\nIt slept.\n");
+    const char *b = write_text("b", two_lines), *reference = write_text("r", two_lines);
+    const char *arguments[] = {"eval",    "--hypothesis", a,         "--hypothesis",
+                               b,         "--reference",  reference, "--metrics",
+                               "ter,wer", NULL,           NULL,      NULL};
+    struct program p;
+    program_run_arguments(&p, arguments, NULL, 0, NULL);
+    cr_assert(p.status == 0 && p.err_length == 0, "%s", p.err);
+    cr_assert(strstr(p.out, "System ") == p.out && strstr(p.out, "/a  12.50  12.50\n"), "%s",
+              p.out);
+    cr_assert(strstr(p.out, "/b  0.00   0.00\n\nTER|nrefs:1|case:lc|"), "%s", p.out);
+    program_release(&p);
+    arguments[9] = "--paired=ar";
+    arguments[10] = "--json";
+    program_run_arguments(&p, arguments, NULL, 0, NULL);
+    cr_assert(p.status == 0 && strstr(p.out, "\"systems\": ["), "%s", p.err);
+    cr_assert(strstr(p.out, "\"signature\": \"nrefs:1|ar:10000|seed:12345|case:lc|"), "%s", p.out);
+    cr_assert(strstr(p.out, "\"p_value\": 1.0") || strstr(p.out, "\"p_value\": 9.99"), "%s", p.out);
+    program_release(&p);
+    arguments[9] = "--paired=bs";
+    arguments[10] = "--resamples=100";
+    program_run_arguments(&p, arguments, NULL, 0, NULL);
+    cr_assert(p.status == 0 && strstr(p.out, "Baseline: ") && strstr(p.out, " (μ ± 95% CI)"), "%s",
+              p.out);
+    cr_assert(strstr(p.out, "p: paired bootstrap resampling, 100 resamples, "), "%s", p.out);
+    program_release(&p);
+    scratch_remove();
+}
+
+Test(eval, confidence)
+{
+    static char text[4096];
+    scratch_make();
+    for (int i = 0; i < 40; i++)
+        strcat(text, i % 3 ? "It is so, is it not?\n" : "It is not so.\n");
+    const char *options[] = {"--confidence", "--metrics=wer", "--resamples=200", NULL};
+    struct program p;
+    eval(&p, text, text, options);
+    cr_assert(p.status == 0, "%s", p.err);
+    cr_assert_str_eq(p.out, "WER = 0.00 (edits = 0 words = 212)\n", "nothing varies");
+    program_release(&p);
+    char *half = strdup(text);
+    memcpy(half, "ut", 2);
+    eval(&p, half, text, options);
+    cr_assert(p.status == 0 && strstr(p.out, "WER = 0.47 (μ = 0.4"), "%s", p.out);
+    program_release(&p);
+    free(half);
+    scratch_remove();
+}
+
+/* A line of megabytes takes no time in proportion to its square. */
+Test(eval, huge_lines)
+{
+    enum { WORDS = 100000, WORD = 6 };
+    char *text = calloc(2, WORDS * WORD + 1), *other = text + WORDS * WORD + 1;
+    for (int i = 0; i < WORDS; i++) {
+        snprintf(text + i * WORD, WORD + 1, "%05d ", i * 7919 % 30011);
+        snprintf(other + i * WORD, WORD + 1, "%05d ", i % 1000 == 500 ? i : i * 7919 % 30011);
+    }
+    scratch_make();
+    const char *options[] = {"--metrics", "bleu,chrf++,ter,f1", "--lowercase", NULL};
+    struct program p;
+    eval(&p, text, other, options);
+    cr_assert(p.status == 0 && p.err_length == 0, "%s", p.err);
+    cr_assert(strstr(p.out, "hyp_len = 100000 ref_len = 100000"), "%s", p.out);
+    cr_assert(strstr(p.out, "F1 = 99.9"), "%s", p.out);
+    program_release(&p);
+    scratch_remove();
+    free(text);
+}
+
 /* Bytes that are no text at all must neither stop the program nor upset it. */
 Test(eval, any_bytes)
 {
@@ -219,7 +326,12 @@ Test(eval, any_bytes)
                                "--reference",
                                path,
                                "--metrics",
-                               "bleu,chrf,chrf++,wer,cer,sentence-accuracy",
+                               "bleu,chrf,chrf++,ter,wer,cer,sentence-accuracy,token-accuracy,f1",
+                               "--lowercase",
+                               "--chrf-lowercase",
+                               "--tokenize=zh",
+                               "--ter-normalized",
+                               "--ter-asian-support",
                                NULL};
     struct program p;
     program_run_arguments(&p, arguments, NULL, 0, NULL);

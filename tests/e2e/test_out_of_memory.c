@@ -135,10 +135,32 @@ Test(memory, translate)
             200, nothing);
 }
 
+Test(memory, translate_steered)
+{
+    static const char list[] = "b a 0.9\nc b 0.5\n";
+    write_model();
+    scratch_write("list", list, sizeof list - 1);
+    torture("translate -m @model -m @model -i @text -o @out --device cpu --threads 1 --sample "
+            "--n-best 2 --ensemble mean --ensemble-weights 1,2 --repetition-penalty 2 "
+            "--coverage-penalty 0.1 --shortlist @list --shortlist-first 3 --max-length-factor 1",
+            250, nothing);
+}
+
+Test(memory, translate_annotated)
+{
+    write_model();
+    torture("translate -m @model -i @text -o @out --device cpu --threads 1 --json --alignment soft "
+            "--alignment-level word --alignment-head mean.mean --word-scores --beam-size 2 "
+            "--max-length-factor 1 --flags @flags --risk-repetition 1 --on-risk retry,source "
+            "--attention-map @map.svg",
+            160, nothing);
+}
+
 Test(memory, score)
 {
     write_model();
-    torture("score -m @model --source @text --target @text -o @out --device cpu --threads 1 --json",
+    torture("score -m @model --source @text --target @text -o @out --device cpu --threads 1 --json "
+            "--word-scores",
             200, nothing);
 }
 

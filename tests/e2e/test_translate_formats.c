@@ -207,10 +207,10 @@ Test(translate_formats, scores_of_own_translations)
     }
     cr_assert(blank < 30);
     static const struct lng_score_options settings[] = {
-        {LNG_SCORE_PLAIN, 10000, 4096, 0, -1, NULL, NULL, NULL},
-        {LNG_SCORE_PLAIN, 7, 3, 0, -1, NULL, NULL, NULL},
-        {LNG_SCORE_PLAIN, 25, 40, 2, -1, NULL, NULL, NULL},
-        {LNG_SCORE_JSON, 50, 100, 0, -1, NULL, NULL, NULL},
+        {LNG_SCORE_PLAIN, 10000, 4096, 0, -1, -1, NULL, NULL, NULL, false},
+        {LNG_SCORE_PLAIN, 7, 3, 0, -1, -1, NULL, NULL, NULL, false},
+        {LNG_SCORE_PLAIN, 25, 40, 2, -1, -1, NULL, NULL, NULL, false},
+        {LNG_SCORE_JSON, 50, 100, 0, -1, -1, NULL, NULL, NULL, false},
     };
     struct lng_buffer first = {0};
     for (size_t c = 0; c < 4; c++) {

@@ -1,6 +1,7 @@
 /* libFuzzer target: any bytes as the config.json of a model directory, and as generation settings. */
 #include <stdlib.h>
 
+#include "host/store/hf_generation.h"
 #include "host/store/hf_internal.h"
 #include "host/store/hparams_json.h"
 
@@ -21,6 +22,9 @@ static void use(const struct lng_hf_config *config)
     json_decref(written);
     json_decref(second);
     (void)!lng_hf_read_generation(config, "/nonexistent", &generation);
+    struct lng_hf_generation whole;
+    if (lng_hf_generation_parse(config->root, "config.json", &config->hparams, &whole) == LNG_OK)
+        lng_hf_generation_release(&whole);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

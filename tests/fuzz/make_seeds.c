@@ -1,5 +1,5 @@
 /* usage: make_seeds FOLDER   Writes the seeds of the fuzz targets for binary formats into FOLDER/spm,
- * FOLDER/checkpoint, FOLDER/safetensors, FOLDER/ctranslate2, FOLDER/npz, FOLDER/lines and FOLDER/journal, the same bytes every time
+ * FOLDER/checkpoint, FOLDER/safetensors, FOLDER/ctranslate2, FOLDER/npz, FOLDER/lines, FOLDER/shortlist and FOLDER/journal, the same bytes every time
  * (`make fuzz-seeds`). Seeds of text formats are written by hand. */
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "host/base/bytes.h"
 #include "host/base/file.h"
 #include "host/base/mem.h"
 #include "host/store/checkpoint.h"
@@ -15,6 +16,7 @@
 #include "host/store/journal.h"
 #include "host/store/npz.h"
 #include "host/store/safetensors.h"
+#include "host/store/shortlist.h"
 
 static const char *folder;
 
@@ -336,6 +338,27 @@ static enum lng_status write_lines(void)
     return lng_file_write(path_of("lines/gzip-twice"), packed, 2 * size);
 }
 
+/* 30 source words; word i has i % 4 targets. */
+static enum lng_status write_shortlist(const char *name)
+{
+    enum { WORDS = 30, OFFSETS = WORDS + 1, HEADER = 48 };
+    unsigned char bytes[HEADER + 8 * OFFSETS + 4 * 4 * WORDS] = {0};
+    uint64_t ids = 0;
+    for (uint64_t word = 0; word < WORDS; word++) {
+        lng_store_u64(bytes + HEADER + 8 * word, ids);
+        for (uint64_t i = 0; i < word % 4; i++, ids++)
+            lng_store_u32(bytes + HEADER + 8 * OFFSETS + 4 * ids,
+                          (uint32_t)((7 * word + 3 * i) % 40));
+    }
+    lng_store_u64(bytes + HEADER + 8 * WORDS, ids);
+    const uint64_t header[] = {LNG_SHORTLIST_MAGIC, 0, 5, 4, OFFSETS, ids};
+    for (size_t i = 0; i < 6; i++)
+        lng_store_u64(bytes + 8 * i, header[i]);
+    size_t size = HEADER + 8 * OFFSETS + 4 * (size_t)ids;
+    lng_store_u64(bytes + 8, lng_shortlist_checksum(bytes + 16, (size - 16) / 8));
+    return lng_file_write(path_of(name), bytes, size);
+}
+
 /* ---- journals ---- */
 
 static enum lng_status write_journal(const char *name, int entries)
@@ -360,8 +383,8 @@ fail:
 static enum lng_status write_all(void)
 {
     static const char *const folders[] = {"spm", "checkpoint", "safetensors", "ctranslate2",
-                                          "npz", "lines",      "journal"};
-    for (int i = 0; i < 7; i++)
+                                          "npz", "lines",      "shortlist",   "journal"};
+    for (int i = 0; i < 8; i++)
         LNG_TRY(lng_make_directories(path_of(folders[i])));
     LNG_TRY(write_lines());
     LNG_TRY(write_journal("journal/begun", 0));
@@ -381,6 +404,7 @@ static enum lng_status write_all(void)
     LNG_TRY(write_ct2("ctranslate2/version-6-int8", 6, LNG_CT2_I8));
     LNG_TRY(write_ct2("ctranslate2/version-6-half", 6, LNG_CT2_F16));
     LNG_TRY(write_ct2_texts());
+    LNG_TRY(write_shortlist("shortlist/thirty-words"));
     LNG_TRY(write_npz("npz/none", 0));
     LNG_TRY(write_npz("npz/four", 4));
     LNG_TRY(write_array("npz/stored-array", false));

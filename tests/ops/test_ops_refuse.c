@@ -392,6 +392,56 @@ static void refuse_candidates(struct rig *rig)
     REFUSE(candidates, SHAPE, out = NULL, "out: ");
 }
 
+static void refuse_select_logits(struct rig *rig)
+{
+    const int32_t tokens[] = {3, 0, 1}, first[] = {0, 1}, count[] = {1, 2};
+    const struct lng_select_logits_args good = {.x = matrix(rig, 2, 3),
+                                                .table = matrix(rig, 4, 3),
+                                                .bias = matrix(rig, 1, 4),
+                                                .y = matrix(rig, 2, 2),
+                                                .tokens = rig_array(rig, tokens, 3, 4),
+                                                .first = rig_array(rig, first, 2, 4),
+                                                .count = rig_array(rig, count, 2, 4),
+                                                .token_count = 3};
+    ACCEPT(select_logits);
+    REFUSE(select_logits, SHAPE, table.cols = 2, "table: ");
+    REFUSE(select_logits, SHAPE, bias.cols = 3, "bias: ");
+    REFUSE(select_logits, SHAPE, y.rows = 1, "y: ");
+    REFUSE(select_logits, SHAPE, tokens = NULL, "tokens: ");
+    REFUSE(select_logits, SHAPE, count = NULL, "count: ");
+    REFUSE(select_logits, RANGE, token_count = -1, "token_count: ");
+    REFUSE(select_logits, RANGE, token_count = 2, "count: ");
+    REFUSE(select_logits, RANGE, y.cols = 1, "count[1]: ");
+}
+
+static void refuse_log_probs(struct rig *rig)
+{
+    const int32_t count[] = {1, 2};
+    const struct lng_log_probs_args good = {.logits = matrix(rig, 2, 2),
+                                            .y = matrix(rig, 2, 2),
+                                            .count = rig_array(rig, count, 2, 4),
+                                            .factor = 1};
+    ACCEPT(log_probs);
+    REFUSE(log_probs, SHAPE, logits.cols = 0, "logits: ");
+    REFUSE(log_probs, SHAPE, y.rows = 1, "y: ");
+    REFUSE(log_probs, SHAPE, y = good.logits, "logits: ");
+    REFUSE(log_probs, RANGE, factor = -1, "factor: ");
+    REFUSE(log_probs, RANGE, offset = INFINITY, "offset: ");
+    REFUSE(log_probs, RANGE, combine = (enum lng_combine)3, "combine: ");
+}
+
+static void refuse_edit_scores(struct rig *rig)
+{
+    const struct lng_score_edit edits[] = {{0, 1, 2, 0}, {1, 0, 1, -INFINITY}};
+    const struct lng_edit_scores_args good = {
+        .y = matrix(rig, 2, 2), .edits = rig_array(rig, edits, 2, sizeof *edits), .edit_count = 2};
+    ACCEPT(edit_scores);
+    REFUSE(edit_scores, SHAPE, edits = NULL, "edits: ");
+    REFUSE(edit_scores, RANGE, edit_count = -1, "edit_count: ");
+    REFUSE(edit_scores, RANGE, y.cols = 1, "edits: ");
+    REFUSE(edit_scores, RANGE, y.rows = 1, "edits: ");
+}
+
 static void refuse_adam(struct rig *rig)
 {
     struct lng_adam_args good = {.param = matrix(rig, 1, 3).data,

@@ -74,6 +74,18 @@ static const struct {
     {                                     \
         PARITY_PAIR_LOSS, REAL_ONLY, true \
     }
+#define ROW_select_logits              \
+    {                                  \
+        PARITY_LINEAR, REAL_ONLY, true \
+    }
+#define ROW_log_probs                  \
+    {                                  \
+        PARITY_SEARCH, REAL_ONLY, true \
+    }
+#define ROW_edit_scores               \
+    {                                 \
+        PARITY_MOVE, REAL_ONLY, false \
+    }
 #define ROW_candidates                 \
     {                                  \
         PARITY_SEARCH, REAL_ONLY, true \

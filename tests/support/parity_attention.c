@@ -316,3 +316,85 @@ void parity_case_candidates(struct parity *p)
     out.dtype = LNG_DTYPE_I32;
     parity_take(p, "rows and tokens", lng_view_cols(out, 2, 2));
 }
+
+/* Rows of a sentence share their tokens; the last sentence may have none. */
+void parity_case_select_logits(struct parity *p)
+{
+    struct rig *rig = &p->rig;
+    int64_t rows = parity_rows(p), width = parity_width(p), words = 41, widest = 0, used = 0;
+    int32_t *first = rig_host(rig, (size_t)rows, sizeof *first);
+    int32_t *count = rig_host(rig, (size_t)rows, sizeof *count);
+    for (int64_t r = 0; r < rows; r++) {
+        bool joins = r > 0 && r % 3 != 0;
+        first[r] = joins ? first[r - 1] : (int32_t)used;
+        count[r] = joins ? count[r - 1] : (int32_t)rig_integer(rig, r > 0 ? 0 : 1, 90);
+        used += joins ? 0 : count[r];
+        widest = count[r] > widest ? count[r] : widest;
+    }
+    struct lng_select_logits_args args = {
+        .x = parity_activation(p, rows, width),
+        .table = parity_real(p, words, width),
+        .y = parity_activation_output(p, rows, widest),
+        .tokens = parity_integers(p, used, 0, words - 1),
+        .first = rig_array(rig, first, (size_t)rows, sizeof *first),
+        .count = rig_array(rig, count, (size_t)rows, sizeof *count),
+        .token_count = used,
+    };
+    if (p->seed % 3 != 0)
+        args.bias = parity_real(p, 1, words);
+    if (rows > 0) /* what no row asks for stays */
+        RIG_OK(lng_fill(rig->device, &(struct lng_fill_args){args.y, 0.5}));
+    RIG_OK(lng_select_logits(rig->device, &args));
+    parity_take(p, "y", args.y);
+}
+
+void parity_case_log_probs(struct parity *p)
+{
+    struct rig *rig = &p->rig;
+    int64_t rows = parity_rows(p), words = 3 + parity_width(p);
+    struct lng_log_probs_args args = {
+        .logits = rig_random(rig, p->activation, rows, words, 5),
+        .y = parity_real(p, rows, words),
+        .count = p->seed % 3 ? parity_integers(p, rows, 1, words) : NULL,
+        .factor = p->seed % 2 ? 1 : 0.375,
+        .offset = p->seed % 5 ? -0.5 : 0,
+        .combine = (enum lng_combine)(p->seed % 3),
+    };
+    RIG_OK(lng_log_probs(rig->device, &args));
+    /* No distance is to be had of -inf, which columns past count are: the test of values looks at those. */
+    struct lng_candidate *best = rig_array(rig, NULL, (size_t)rows, sizeof *best);
+    int32_t *offsets = rig_host(rig, (size_t)rows + 1, sizeof *offsets);
+    for (int64_t r = 0; r <= rows; r++)
+        offsets[r] = (int32_t)r;
+    RIG_OK(
+        lng_candidates(rig->device, &(struct lng_candidates_args){
+                                        .logits = args.y,
+                                        .row_scores = rig_zeros(rig, LNG_DTYPE_F32, 1, rows).data,
+                                        .row_offsets = rig_array(rig, offsets, (size_t)rows + 1, 4),
+                                        .sentences = rows,
+                                        .k = 1,
+                                        .out = best,
+                                        .normalized = true,
+                                    }));
+    parity_take(p, "scores", lng_view_make(best, LNG_DTYPE_F32, rows, 2));
+    if (args.count == NULL)
+        parity_take(p, "y", args.y);
+}
+
+void parity_case_edit_scores(struct parity *p)
+{
+    struct rig *rig = &p->rig;
+    int64_t rows = parity_rows(p), words = 3 + parity_width(p), count = 0;
+    struct lng_score_edit *edits = rig_host(rig, (size_t)(rows * words), sizeof *edits);
+    for (int64_t place = 0; place < rows * words; place++)
+        if (rig_integer(rig, 0, 2) == 0)
+            edits[count++] = (struct lng_score_edit){(int32_t)(place / words),
+                                                     (int32_t)(place % words), 1.5f, 0.25f};
+    struct lng_edit_scores_args args = {
+        .y = parity_real(p, rows, words),
+        .edits = rig_array(rig, edits, (size_t)count, sizeof *edits),
+        .edit_count = count,
+    };
+    RIG_OK(lng_edit_scores(rig->device, &args));
+    parity_take(p, "y", args.y);
+}

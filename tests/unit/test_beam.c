@@ -324,6 +324,76 @@ Test(beam, stop_by_hand)
     lng_beam_release(&beam);
 }
 
+/* The stop rules of CTranslate2 without a length rule, and of Hugging Face: K 2, by hand. */
+Test(beam, stops_of_other_toolkits_by_hand)
+{
+    struct lng_beam_options o = toy_options(2, 2, 1, 5); /* T / n */
+    struct lng_beam beam;
+    struct step {
+        enum lng_beam_stop stop;
+        double alpha;
+        int steps; /* after which the search is done */
+    } cases[] = {
+        {LNG_BEAM_STOP_FILLED, 0, 1}, /* the best candidate was EOS, one is wanted */
+        {LNG_BEAM_STOP_FILLED, 1, 2}, /* two have ended */
+        {LNG_BEAM_STOP_EARLY, 0, 2},
+        {LNG_BEAM_STOP_HEURISTIC, 1, 3}, /* after two -2.0 / 2 is better than the worst, -1.1 */
+        {LNG_BEAM_STOP_NEVER, 1,
+         4}, /* after three -3.5 / 5 = -0.7 could still be better than -1.1 */
+        {LNG_BEAM_STOP_NEVER, 0, 2}, /* -2.0 is not better than -1.7 */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        o.stop = cases[i].stop;
+        o.alpha = cases[i].alpha;
+        int steps = 0;
+        cr_assert(lng_beam_init(&beam, &o, 5) == LNG_OK);
+        cr_assert(lng_beam_start(&beam, 1, NULL, 0) == LNG_OK);
+        struct lng_candidate first[] = {candidate(&beam, 0, EOS, -1.1f),
+                                        candidate(&beam, 0, 1, -1.2f), candidate(&beam, 0, 2, -3)};
+        cr_assert(lng_beam_step(&beam, first, 3, 0) == LNG_OK);
+        for (steps = 1; !beam.done && steps < 4; steps++) {
+            float cost[] = {0, -0.8f, -1.5f, -2.5f};
+            struct lng_candidate next[] = {
+                candidate(&beam, 0, steps == 1 ? EOS : 1, steps == 1 ? -0.5f : cost[steps]),
+                candidate(&beam, steps == 1 ? 0 : 1, 1, steps == 1 ? cost[1] : -5),
+                candidate(&beam, 1, 2, -9),
+            };
+            cr_assert(lng_beam_step(&beam, next, 3, 0) == LNG_OK);
+        }
+        cr_assert(beam.done && steps == cases[i].steps, "case %zu: %d steps", i, steps);
+        lng_beam_release(&beam);
+    }
+}
+
+/* After a prefix CTranslate2 lets only the best candidate end, and wastes the places of others that would. */
+Test(beam, a_prefix_as_ctranslate2_has_it)
+{
+    struct lng_beam_options o = toy_options(2, 3, 1, 6);
+    struct lng_beam beam;
+    const int32_t prefix[] = {3};
+    o.stop = LNG_BEAM_STOP_FILLED;
+    o.lone_eos = o.forced_free = true;
+    cr_assert(lng_beam_init(&beam, &o, 6) == LNG_OK);
+    for (int rank = 0; rank < 2; rank++) {
+        cr_assert(lng_beam_start(&beam, 1, prefix, 1) == LNG_OK);
+        struct lng_candidate forced[] = {candidate(&beam, 0, 3, -4)};
+        cr_assert(lng_beam_step(&beam, forced, 1, 0) == LNG_OK);
+        cr_assert(beam.live[0].total == 0 && beam.live[0].score == 0, "the prefix costs nothing");
+        struct lng_candidate c[] = {candidate(&beam, 0, rank == 0 ? EOS : 1, -1),
+                                    candidate(&beam, 0, rank == 1 ? EOS : 1, -2),
+                                    candidate(&beam, 0, 2, -3), candidate(&beam, 0, 4, -4),
+                                    candidate(&beam, 0, 5, -5)};
+        cr_assert(lng_beam_step(&beam, c, 5, 0) == LNG_OK);
+        cr_assert(beam.ended == (rank == 0) && beam.live_count == (rank == 0 ? 3 : 2));
+    }
+    lng_beam_release(&beam);
+    o.max_factor = 1.5;
+    o.max_extra = 0;
+    cr_assert(lng_beam_max_length(&o, 3, 0) == 4);
+    o.factor_up = true;
+    cr_assert(lng_beam_max_length(&o, 3, 0) == 5);
+}
+
 Test(beam, greedy_ends_at_eos)
 {
     struct lng_beam_options o = toy_options(2, 1, 1, 6);

@@ -21,7 +21,7 @@ static void setup(void)
 
 TestSuite(marian, .init = setup, .fini = scratch_remove);
 
-enum { VARIANTS = 17 };
+enum { VARIANTS = 20 };
 
 static struct marian_fixture variant(int which)
 {
@@ -90,6 +90,26 @@ static struct marian_fixture variant(int which)
         break;
     case 15:
         f.flat_vectors = true;
+        break;
+    case 16: /* a deep encoder and one decoder layer */
+        h->encoder_layers = 6;
+        h->decoder_layers = 1;
+        h->encoder_ffn = 24;
+        h->activation = LNG_ACTIVATION_SWISH;
+        break;
+    case 17: /* pre-norm, all tied, learned positions, no bias */
+        h->pre_norm = true;
+        h->positions = LNG_POSITIONS_LEARNED;
+        h->max_positions = 9;
+        h->scale_embedding = false;
+        f.omit_bias = true;
+        break;
+    case 18: /* separate vocabularies, one head, in f16 */
+        h->tie = LNG_TIE_TARGET;
+        h->source_vocab = 17;
+        h->encoder_heads = h->decoder_heads = 1;
+        h->norm = LNG_NORM_RMS;
+        f.half = true;
         break;
     default: /* the same steps, with dropout elsewhere */
         f.more = "transformer-postprocess-emb: dd\ntransformer-tied-layers:\n  "

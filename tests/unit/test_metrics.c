@@ -259,16 +259,16 @@ Test(metrics, error_rates_by_hand)
 {
     struct lng_error_counts counts = {0};
     struct lng_slice reference = lng_slice_of("a b c d");
-    cr_assert(lng_error_add(&counts, lng_slice_of("a x c"), &reference, 1) == LNG_OK);
+    cr_assert(lng_error_add(&counts, lng_slice_of("a x c"), &reference, 1, true) == LNG_OK);
     cr_assert(counts.word_edits == 2 && counts.words == 4 && counts.exact == 0);
     cr_assert(counts.character_edits == 3 && counts.characters == 7);
-    cr_assert(lng_error_add(&counts, reference, &reference, 1) == LNG_OK);
+    cr_assert(lng_error_add(&counts, reference, &reference, 1, true) == LNG_OK);
     cr_assert(fabs(lng_word_error_rate(&counts) - 25) < 1e-12);
     cr_assert(fabs(lng_character_error_rate(&counts) - 100 * 3.0 / 14) < 1e-12);
     cr_assert(fabs(lng_sentence_accuracy(&counts) - 50) < 1e-12);
     struct lng_slice both[] = {lng_slice_of("x y"), lng_slice_of("ä b")};
     struct lng_error_counts closest = {0};
-    cr_assert(lng_error_add(&closest, lng_slice_of("a b"), both, 2) == LNG_OK);
+    cr_assert(lng_error_add(&closest, lng_slice_of("a b"), both, 2, true) == LNG_OK);
     cr_assert(closest.word_edits == 1 && closest.character_edits == 1 && closest.characters == 3);
 }
 
@@ -277,9 +277,9 @@ Test(metrics, token_measures_by_hand)
 {
     struct lng_error_counts counts = {0};
     struct lng_slice reference = lng_slice_of("a b c d");
-    cr_assert(lng_error_add(&counts, lng_slice_of("a b x d"), &reference, 1) == LNG_OK);
+    cr_assert(lng_error_add(&counts, lng_slice_of("a b x d"), &reference, 1, true) == LNG_OK);
     reference = lng_slice_of("b a");
-    cr_assert(lng_error_add(&counts, lng_slice_of("a b b"), &reference, 1) == LNG_OK);
+    cr_assert(lng_error_add(&counts, lng_slice_of("a b b"), &reference, 1, true) == LNG_OK);
     cr_assert(counts.in_place == 3 && counts.places == 7);
     cr_assert(counts.matches == 5 && counts.hypothesis_words == 7 && counts.words == 6);
     cr_assert(fabs(lng_token_accuracy(&counts) - 300.0 / 7) < 1e-12);

@@ -81,9 +81,9 @@ Test(opus_package, unpacks_what_a_model_needs)
 
 Test(opus_package, names_that_lead_out)
 {
-    static const char *const names[] = {"../evil.npz", "a/../../evil.npz", "/tmp/evil.npz",
-                                        "..\\evil.npz", "C:evil.npz", "evil\n.npz", "a/..",
-                                        "\xFF.npz"};
+    static const char *const names[] = {"../evil.npz",  "a/../../evil.npz", "/tmp/evil.npz",
+                                        "..\\evil.npz", "C:evil.npz",       "evil\n.npz",
+                                        "a/..",         "\xFF.npz"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *path = scratch_path("m.zip");
         zip_t *zip = make_zip(path);
@@ -221,12 +221,11 @@ Test(opus_package, tokenizer_cleans_and_knows_where)
     struct lng_vocab *vocab;
     check_ok(lng_tokenizer_open_spm(path, NULL, &plain));
     check_ok(lng_vocab_copy(lng_tokenizer_vocab(plain, LNG_SIDE_SOURCE), &vocab));
-    check_ok(lng_tokenizer_open_parts(
-        &(struct lng_tokenizer_parts){.source_spm = spm.data,
-                                      .source_spm_size = spm.length,
-                                      .source_vocab = vocab,
-                                      .clean = LNG_CLEAN_OPUS_MT},
-        &cleaning));
+    check_ok(lng_tokenizer_open_parts(&(struct lng_tokenizer_parts){.source_spm = spm.data,
+                                                                    .source_spm_size = spm.length,
+                                                                    .source_vocab = vocab,
+                                                                    .clean = LNG_CLEAN_OPUS_MT},
+                                      &cleaning));
     cr_assert(lng_tokenizer_digest(plain) != lng_tokenizer_digest(cleaning));
     check_ok(lng_make_directories(scratch_path("saved")));
     check_ok(lng_tokenizer_save(cleaning, scratch_path("saved")));

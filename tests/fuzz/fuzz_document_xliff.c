@@ -1,0 +1,8 @@
+/* libFuzzer target: XLIFF 1.2 and 2, read, translated and written. */
+#include "tests/fuzz/fuzz_document.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_document(LNG_OPT_DOCUMENT_FORMAT_XLIFF, data, size);
+    return 0;
+}

@@ -1,0 +1,126 @@
+/* Finding placeholders: what is one, what is none, overlaps, bad and endless regular expressions. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "host/base/mem.h"
+#include "tests/support/check.h"
+#include "tokenizer/placeholder.h"
+
+/* The placeholders of a text, with '|' between them. */
+static void found(struct lng_placeholders *placeholders, const char *text, char *out, size_t size)
+{
+    struct lng_placeholder_ranges ranges = {0};
+    check_ok(lng_placeholder_find(placeholders, text, strlen(text), &ranges));
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < ranges.count; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%.*s", i > 0 ? "|" : "",
+                                 (int)(ranges.data[i].end - ranges.data[i].begin),
+                                 text + ranges.data[i].begin);
+    lng_placeholder_ranges_release(&ranges);
+}
+
+Test(placeholder, builtin)
+{
+    static const char *const cases[][2] = {
+        {"Hello {{name}}, and {{{raw}}}!", "{{name}}|{{{raw}}}"},
+        {"%1$s has %d of %ld files (%.2f %%) %(user)s %@", "%1$s|%d|%ld|%.2f|%%|%(user)s|%@"},
+        {"100% of 5%dollar, a 20 % discount", ""},
+        {"%s%s, %1 of %2", "%s|%s|%1|%2"},
+        {"{0} of {} by {user.name} at {0:N2}", "{0}|{}|{user.name}|{0:N2}"},
+        {"${HOME} and #{x} and $PATH and %TEMP%", "${HOME}|#{x}|$PATH|%TEMP%"},
+        {"See https://a.example/b?c=%20d&e=(f), or www.example.org.",
+         "https://a.example/b?c=%20d&e=(f|www.example.org"},
+        {"write to jane.doe+x@mail.example.org, now", "jane.doe+x@mail.example.org"},
+        {"a <b class=\"x\">bold</b> <br/> 1 < 2 > 0", "<b class=\"x\">|</b>|<br/>"},
+        {"<!-- note --> __PH__ __PH_2__ snake__case__x", "<!-- note -->|__PH__|__PH_2__"},
+        {"<% x %> {% if y %} [[z]]", "<% x %>|{% if y %}|[[z]]"},
+        {"Preis: ä{0}ö — „%s“", "{0}|%s"},
+        {"", ""},
+        {"nothing here, at all.", ""},
+    };
+    struct lng_placeholders *placeholders = NULL;
+    char out[512];
+    check_ok(lng_placeholders_open(true, NULL, 0, &placeholders));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        found(placeholders, cases[i][0], out, sizeof out);
+        cr_assert_str_eq(out, cases[i][1], "'%s': '%s', not '%s'", cases[i][0], out, cases[i][1]);
+    }
+    lng_placeholders_close(placeholders);
+}
+
+Test(placeholder, own_expressions_and_overlaps)
+{
+    const char *const extra[] = {"[A-Z]{2}-[0-9]+", "x*", "\\{0\\} of \\{1\\}", "ß+"};
+    struct lng_placeholders *placeholders = NULL;
+    char out[512];
+    check_ok(lng_placeholders_open(true, extra, 4, &placeholders));
+    found(placeholders, "AB-12 {0} of {1} {2} aßßb", out, sizeof out);
+    cr_assert_str_eq(out, "AB-12|{0} of {1}|{2}|ßß");
+    found(placeholders, "\xFF\xC3 AB-12\xF0", out, sizeof out);
+    cr_assert_str_eq(out, "AB-12", "bad UTF-8 keeps the offsets");
+    lng_placeholders_close(placeholders);
+    check_ok(lng_placeholders_open(false, extra, 1, &placeholders));
+    found(placeholders, "AB-12 {0}", out, sizeof out);
+    cr_assert_str_eq(out, "AB-12");
+    lng_placeholders_close(placeholders);
+}
+
+Test(placeholder, refuses)
+{
+    struct lng_placeholders *placeholders = NULL;
+    static const char *const bad[] = {"(a", "a{2,1}", "[z-a]", "*", "\\"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        check_fails(lng_placeholders_open(true, &bad[i], 1, &placeholders), LNG_ERR_FORMAT, bad[i]);
+    static char longest[LNG_PLACEHOLDER_MAX_PATTERN_BYTES + 2];
+    memset(longest, 'a', sizeof longest - 1);
+    const char *texts[LNG_PLACEHOLDER_MAX_PATTERNS + 1];
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        texts[i] = longest;
+    check_fails(lng_placeholders_open(true, texts, 1, &placeholders), LNG_ERR_RANGE, "4096");
+    check_fails(lng_placeholders_open(true, texts, sizeof texts / sizeof texts[0], &placeholders),
+                LNG_ERR_RANGE, "64");
+    const char *const none[] = {""};
+    check_fails(lng_placeholders_open(true, none, 1, &placeholders), LNG_ERR_RANGE, "0");
+    cr_assert_null(placeholders);
+}
+
+/* Neither time nor the stack is used up. */
+Test(placeholder, endless_expressions, .timeout = 20)
+{
+    static const char *const endless[] = {"(a+)+$", "(a|a)*b", "(.*)*x", "((a?){30}){30}b"};
+    static char text[20000];
+    memset(text, 'a', sizeof text - 1);
+    for (size_t i = 0; i < sizeof endless / sizeof endless[0]; i++) {
+        struct lng_placeholders *placeholders = NULL;
+        struct lng_placeholder_ranges ranges = {0};
+        check_ok(lng_placeholders_open(false, &endless[i], 1, &placeholders));
+        text[sizeof text - 2] = '!';
+        check_fails(lng_placeholder_find(placeholders, text, sizeof text - 1, &ranges),
+                    LNG_ERR_RANGE, endless[i]);
+        lng_placeholder_ranges_release(&ranges);
+        lng_placeholders_close(placeholders);
+    }
+}
+
+/* The own table takes a megabyte of anything in one breath. */
+Test(placeholder, long_texts, .timeout = 20)
+{
+    static const char *const seeds[] = {"a",       "a@", "{",   "{a",    "%", "%(",   "<a ", "__a",
+                                        "http://", "$A", "[[a", "<!-- ", " ", "www.", "a."};
+    enum { SIZE = 1 << 18 };
+    struct lng_placeholders *placeholders = NULL;
+    char *text = lng_alloc(SIZE, 1);
+    check_ok(lng_placeholders_open(true, NULL, 0, &placeholders));
+    for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) {
+        struct lng_placeholder_ranges ranges = {0};
+        size_t length = strlen(seeds[i]);
+        for (size_t at = 0; at < SIZE; at++)
+            text[at] = seeds[i][at % length];
+        check_ok(lng_placeholder_find(placeholders, text, SIZE, &ranges));
+        lng_placeholder_ranges_release(&ranges);
+    }
+    lng_placeholders_close(placeholders);
+    lng_free(text);
+}
