@@ -192,6 +192,13 @@ static enum lng_status list_loss(struct outputs *to, const struct lng_loss_args 
     return LNG_OK;
 }
 
+static enum lng_status list_pair_loss(struct outputs *to, const struct lng_pair_loss_args *args)
+{
+    ADD_ARRAY(sums, LNG_DTYPE_F64, 2);
+    ADD(logits);
+    return LNG_OK;
+}
+
 static enum lng_status list_candidates(struct outputs *to, const struct lng_candidates_args *args)
 {
     enum { FIELDS = sizeof *args->out / sizeof(float) }; /* two scores, then two numbers */

@@ -235,6 +235,21 @@ struct lng_loss_args {
     double gradient_scale;
 };
 
+/* The same for two predictions p1, p2 of each token, made under other dropout, that are to agree (R-Drop,
+ * Liang et al. 2021): the loss of a pair is that of row n, that of row N + n, and
+ *   divergence / 2 * (KL(p1 || p2) + KL(p2 || p1)),   KL(p || q) = sum over j of p[j] (log p[j] - log q[j])
+ * sums: [0] += sum of pair losses; [1], [2] as above, over all 2 N rows.
+ * logits are overwritten by gradient_scale * d(pair loss)/d(logits); infinite ones make their pair NaN. */
+struct lng_pair_loss_args {
+    struct lng_view logits; /* [2 N, V] activation */
+    const int32_t *targets; /* [N], 0 <= t < V: one for both rows of a pair */
+    double *sums;           /* [3], or NULL */
+    double smoothing;
+    enum lng_smoothing kind;
+    double divergence; /* R-Drop's alpha, >= 0 */
+    double gradient_scale;
+};
+
 /* The best continuations of each sentence: log-softmax over V (banned tokens take part in the
  * normaliser, as everywhere else), plus the row's running score, best k per sentence, ties by
  * (higher score, lower row, lower token). A score of -inf or NaN is no candidate; a forced token is

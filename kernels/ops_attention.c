@@ -163,6 +163,23 @@ enum lng_status lng_loss(struct lng_device *device, const struct lng_loss_args *
     return args->logits.rows == 0 ? LNG_OK : lng_run_loss(device, args);
 }
 
+enum lng_status lng_pair_loss(struct lng_device *device, const struct lng_pair_loss_args *args)
+{
+    struct lng_check check = lng_check_begin(device, "pair_loss");
+    CHECK_ACTIVATION(logits, -1, -1);
+    LNG_FAIL_IF(args->logits.rows > 0 && args->logits.cols < 1, LNG_ERR_SHAPE,
+                "pair_loss: logits: expected 1 column or more, found 0");
+    LNG_FAIL_IF(args->logits.rows % 2 != 0, LNG_ERR_SHAPE,
+                "pair_loss: logits: expected an even number of rows, found %lld",
+                (long long)args->logits.rows);
+    CHECK_ARRAY(targets, args->logits.rows / 2);
+    CHECK_NUMBER(smoothing, 0, 1);
+    CHECK_INTEGER(kind, LNG_SMOOTHING_UNIFORM, LNG_SMOOTHING_OTHERS);
+    CHECK_NUMBER(divergence, 0, DBL_MAX);
+    CHECK_NUMBER(gradient_scale, -DBL_MAX, DBL_MAX);
+    return args->logits.rows == 0 ? LNG_OK : lng_run_pair_loss(device, args);
+}
+
 enum lng_status lng_candidates(struct lng_device *device, const struct lng_candidates_args *args)
 {
     struct lng_check check = lng_check_begin(device, "candidates");

@@ -90,6 +90,27 @@ static enum lng_status check_run(const struct lng_options *options)
     return LNG_OK;
 }
 
+static enum lng_status check_r_drop(const struct lng_options *options)
+{
+    if (options->r_drop == 0)
+        return LNG_OK;
+    LNG_FAIL_IF(
+        options->train_batch_tokens < 2 * (int64_t)options->train_max_length, LNG_ERR_USAGE,
+        "r-drop (%g, from %s) puts each pair into its batch twice: batch-tokens (%lld, from "
+        "%s) must be at least twice max-length (%d, from %s)",
+        options->r_drop, where(options, LNG_OPTION_r_drop), (long long)options->train_batch_tokens,
+        where(options, LNG_OPTION_train_batch_tokens), options->train_max_length,
+        where(options, LNG_OPTION_train_max_length));
+    LNG_FAIL_IF(options->dropout == 0 && options->embedding_dropout == 0 &&
+                    options->attention_dropout == 0 && options->ffn_dropout == 0 &&
+                    options->source_word_dropout == 0 && options->target_word_dropout == 0,
+                LNG_ERR_USAGE,
+                "r-drop (%g, from %s) compares what two kinds of dropout predict, and there is no "
+                "dropout: raise dropout, or leave r-drop out",
+                options->r_drop, where(options, LNG_OPTION_r_drop));
+    return LNG_OK;
+}
+
 static enum lng_status finish_train(struct lng_options *options)
 {
     bool pre = options->norm_position == LNG_OPT_NORM_POSITION_PRE;
@@ -101,6 +122,7 @@ static enum lng_status finish_train(struct lng_options *options)
     LNG_TRY(check_vocabularies(options));
     LNG_TRY(check_corpus(options));
     LNG_TRY(check_schedule(options));
+    LNG_TRY(check_r_drop(options));
     return check_run(options);
 }
 

@@ -95,6 +95,7 @@ struct lng_regularization {
     double source_word_dropout, target_word_dropout; /* whole embeddings */
     double label_smoothing;
     enum lng_smoothing smoothing_kind;
+    double r_drop; /* alpha of R-Drop, 0 = off: see lng_model_train */
     uint64_t seed;
     uint32_t update; /* number of the optimiser step: fresh masks each time */
 };
@@ -107,7 +108,11 @@ struct lng_loss_sums {
 };
 
 /* Forward and backward of one packed batch; gradients of the summed loss are added to model->gradients
- * (zero them with lng_model_zero_gradients). sums may be NULL; else it is written (waits for the device). */
+ * (zero them with lng_model_zero_gradients). sums may be NULL; else it is written (waits for the device).
+ * r_drop > 0: every pair is computed twice, with other dropout, and the loss of a token is
+ *   (CE1 + CE2) / 2 + r_drop / 4 * (KL(p1 || p2) + KL(p2 || p1))
+ * half of that of Liang et al. 2021, so that it and its gradient stay comparable to those of one copy. The
+ * workspace must have room for both copies; sums are means over them, tokens are counted once. */
 LNG_MUST_CHECK enum lng_status
 lng_model_train(struct lng_model *model, struct lng_workspace *workspace,
                 const struct lng_sequences *source, const struct lng_sequences *target,

@@ -12,9 +12,10 @@ static int64_t longest(const struct lng_sequences *s, int64_t most)
     return most;
 }
 
-/* Lays out and uploads a batch; target NULL = source only. */
+/* Lays out and uploads a batch, `copies` times; target NULL = source only. */
 static enum lng_status begin(struct lng_model *model, struct lng_workspace *ws,
-                             const struct lng_sequences *source, const struct lng_sequences *target)
+                             const struct lng_sequences *source, const struct lng_sequences *target,
+                             int copies)
 {
     LNG_FAIL_IF(target != NULL && source->count != target->count, LNG_ERR_SHAPE,
                 "%lld source sentences but %lld targets", (long long)source->count,
@@ -25,10 +26,11 @@ static enum lng_status begin(struct lng_model *model, struct lng_workspace *ws,
     LNG_TRY(lng_model_reserve_positions(model, most));
     int64_t source_rows = source->count > 0 ? source->offsets[source->count] : 0;
     int64_t target_rows = target != NULL && target->count > 0 ? target->offsets[target->count] : 0;
-    LNG_TRY(lng_workspace_layout(ws, source_rows, target_rows, source->count));
-    LNG_TRY(lng_workspace_upload(ws, source, &ws->source, false));
+    LNG_TRY(lng_workspace_layout(ws, copies * source_rows, copies * target_rows,
+                                 copies * source->count));
+    LNG_TRY(lng_workspace_upload(ws, source, copies, &ws->source, false));
     if (target != NULL)
-        LNG_TRY(lng_workspace_upload(ws, target, &ws->target, true));
+        LNG_TRY(lng_workspace_upload(ws, target, copies, &ws->target, true));
     static const double zeros[3] = {0, 0, 0};
     return lng_device_write(model->device, ws->sums, zeros, sizeof zeros);
 }
@@ -96,12 +98,42 @@ static enum lng_status loss_blocks(struct lng_model *model, struct lng_workspace
     return LNG_OK;
 }
 
+/* The same with R-Drop: the two rows of a token, n apart, are of one block; the loss is a mean over both. */
+static enum lng_status pair_blocks(struct lng_model *model, struct lng_workspace *ws,
+                                   struct lng_view output, const struct lng_regularization *r)
+{
+    const int64_t n = output.rows / 2, most = ws->logits.rows / 2;
+    for (int64_t first = 0; first < n; first += most) {
+        const int64_t rows = n - first < most ? n - first : most;
+        struct lng_view logits[2];
+        for (int copy = 0; copy < 2; copy++) {
+            logits[copy] = lng_view_rows(ws->logits, copy * rows, rows);
+            LNG_TRY(logits_of(model, lng_view_rows(output, copy * n + first, rows), logits[copy]));
+        }
+        LNG_TRY(lng_pair_loss(model->device, &(struct lng_pair_loss_args){
+                                                 .logits = lng_view_rows(ws->logits, 0, 2 * rows),
+                                                 .targets = ws->targets + first,
+                                                 .sums = ws->sums,
+                                                 .smoothing = r->label_smoothing,
+                                                 .kind = r->smoothing_kind,
+                                                 .divergence = r->r_drop,
+                                                 .gradient_scale = 0.5,
+                                             }));
+        for (int copy = 0; copy < 2; copy++)
+            LNG_TRY(logits_backward(model, lng_view_rows(output, copy * n + first, rows),
+                                    logits[copy], lng_view_rows(ws->d_in, copy * n + first, rows)));
+    }
+    return LNG_OK;
+}
+
+/* Means over the copies of the batch. */
 static enum lng_status read_sums(struct lng_model *model, const struct lng_workspace *ws,
-                                 struct lng_loss_sums *sums)
+                                 int copies, struct lng_loss_sums *sums)
 {
     double values[3];
     LNG_TRY(lng_device_read(model->device, values, ws->sums, sizeof values));
-    *sums = (struct lng_loss_sums){values[0], values[1], values[2], (double)ws->target.rows};
+    *sums = (struct lng_loss_sums){values[0] / copies, values[1] / copies, values[2] / copies,
+                                   (double)(ws->target.rows / copies)};
     return LNG_OK;
 }
 
@@ -141,19 +173,21 @@ enum lng_status lng_model_train(struct lng_model *model, struct lng_workspace *w
 {
     LNG_FAIL_IF(!model->training || !ws->limits.backward, LNG_ERR_USAGE,
                 "training needs a model and a workspace opened for it");
-    LNG_TRY(begin(model, ws, source, target));
+    bool pairs = regularization != NULL && regularization->r_drop > 0;
+    LNG_TRY(begin(model, ws, source, target, pairs ? 2 : 1));
     struct lng_pass encoder = {
         .model = model, .workspace = ws, .regularization = regularization, .backward = true};
     struct lng_pass decoder = encoder;
     decoder.decoder = true;
     struct lng_view encoded, output;
     LNG_TRY(forward(&encoder, &decoder, &encoded, &output));
-    LNG_TRY(loss_blocks(model, ws, output, regularization, true));
+    LNG_TRY(pairs ? pair_blocks(model, ws, output, regularization)
+                  : loss_blocks(model, ws, output, regularization, true));
     LNG_TRY(lng_fill(model->device, &(struct lng_fill_args){.y = ws->d_encoded}));
     LNG_TRY(lng_stack_backward(&decoder, encoded, lng_view_rows(ws->d_in, 0, output.rows)));
     LNG_TRY(lng_stack_backward(&encoder, (struct lng_view){0}, ws->d_encoded));
     LNG_TRY(clear_pad_gradient(model));
-    return sums ? read_sums(model, ws, sums) : LNG_OK;
+    return sums ? read_sums(model, ws, pairs ? 2 : 1, sums) : LNG_OK;
 }
 
 enum lng_status lng_model_score(struct lng_model *model, struct lng_workspace *ws,
@@ -161,7 +195,7 @@ enum lng_status lng_model_score(struct lng_model *model, struct lng_workspace *w
                                 const struct lng_sequences *target, float *token_logprob,
                                 struct lng_loss_sums *sums)
 {
-    LNG_TRY(begin(model, ws, source, target));
+    LNG_TRY(begin(model, ws, source, target, 1));
     struct lng_pass encoder = {.model = model, .workspace = ws};
     struct lng_pass decoder = {.model = model, .workspace = ws, .decoder = true};
     struct lng_view encoded, output;
@@ -170,14 +204,14 @@ enum lng_status lng_model_score(struct lng_model *model, struct lng_workspace *w
     if (token_logprob != NULL)
         LNG_TRY(lng_device_read(model->device, token_logprob, ws->token_logprob,
                                 (size_t)output.rows * sizeof *token_logprob));
-    return sums ? read_sums(model, ws, sums) : LNG_OK;
+    return sums ? read_sums(model, ws, 1, sums) : LNG_OK;
 }
 
 enum lng_status lng_model_logits(struct lng_model *model, struct lng_workspace *ws,
                                  const struct lng_sequences *source,
                                  const struct lng_sequences *target, float *logits)
 {
-    LNG_TRY(begin(model, ws, source, target));
+    LNG_TRY(begin(model, ws, source, target, 1));
     struct lng_pass encoder = {.model = model, .workspace = ws};
     struct lng_pass decoder = {.model = model, .workspace = ws, .decoder = true};
     struct lng_view encoded, output;
@@ -205,7 +239,7 @@ fail:
 enum lng_status lng_model_encode(struct lng_model *model, struct lng_workspace *ws,
                                  const struct lng_sequences *source, struct lng_view *encoded)
 {
-    LNG_TRY(begin(model, ws, source, NULL));
+    LNG_TRY(begin(model, ws, source, NULL, 1));
     struct lng_pass encoder = {.model = model, .workspace = ws};
     struct lng_view result;
     LNG_TRY(forward(&encoder, NULL, &result, NULL));

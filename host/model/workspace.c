@@ -141,7 +141,8 @@ static void lay_workspace(struct layout *layout, struct lng_workspace *ws)
     ws->sublayer = take(layout, max64(layout->source_rows, layout->target_rows), h->dim);
     if (layout->limits->backward)
         lay_gradients(layout, ws);
-    int64_t chunk = lng_device_logit_rows(layout->model->device, h->target_vocab);
+    /* Two at least: rows that are to agree stand in one block. */
+    int64_t chunk = max64(2, lng_device_logit_rows(layout->model->device, h->target_vocab));
     if (chunk > layout->target_rows)
         chunk = layout->target_rows;
     ws->logits = take(layout, chunk, lng_logit_stride(layout->model));
@@ -320,31 +321,34 @@ struct staged {
     uint32_t *row_sentence, *row_position, *sentence_ids;
 };
 
-static void stage_rows(const struct lng_workspace *ws, const struct lng_sequences *s, bool shift,
-                       struct staged *to)
+static void stage_copy(const struct lng_workspace *ws, const struct lng_sequences *s, int copy,
+                       bool shift, struct staged *to)
 {
     const struct lng_hparams *h = &ws->model->hparams;
     int64_t last = h->positions == LNG_POSITIONS_LEARNED ? h->max_positions - 1 : INT32_MAX;
+    int32_t rows = s->count > 0 ? s->offsets[s->count] : 0, first_row = copy * rows;
+    int64_t first_sentence = copy * s->count;
     for (int64_t b = 0; b < s->count; b++) {
         uint32_t sentence = s->sentence_ids ? s->sentence_ids[b] : (uint32_t)b;
-        to->sentence_ids[b] = sentence;
-        to->offsets[b] = s->offsets[b];
+        sentence ^= (uint32_t)copy << 31;
+        to->sentence_ids[first_sentence + b] = sentence;
+        to->offsets[first_sentence + b] = first_row + s->offsets[b];
         for (int32_t i = s->offsets[b]; i < s->offsets[b + 1]; i++) {
-            int32_t place = i - s->offsets[b];
+            int32_t place = i - s->offsets[b], row = first_row + i;
             int64_t position = (int64_t)place + h->position_offset;
             int32_t start = shift ? h->decoder_start : s->ids[i];
-            to->ids[i] = !shift ? s->ids[i] : place == 0 ? start : s->ids[i - 1];
-            to->targets[i] = s->ids[i];
-            to->positions[i] = (int32_t)(position < last ? position : last);
-            to->row_sentence[i] = sentence;
-            to->row_position[i] = (uint32_t)place;
+            to->ids[row] = !shift ? s->ids[i] : place == 0 ? start : s->ids[i - 1];
+            to->targets[row] = s->ids[i];
+            to->positions[row] = (int32_t)(position < last ? position : last);
+            to->row_sentence[row] = sentence;
+            to->row_position[row] = (uint32_t)place;
         }
     }
-    to->offsets[s->count] = s->count > 0 ? s->offsets[s->count] : 0;
+    to->offsets[first_sentence + s->count] = first_row + rows;
 }
 
 enum lng_status lng_workspace_upload(struct lng_workspace *ws, const struct lng_sequences *s,
-                                     struct lng_packed_side *side, bool shift)
+                                     int copies, struct lng_packed_side *side, bool shift)
 {
     struct lng_device *device = ws->model->device;
     const struct lng_hparams *h = &ws->model->hparams;
@@ -359,7 +363,8 @@ enum lng_status lng_workspace_upload(struct lng_workspace *ws, const struct lng_
     staged.row_position = staged.row_sentence + n;
     staged.sentence_ids = staged.row_position + n;
     staged.offsets = (int32_t *)(staged.sentence_ids + b);
-    stage_rows(ws, s, shift, &staged);
+    for (int copy = 0; copy < copies; copy++)
+        stage_copy(ws, s, copy, shift, &staged);
     LNG_TRY(lng_device_write(device, side->ids, staged.ids, n * sizeof(int32_t)));
     LNG_TRY(lng_device_write(device, side->positions, staged.positions, n * sizeof(int32_t)));
     LNG_TRY(

@@ -70,10 +70,13 @@ LNG_MUST_CHECK enum lng_status lng_workspace_layout(struct lng_workspace *worksp
                                                     int64_t source_rows, int64_t target_rows,
                                                     int64_t sentences);
 
-/* Checks ids and offsets and copies them to the device. shift: decoder input (start id, then all but the
- * last), the ids themselves going to workspace->targets. */
+/* Checks ids and offsets and copies them to the device, as often as the side was laid out to hold them: the
+ * second copy lies behind the first, and its sentences' ids have the highest bit the other way, so that
+ * its dropout is another. shift: decoder input (start id, then all but the last), the ids themselves
+ * going to workspace->targets. */
 LNG_MUST_CHECK enum lng_status lng_workspace_upload(struct lng_workspace *workspace,
                                                     const struct lng_sequences *sequences,
-                                                    struct lng_packed_side *side, bool shift);
+                                                    int copies, struct lng_packed_side *side,
+                                                    bool shift);
 
 #endif

@@ -39,8 +39,15 @@ struct lng_regularization lng_regularization_of(const struct lng_options *option
         .smoothing_kind = options->label_smoothing_kind == LNG_OPT_SMOOTHING_OTHERS
                               ? LNG_SMOOTHING_OTHERS
                               : LNG_SMOOTHING_UNIFORM,
+        .r_drop = options->r_drop,
         .seed = (uint64_t)options->seed,
     };
+}
+
+/* How often a pair stands in its batch. */
+static int copies_of(const struct lng_options *options)
+{
+    return options->r_drop > 0 ? 2 : 1;
 }
 
 struct lng_batch_options lng_train_batch_options(const struct lng_training *training)
@@ -48,7 +55,7 @@ struct lng_batch_options lng_train_batch_options(const struct lng_training *trai
     const struct lng_options *options = training->options;
     const struct lng_hparams *h = &training->model->hparams;
     return (struct lng_batch_options){
-        .max_tokens = options->train_batch_tokens,
+        .max_tokens = options->train_batch_tokens / copies_of(options),
         .max_sentences = options->train_batch_sentences,
         .max_length = options->train_max_length,
         .crop = options->max_length_crop,
@@ -66,10 +73,11 @@ static enum lng_status open_workspace(struct trainer *t)
     struct lng_batch_options batch = lng_train_batch_options(t->training);
     int64_t rows = batch.max_tokens > 0 ? batch.max_tokens : batch.max_sentences * batch.max_length;
     int64_t sentences = batch.max_sentences > 0 ? batch.max_sentences : rows;
+    int copies = copies_of(t->options);
     struct lng_batch_limits limits = {
-        .source_rows = rows,
-        .target_rows = rows,
-        .sentences = sentences,
+        .source_rows = copies * rows,
+        .target_rows = copies * rows,
+        .sentences = copies * sentences,
         .backward = true,
         .recompute = t->options->recompute,
     };

@@ -128,6 +128,57 @@ Test(train, n_plus_n_updates_equal_2n, .timeout = 120)
     scratch_remove();
 }
 
+static double last_metric(const char *run_name, const char *event, const char *key);
+
+/* Both copies of a pair count for --batch-tokens: half of it without R-Drop is the same batches. */
+Test(train, r_drop_resumes_exactly_and_counts_pairs_once, .timeout = 120)
+{
+    setup();
+    struct program program;
+    static const char *const runs[][2] = {
+        {"whole", "--max-updates 30 --r-drop 5"},
+        {"parts", "--max-updates 10 --r-drop 5"},
+        {"parts", "--max-updates 30 --r-drop 5"},
+        {"threads", "--max-updates 30 --r-drop 5 --threads 3 --loader-threads 2 --recompute"},
+        {"plain", "--max-updates 30 --batch-tokens 64"},
+        {"off", "--max-updates 30 --batch-tokens 64 --r-drop 0"},
+        {"odd", "--max-updates 30 --r-drop 5 --batch-tokens 129 --batch-sentences 3"},
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        run(train_words(runs[i][0], runs[i][1]), 0, &program);
+        program_release(&program);
+    }
+    check_same_state("whole", "parts", 30);
+    check_same_state("whole", "threads", 30);
+    check_same_state("plain", "off", 30);
+    static const char *const counted[] = {"targets", "sources", "epoch"};
+    for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++)
+        cr_assert(last_metric("whole", "train", counted[i]) ==
+                      last_metric("plain", "train", counted[i]),
+                  "%s", counted[i]);
+    cr_assert(last_metric("whole", "train", "accuracy") > 10);
+    scratch_remove();
+}
+
+Test(train, r_drop_refusals, .timeout = 60)
+{
+    setup();
+    static const char *const cases[][2] = {
+        {"--r-drop 5 --batch-tokens 31", "batch-tokens (31, from "},
+        {"--r-drop 5 --batch-tokens 1", "at least twice max-length (16, from "},
+        {"--r-drop 5 --dropout 0 --attention-dropout 0", "there is no dropout"},
+        {"--r-drop -1", "r-drop"},
+        {"--r-drop nan", "r-drop"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct program program;
+        run(train_words("refused", cases[i][0]), 2, &program);
+        cr_assert(strstr(program.err, cases[i][1]) != NULL, "%s: %s", cases[i][0], program.err);
+        program_release(&program);
+    }
+    scratch_remove();
+}
+
 /* Starts the program with arguments separated by spaces, its streams closed off; returns its pid. */
 static int start_quietly(const char *words)
 {

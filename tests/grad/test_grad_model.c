@@ -77,6 +77,32 @@ static struct variant make_variant(int index)
         v.regularization.attention_dropout = 0.1;
         v.recompute = true;
         break;
+    case 5:
+        v.name = "post-norm, all dropouts, label smoothing, R-Drop";
+        v.regularization.dropout = 0.2;
+        v.regularization.attention_dropout = 0.2;
+        v.regularization.ffn_dropout = 0.2;
+        v.regularization.source_word_dropout = 0.1;
+        v.regularization.target_word_dropout = 0.1;
+        v.regularization.label_smoothing = 0.1;
+        v.regularization.r_drop = 5;
+        break;
+    case 6:
+        v.name = "pre-norm, untied, fairseq smoothing, R-Drop, recomputation";
+        v.hparams.pre_norm = true;
+        v.hparams.tie = LNG_TIE_NONE;
+        v.regularization.dropout = 0.3;
+        v.regularization.label_smoothing = 0.2;
+        v.regularization.smoothing_kind = LNG_SMOOTHING_OTHERS;
+        v.regularization.r_drop = 0.7;
+        v.recompute = true;
+        break;
+    case 7:
+        v.name = "R-Drop, three pairs to a block of logits";
+        v.hparams.target_vocab = v.hparams.source_vocab = 600000;
+        v.regularization.dropout = 0.2;
+        v.regularization.r_drop = 3;
+        break;
     default:
         break;
     }
@@ -108,9 +134,10 @@ static void open_problem(struct problem *p, int index)
                   LNG_OK,
               "%s", lng_error_message());
     cr_assert(lng_model_randomize(&p->model, 11, false) == LNG_OK, "%s", lng_error_message());
-    struct lng_batch_limits limits = {.source_rows = 11,
-                                      .target_rows = 9,
-                                      .sentences = SENTENCES,
+    int64_t copies = p->variant.regularization.r_drop > 0 ? 2 : 1;
+    struct lng_batch_limits limits = {.source_rows = copies * 11,
+                                      .target_rows = copies * 9,
+                                      .sentences = copies * SENTENCES,
                                       .backward = true,
                                       .recompute = p->variant.recompute};
     cr_assert(lng_workspace_open(&p->model, &limits, &p->workspace) == LNG_OK, "%s",
@@ -227,6 +254,94 @@ Test(grad_model, rms_learned_positions)
 Test(grad_model, additive_recompute)
 {
     check_variant(4);
+}
+
+Test(grad_model, r_drop)
+{
+    check_variant(5);
+}
+Test(grad_model, r_drop_recompute)
+{
+    check_variant(6);
+}
+
+/* Adds the gradients and the loss of one batch to those already there. */
+static double add_batch(struct problem *p, struct lng_sequences source, struct lng_sequences target)
+{
+    struct lng_loss_sums sums;
+    cr_assert(lng_model_train(&p->model, p->workspace, &source, &target, &p->variant.regularization,
+                              &sums) == LNG_OK,
+              "%s", lng_error_message());
+    cr_assert(sums.tokens == target.offsets[target.count]);
+    return sums.loss;
+}
+
+/* The gradients, owned by the caller; they are zero afterwards. */
+static double *take_gradients(struct problem *p)
+{
+    size_t bytes = (size_t)p->model.params.total * sizeof(double);
+    double *gradients = malloc(bytes);
+    cr_assert(gradients != NULL);
+    cr_assert(lng_device_read(p->device, gradients, p->model.gradients, bytes) == LNG_OK);
+    cr_assert(lng_model_zero_gradients(&p->model) == LNG_OK);
+    return gradients;
+}
+
+static void expect_same(const double *got, const double *want, int64_t count, double scale)
+{
+    for (int64_t i = 0; i < count; i++)
+        cr_assert(fabs(got[i] - scale * want[i]) <= 1e-11 * (1 + fabs(want[i])),
+                  "gradient %lld: %.17g, expected %.17g", (long long)i, got[i], scale * want[i]);
+}
+
+/* Where divergence weighs next to nothing, what is left is the mean over two batches that differ in dropout. */
+Test(grad_model, r_drop_is_a_mean_over_two_copies)
+{
+    static const uint32_t ids[2][SENTENCES] = {{40, 5, 1234567},
+                                               {40 ^ 1u << 31, 5 ^ 1u << 31, 1234567 ^ 1u << 31}};
+    struct problem p;
+    open_problem(&p, 5);
+    cr_assert(lng_model_zero_gradients(&p.model) == LNG_OK);
+    p.variant.regularization.r_drop = 1e-30;
+    double loss = add_batch(&p, p.source, p.target);
+    double *together = take_gradients(&p), each[2];
+    p.variant.regularization.r_drop = 0;
+    for (int copy = 0; copy < 2; copy++) {
+        p.source.sentence_ids = p.target.sentence_ids = ids[copy];
+        each[copy] = add_batch(&p, p.source, p.target);
+    }
+    double *summed = take_gradients(&p);
+    cr_assert(each[0] != each[1], "both copies had the same dropout");
+    cr_assert(fabs(loss - (each[0] + each[1]) / 2) < 1e-12 * loss);
+    expect_same(together, summed, p.model.params.total, 0.5);
+    free(together);
+    free(summed);
+    close_problem(&p);
+}
+
+/* A batch of several blocks of logits has the sums of batches of one sentence, which have fewer. */
+Test(grad_model, r_drop_pairs_stay_in_one_block)
+{
+    struct problem p;
+    open_problem(&p, 7);
+    cr_assert(lng_device_logit_rows(p.device, p.model.hparams.target_vocab) < 9);
+    cr_assert(lng_model_zero_gradients(&p.model) == LNG_OK);
+    double loss = add_batch(&p, p.source, p.target), parts = 0;
+    double *together = take_gradients(&p);
+    for (int b = 0; b < SENTENCES; b++) {
+        int32_t source_part[2] = {0, source_offsets[b + 1] - source_offsets[b]};
+        int32_t target_part[2] = {0, target_offsets[b + 1] - target_offsets[b]};
+        const uint32_t *id = p.source.sentence_ids + b;
+        parts += add_batch(
+            &p, (struct lng_sequences){source_ids + source_offsets[b], source_part, id, 1},
+            (struct lng_sequences){target_ids + target_offsets[b], target_part, id, 1});
+    }
+    double *summed = take_gradients(&p);
+    cr_assert(fabs(loss - parts) < 1e-12 * loss, "loss %.17g, parts %.17g", loss, parts);
+    expect_same(together, summed, p.model.params.total, 1);
+    free(together);
+    free(summed);
+    close_problem(&p);
 }
 
 /* Recomputation changes memory, never a bit of the result. */

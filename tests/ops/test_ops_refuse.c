@@ -359,6 +359,22 @@ static void refuse_loss(struct rig *rig)
     REFUSE(loss, RANGE, kind = (enum lng_smoothing)2, "kind: ");
 }
 
+static void refuse_pair_loss(struct rig *rig)
+{
+    const struct lng_pair_loss_args good = {
+        .logits = matrix(rig, 4, 3), .targets = integers(rig, 2), .divergence = 5};
+    ACCEPT(pair_loss);
+    REFUSE(pair_loss, SHAPE, logits.cols = 0, "logits: ");
+    REFUSE(pair_loss, SHAPE, logits.rows = 3, "logits: expected an even number of rows, found 3");
+    REFUSE(pair_loss, DTYPE, logits.dtype = LNG_DTYPE_F64, "logits: ");
+    REFUSE(pair_loss, SHAPE, targets = NULL, "targets: ");
+    REFUSE(pair_loss, RANGE, smoothing = 1.1, "smoothing: ");
+    REFUSE(pair_loss, RANGE, kind = (enum lng_smoothing)2, "kind: ");
+    REFUSE(pair_loss, RANGE, divergence = -1, "divergence: ");
+    REFUSE(pair_loss, RANGE, divergence = NAN, "divergence: ");
+    REFUSE(pair_loss, RANGE, gradient_scale = INFINITY, "gradient_scale: ");
+}
+
 static void refuse_candidates(struct rig *rig)
 {
     const struct lng_candidates_args good = {.logits = matrix(rig, 3, 4),

@@ -193,6 +193,31 @@ static void loss_case(struct lng_device *device, int64_t rows, int64_t width, in
     lng_free(targets);
 }
 
+static void pair_loss_case(struct lng_device *device, int64_t rows, int64_t width, int mode,
+                           struct record *record)
+{
+    const size_t n = (size_t)(2 * rows * width);
+    float *x = cpu_random(n, 5, 1);
+    int32_t *targets = (int32_t *)numbers(rows, (uint32_t)width);
+    double sums[3] = {1, 2, 3};
+    for (int64_t i = 0; i < rows; i += 3)
+        x[i * width + targets[i]] = 6;
+    struct lng_pair_loss_args args = {.logits = view(x, 2 * rows, width),
+                                      .targets = targets,
+                                      .sums = sums,
+                                      .smoothing = mode & 1 ? 0.1 : 0,
+                                      .kind =
+                                          mode & 2 ? LNG_SMOOTHING_OTHERS : LNG_SMOOTHING_UNIFORM,
+                                      .divergence = mode & 4 ? 5 : 0.5,
+                                      .gradient_scale = 0.5};
+    RUN(lng_pair_loss(device, &args));
+    float single[3] = {(float)sums[0], (float)sums[1], (float)sums[2]};
+    keep(record, single, 3);
+    keep(record, x, n);
+    lng_free(x);
+    lng_free(targets);
+}
+
 static void candidates_case(struct lng_device *device, int64_t rows, int64_t width, int mode,
                             struct record *record)
 {
@@ -441,6 +466,10 @@ Test(cpu_ops, activation)
 Test(cpu_ops, loss)
 {
     check_case("loss", loss_case, 8, 1e-5, 1);
+}
+Test(cpu_ops, pair_loss)
+{
+    check_case("pair_loss", pair_loss_case, 8, 1e-5, 1);
 }
 Test(cpu_ops, candidates)
 {

@@ -70,6 +70,10 @@ static const struct {
     {                                \
         PARITY_LOSS, REAL_ONLY, true \
     }
+#define ROW_pair_loss                     \
+    {                                     \
+        PARITY_PAIR_LOSS, REAL_ONLY, true \
+    }
 #define ROW_select_logits              \
     {                                  \
         PARITY_LINEAR, REAL_ONLY, true \

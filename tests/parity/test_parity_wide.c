@@ -166,6 +166,30 @@ Test(parity_wide, loss)
     compare("loss", loss_case, PARITY_LOSS, 10);
 }
 
+static void pair_loss_case(struct parity *p)
+{
+    static const int64_t widths[] = {4096, 4097, 5000, 33001, 1032};
+    int64_t pairs = 2, width = widths[p->seed % 5];
+    struct lng_pair_loss_args args = {
+        .logits = rig_random(&p->rig, p->activation, 2 * pairs, width, 8),
+        .targets = parity_integers(p, pairs, 0, width - 1),
+        .sums = rig_array(&p->rig, (double[3]){0}, 3, sizeof(double)),
+        .smoothing = p->seed % 2 ? 0.1 : 0,
+        .kind = p->seed % 3 ? LNG_SMOOTHING_UNIFORM : LNG_SMOOTHING_OTHERS,
+        .divergence = 5,
+        .gradient_scale = 0.25,
+    };
+    RIG_OK(lng_pair_loss(p->rig.device, &args));
+    parity_take_array(p, "sums", args.sums, 3, LNG_DTYPE_F64);
+    parity_take(p, "logits", args.logits);
+}
+
+Test(parity_wide, pair_loss)
+{
+    require_device();
+    compare("pair_loss", pair_loss_case, PARITY_PAIR_LOSS, 10);
+}
+
 /* Row 0 plain, 1 of few different values, 2 of one value, then rows that cannot be summed, and scores that
  * are no numbers. */
 static struct lng_view search_logits(struct parity *p, int64_t width)

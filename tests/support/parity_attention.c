@@ -256,6 +256,32 @@ void parity_case_loss(struct parity *p)
     parity_take(p, "d_logits", args.logits);
 }
 
+/* The rows of a pair are alike, as dropout leaves them, but for every third pair. */
+void parity_case_pair_loss(struct parity *p)
+{
+    int64_t pairs = parity_rows(p), words = p->seed % 4 == 0 ? 1009 : 1 + parity_width(p);
+    struct lng_view logits = rig_random(&p->rig, p->activation, 2 * pairs, words, 6);
+    struct lng_view noise = rig_random(&p->rig, p->activation, pairs, words, 0.5);
+    if (p->seed % 3 != 1 && pairs > 0) {
+        struct lng_view second = lng_view_rows(logits, pairs, pairs);
+        RIG_OK(lng_copy(p->rig.device,
+                        &(struct lng_copy_args){lng_view_rows(logits, 0, pairs), second}));
+        RIG_OK(lng_add(p->rig.device, &(struct lng_add_args){.x = noise, .y = second}));
+    }
+    struct lng_pair_loss_args args = {
+        .logits = logits,
+        .targets = parity_integers(p, pairs, 0, words - 1),
+        .sums = rig_array(&p->rig, (double[]){1, 2, 3}, 3, sizeof(double)),
+        .smoothing = p->seed % 3 == 2 ? 0 : 0.1,
+        .kind = p->seed % 2 ? LNG_SMOOTHING_UNIFORM : LNG_SMOOTHING_OTHERS,
+        .divergence = p->seed % 5 == 4 ? 0 : 5,
+        .gradient_scale = 0.25,
+    };
+    RIG_OK(lng_pair_loss(p->rig.device, &args));
+    parity_take_array(p, "sums", args.sums, 3, LNG_DTYPE_F64);
+    parity_take(p, "logits", args.logits);
+}
+
 void parity_case_candidates(struct parity *p)
 {
     struct rig *rig = &p->rig;

@@ -1,4 +1,4 @@
-/* Softmax over a vocabulary: the loss with its gradient, and the best tokens of a row. */
+/* Softmax over a vocabulary: the loss with its gradient, of a row and of a pair, and the best tokens of a row. */
 #include <math.h>
 
 #include "kernels/cpu/simd/simd.h"
@@ -99,6 +99,93 @@ void LNG_SIMD(loss_row)(const struct lng_loss_args *args, int64_t row, double at
     for (; j < n; j += VW)
         v_store_n(x + j, v_sub(v_mul(v_load_n(x + j, n - j), factor), less), n - j);
     x[target] = (float)(args->gradient_scale * (total * p_target - at_target));
+}
+
+/* What the second pass over a pair of rows x, y finds, with d = (x - highest x) - (y - highest y): sums of
+ * e^(x - highest x) and of that times d, and the same of y. */
+struct pair_sums {
+    float x, x_apart, y, y_apart;
+};
+VEC_INLINE struct pair_sums sum_pair(const float *x, const float *y, int64_t n, float x_highest,
+                                     float y_highest)
+{
+    const vf x_shift = v_set(x_highest), y_shift = v_set(y_highest);
+    vf sums[4][4];
+    for (int c = 0; c < 4; c++)
+        for (int k = 0; k < 4; k++)
+            sums[k][c] = v_zero();
+    for (int64_t j = 0; j < n; j += STEP)
+#pragma GCC unroll 4
+        for (int c = 0; c < 4; c++) {
+            const int64_t left = n - j - c * VW;
+            if (left <= 0)
+                break;
+            vf a = v_sub(v_load_n(x + j + c * VW, left), x_shift);
+            vf b = v_sub(v_load_n(y + j + c * VW, left), y_shift);
+            vf apart = v_sub(a, b);
+            a = v_keep_n(v_exp(a), left, v_zero());
+            b = v_keep_n(v_exp(b), left, v_zero());
+            sums[0][c] = v_add(sums[0][c], a);
+            sums[1][c] = v_fma(a, apart, sums[1][c]);
+            sums[2][c] = v_add(sums[2][c], b);
+            sums[3][c] = v_fma(b, apart, sums[3][c]);
+        }
+    return (struct pair_sums){v_sum(join_sum(sums[0])), v_sum(join_sum(sums[1])),
+                              v_sum(join_sum(sums[2])), v_sum(join_sum(sums[3]))};
+}
+
+/* Whether the first largest of a row is the target. */
+VEC_INLINE bool is_hit(const float *x, int64_t target, float highest)
+{
+    bool first = x[target] == highest;
+    for (int64_t j = 0; first && j < target; j++)
+        first = x[j] != highest;
+    return first;
+}
+
+/* One pair of rows, answers as for two of them. With lx, ly the log-probabilities, l = lx - ly and h half
+ * the weight of the divergence, the gradient at x is scale (total px - w + h (px (l - KL(x || y)) + px - py)). */
+void LNG_SIMD(loss_pair)(const struct lng_pair_loss_args *args, int64_t pair, double at_target,
+                         double elsewhere, double answers[3])
+{
+    const int64_t n = args->logits.cols, target = args->targets[pair];
+    float *x = (float *)args->logits.data + pair * args->logits.stride;
+    float *y = x + args->logits.rows / 2 * args->logits.stride;
+    float x_all = 0, y_all = 0;
+    const float x_highest = row_maximum(x, n, elsewhere > 0 ? &x_all : 0, 0);
+    const float y_highest = row_maximum(y, n, elsewhere > 0 ? &y_all : 0, 0);
+    const struct pair_sums sum = sum_pair(x, y, n, x_highest, y_highest);
+    const double x_log = log((double)sum.x), y_log = log((double)sum.y), logs = y_log - x_log;
+    const double x_kl = (double)sum.x_apart / sum.x + logs,
+                 y_kl = -(double)sum.y_apart / sum.y - logs;
+    const double x_lse = x_highest + x_log, y_lse = y_highest + y_log;
+    const double x_at = x[target] - x_lse, y_at = y[target] - y_lse;
+    const double total = at_target + (double)(n - 1) * elsewhere, half = args->divergence / 2;
+    const double others =
+        (double)x_all - x[target] + (double)y_all - y[target] - (double)(n - 1) * (x_lse + y_lse);
+    answers[0] = -at_target * (x_at + y_at) - elsewhere * others + half * (x_kl + y_kl);
+    answers[1] = -(x_at + y_at);
+    answers[2] = is_hit(x, target, x_highest) + is_hit(y, target, y_highest);
+    /* px (total + half (l - KL + 1)) - half py - elsewhere, everything times scale */
+    const double scale = args->gradient_scale;
+    const vf weight = v_set((float)(scale * half)), less = v_set((float)(scale * elsewhere));
+    const vf x_own = v_set((float)(scale * (total + half * (logs - x_kl + 1))));
+    const vf y_own = v_set((float)(scale * (total + half * (-logs - y_kl + 1))));
+    const vf x_factor = v_set((float)(1 / (double)sum.x)),
+             y_factor = v_set((float)(1 / (double)sum.y));
+    const vf x_shift = v_set(x_highest), y_shift = v_set(y_highest);
+    for (int64_t j = 0; j < n; j += VW) {
+        vf a = v_sub(v_load_n(x + j, n - j), x_shift), b = v_sub(v_load_n(y + j, n - j), y_shift);
+        vf apart = v_mul(v_sub(a, b), weight);
+        vf px = v_mul(v_exp(a), x_factor), py = v_mul(v_exp(b), y_factor);
+        vf gx = v_fma(px, v_add(x_own, apart), v_fnma(weight, py, v_sub(v_zero(), less)));
+        vf gy = v_fma(py, v_sub(y_own, apart), v_fnma(weight, px, v_sub(v_zero(), less)));
+        v_store_n(x + j, gx, n - j);
+        v_store_n(y + j, gy, n - j);
+    }
+    const double px = exp(x_at), py = exp(y_at), apart = x_at - y_at;
+    x[target] = (float)(scale * (total * px - at_target + half * (px * (apart - x_kl) + px - py)));
+    y[target] = (float)(scale * (total * py - at_target + half * (py * (-apart - y_kl) + py - px)));
 }
 
 /* log-sum-exp of a row, which is not changed. floor: something that at least `count` of its elements
