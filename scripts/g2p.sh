@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: scripts/g2p.sh --data DIR [--seeds "1 2 3"] [--output DIR] LANGUAGE... [-- TRAIN_OPTION...]
+# usage: scripts/g2p.sh --data DIR [--seeds "1 2 3"] [--concatenate N] [--output DIR] LANGUAGE... [-- TRAIN_OPTION...]
 #
 # Spelling to pronunciation on the data of SIGMORPHON 2020, task 1: for each language and seed, trains by
 # configs/g2p.yml and scores the checkpoint that was best on dev. Prints a table of word error rates (words
@@ -8,13 +8,15 @@
 #   --data     DIR/LANGUAGE/{train,dev}.{g,p}, symbols separated by spaces; test.{g,p} is scored where it is
 #              there. LANGUAGE is a folder's name: fre hun hin kor ...
 #   --seeds    one training each; 1 by default
+#   --concatenate  N times as many examples again, each of two training words drawn at random with # between them, so
+#              that words are seen at other places (as Kondo et al. 2021 do with sentences); 0 by default
 #   --output   where models and results go, build/g2p by default; what is there already is not done again,
 #              and what was interrupted goes on
 #   LINGSTER   the program, build/lingster by default
 # Exit status: 0 done, 1 failed or interrupted, 2 wrong usage.
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
-data='' output=$here/build/g2p seeds=1 languages=
+data='' output=$here/build/g2p seeds=1 languages= concatenate=0
 
 fail() {
     echo "g2p: $*" >&2
@@ -30,11 +32,12 @@ while [ $# -gt 0 ]; do
         sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
-    --data | --output | --seeds)
+    --data | --output | --seeds | --concatenate)
         [ $# -gt 1 ] || usage "$1 needs a value"
         [ "$1" != --data ] || data=$2
         [ "$1" != --output ] || output=$2
         [ "$1" != --seeds ] || seeds=$2
+        [ "$1" != --concatenate ] || concatenate=$2
         shift
         ;;
     --) shift && break ;;
@@ -46,6 +49,7 @@ done
 [ -n "$data" ] || usage "--data DIR is required"
 [ -n "$languages" ] || usage "expected at least one language"
 echo "$seeds" | grep -Eqx ' *[0-9]+( +[0-9]+)* *' || usage "--seeds: expected numbers, found '$seeds'"
+echo "$concatenate" | grep -Eqx '[0-9]{1,3}' || usage "--concatenate: expected a number, found '$concatenate'"
 for language in $languages; do
     for file in train.g train.p dev.g dev.p; do
         [ -f "$data/$language/$file" ] || fail "$data/$language/$file is not there"
@@ -63,18 +67,38 @@ spell() { # LANGUAGE: OUTPUT/LANGUAGE/PART.g
         mv "$output/$1/$part.g.part" "$output/$1/$part.g" || return 1
     done
 }
+concatenate() { # LANGUAGE: OUTPUT/LANGUAGE/more.{g,p}, the training words and then pairs of them
+    [ ! -f "$output/$1/more.p" ] || return 0
+    perl -e '
+        use strict;
+        my ($g, $p, $times, $to) = @ARGV;
+        my @sides = map {open(my $in, "<", $_) or die "$_: $!\n"; my @lines = <$in>; chomp @lines; \@lines} $g, $p;
+        my $n = @{$sides[0]};
+        die "$g and $p: expected as many lines in both\n" if $n == 0 || $n != @{$sides[1]};
+        grep {/#/} @$_ and die "$g, $p: expected no symbol # in them, which is to stand between words\n" for @sides;
+        srand(1);
+        my @pairs = map {[int rand $n, int rand $n]} 1 .. $times * $n;
+        for my $side (0, 1) {
+            my $name = "$to." . ("g", "p")[$side];
+            open(my $out, ">", "$name.part") or die "$name: $!\n";
+            print $out "$_\n" for @{$sides[$side]};
+            print $out "$sides[$side][$_->[0]] # $sides[$side][$_->[1]]\n" for @pairs;
+            close($out) && rename("$name.part", $name) or die "$name: $!\n";
+        }' "$output/$1/train.g" "$data/$1/train.p" "$concatenate" "$output/$1/more"
+}
 train() { # LANGUAGE SEED FOLDER [TRAIN_OPTION...]
-    files=$data/$1 spelled=$output/$1 seed=$2 folder=$3
+    files=$data/$1 spelled=$output/$1 seed=$2 folder=$3 train_g=$output/$1/train.g train_p=$data/$1/train.p
+    [ "$concatenate" = 0 ] || { concatenate "$1" && train_g=$spelled/more.g train_p=$spelled/more.p; } || return 1
     shift 3
     for side in g p; do
-        text=$spelled/train.g
-        [ $side = g ] || text=$files/train.p
+        text=$train_g
+        [ $side = g ] || text=$train_p
         [ -f "$folder/../$side.json" ] || "$lingster" vocab -q --model-type symbols \
             --input "$text" --output "$folder/../$side.json" || return 1
     done
     "$lingster" train "$here/configs/g2p.yml" --seed "$seed" --output "$folder" \
         --source-vocab "$folder/../g.json" --target-vocab "$folder/../p.json" \
-        --train-source "$spelled/train.g" --train-target "$files/train.p" \
+        --train-source "$train_g" --train-target "$train_p" \
         --valid-source "$spelled/dev.g" --valid-target "$files/dev.p" "$@" || return 1
     [ -f "$folder/model/config.json" ] || fail "training was interrupted; the same command goes on with it"
 }

@@ -6,104 +6,10 @@
 #include "host/base/log.h"
 #include "host/cli/annotation_setup.h"
 #include "host/cli/cmd.h"
-#include "host/cli/infer_setup.h"
 #include "host/cli/translate_document.h"
-#include "host/cli/steering_setup.h"
 #include "host/cli/translate_job.h"
+#include "host/cli/translate_search.h"
 #include "host/cli/translate_settings.h"
-#include "host/infer/compat.h"
-#include "host/infer/translate.h"
-
-enum { NO_MAX_LENGTH = 1 << 20 };
-
-static enum lng_beam_rule rule_of(enum lng_opt_length_penalty penalty)
-{
-    switch (penalty) {
-    case LNG_OPT_LENGTH_PENALTY_CTRANSLATE2:
-        return LNG_BEAM_RULE_CTRANSLATE2;
-    case LNG_OPT_LENGTH_PENALTY_WU:
-        return LNG_BEAM_RULE_WU;
-    case LNG_OPT_LENGTH_PENALTY_NONE:
-        return LNG_BEAM_RULE_NONE;
-    default:
-        return LNG_BEAM_RULE_MARIAN;
-    }
-}
-
-static enum lng_beam_stop stop_of(enum lng_opt_search_stop stop)
-{
-    switch (stop) {
-    case LNG_OPT_SEARCH_STOP_HEURISTIC:
-        return LNG_BEAM_STOP_HEURISTIC;
-    case LNG_OPT_SEARCH_STOP_NEVER:
-        return LNG_BEAM_STOP_NEVER;
-    case LNG_OPT_SEARCH_STOP_EARLY:
-        return LNG_BEAM_STOP_EARLY;
-    case LNG_OPT_SEARCH_STOP_FILLED:
-        return LNG_BEAM_STOP_FILLED;
-    case LNG_OPT_SEARCH_STOP_SHRINK:
-        return LNG_BEAM_STOP_SHRINK;
-    default:
-        return LNG_BEAM_STOP_EXACT;
-    }
-}
-
-static struct lng_translate_options translate_options(const struct lng_options *options)
-{
-    struct lng_translate_options t = lng_translate_options_default();
-    struct lng_beam_options *beam = &t.search.beam;
-    beam->beam = options->beam_size;
-    beam->n_best = options->n_best;
-    beam->rule = rule_of(options->length_penalty);
-    beam->stop = stop_of(options->search_stop);
-    beam->alpha = options->length_penalty_alpha;
-    beam->word_penalty = options->word_penalty;
-    beam->min_length = options->min_length;
-    beam->max_length = options->max_length > 0 ? options->max_length : NO_MAX_LENGTH;
-    beam->max_factor = options->max_length_factor;
-    beam->max_extra = options->max_length_extra;
-    t.search.allow_unk = options->allow_unk;
-    t.search.batch_tokens = options->batch_tokens;
-    t.search.batch_sentences = options->batch_sentences;
-    t.format = options->json         ? LNG_TRANSLATE_JSON
-               : options->n_best > 1 ? LNG_TRANSLATE_NBEST
-                                     : LNG_TRANSLATE_PLAIN;
-    t.window = options->window;
-    t.max_segment = options->max_segment;
-    t.repeat_bytes = (size_t)options->repeat_cache;
-    return t;
-}
-
-static struct lng_demand_options demand_options(const struct lng_options *options)
-{
-    return (struct lng_demand_options){
-        .constraints = options->constraints != NULL,
-        .terminology = options->terminology,
-        .terminology_ignore_case = options->terminology_ignore_case,
-        .placeholders = options->placeholders,
-        .patterns = (const char *const *)options->placeholder.items,
-        .pattern_count = options->placeholder.count,
-        .prefix_bias = options->prefix != NULL ? options->prefix_bias : 0.0,
-        .replace_unk = options->replace_unk,
-        .unk_dictionary = options->replace_unk ? options->unk_dictionary : NULL,
-    };
-}
-
-/* Constrained beams choose by their own rule, on the first model's log-probabilities. */
-static enum lng_status check_together(const struct lng_translate_options *t)
-{
-    const struct lng_demand_options *d = &t->demand;
-    const char *demand = d->constraints                            ? "--constraints"
-                         : d->terminology != NULL                  ? "--terminology"
-                         : d->placeholders || d->pattern_count > 0 ? "--placeholders"
-                         : d->prefix_bias > 0                      ? "--prefix-bias"
-                                                                   : NULL;
-    LNG_FAIL_IF(demand != NULL && lng_steering_is_on(&t->search.steering), LNG_ERR_USAGE,
-                "%s cannot be used together with --sample, --alternatives, penalties, several "
-                "models or --shortlist",
-                demand);
-    return LNG_OK;
-}
 
 static void report(const struct lng_translate_stats *stats, double seconds)
 {
@@ -148,26 +54,20 @@ static void report(const struct lng_translate_stats *stats, double seconds)
 static enum lng_status translate(const struct lng_options *options,
                                  const struct lng_translate_files *files)
 {
-    struct lng_infer_setup setup = {0};
+    struct lng_translate_search search = {0};
     struct lng_annotation_setup annotation;
-    struct lng_steering_setup steering = {0};
-    struct lng_translate_options t = translate_options(options);
+    struct lng_translate_options t = lng_translate_search_options(options);
     struct lng_translate_job job = {
         .files = files, .options = options, .interrupted = lng_infer_watch_signals()};
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_annotation_setup_open(options, files, &annotation, &t));
-    LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
-    LNG_TRY_OR_FAIL(lng_steering_setup_open(options, &setup, &steering, &t.search));
-    t.forced_bos = setup.data.generation.forced_bos;
-    lng_compat_search(options, &setup.data, &setup.generation, &t);
-    LNG_TRY_OR_FAIL(lng_infer_languages(options, &setup, &t.source_language, &t.forced_bos));
-    t.demand = demand_options(options);
-    LNG_TRY_OR_FAIL(check_together(&t));
+    LNG_TRY_OR_FAIL(lng_translate_search_open(options, &search, &t));
     t.interrupted = job.interrupted;
     t.progress = lng_translate_job_progress;
     t.progress_context = &job;
-    LNG_TRY_OR_FAIL(lng_translate_settings(options, &setup, &job.settings));
-    LNG_TRY_OR_FAIL(lng_translator_open(&setup.model, setup.tokenizer, &t, &job.translator));
+    LNG_TRY_OR_FAIL(lng_translate_settings(options, &search.setup, &job.settings));
+    LNG_TRY_OR_FAIL(
+        lng_translator_open(&search.setup.model, search.setup.tokenizer, &t, &job.translator));
     double start = lng_clock();
     status = lng_translate_job_run(&job);
     struct lng_translate_stats stats = lng_translator_get_stats(job.translator);
@@ -181,8 +81,7 @@ fail:
     lng_translator_close(job.translator);
     lng_annotation_setup_close(&annotation);
     lng_buffer_release(&job.settings);
-    lng_steering_setup_close(&steering);
-    lng_infer_setup_close(&setup);
+    lng_translate_search_close(&search);
     return status;
 }
 
@@ -209,8 +108,7 @@ enum lng_status lng_cmd_translate(const struct lng_options *options)
     if (status == LNG_OK)
         status = lng_translate_documents_named(options, &files, &documents);
     if (status == LNG_OK && documents) {
-        struct lng_translate_options search = translate_options(options);
-        status = lng_translate_documents(options, &files, &search);
+        status = lng_translate_documents(options, &files);
     } else if (status == LNG_OK) {
         status = check_input(&files);
         if (status == LNG_OK)

@@ -9,6 +9,7 @@
 #include "host/base/mem.h"
 #include "host/base/pack.h"
 #include "host/cli/infer_setup.h"
+#include "host/cli/translate_search.h"
 #include "host/documents/formats.h"
 
 enum { LARGEST_DOCUMENT = 1 << 30 };
@@ -139,13 +140,14 @@ static bool is_language(const char *language)
 
 static enum lng_status check_options(const struct lng_options *options)
 {
-    const char *languages[] = {options->source_lang, options->target_lang};
+    const char *languages[] = {options->document_source, options->document_target};
     LNG_FAIL_IF(options->json || options->n_best > 1 || options->prefix != NULL ||
                     strcmp(options->alignment, "none") != 0 || options->word_scores ||
                     options->flags != NULL || options->attention_map != NULL ||
                     options->on_risk.count > 0,
                 LNG_ERR_USAGE,
-                "--json, --n-best, --prefix, --alignment, --word-scores, --flags, --on-risk and "
+                "--json, --n-best, --prefix, --constraints, --alignment, --word-scores, --flags, "
+                "--on-risk and "
                 "--attention-map are for lines of text, found a document; "
                 "use --format text to translate its lines");
     for (size_t i = 0; i < sizeof languages / sizeof languages[0]; i++)
@@ -208,8 +210,8 @@ static enum lng_status translate_file(const struct lng_options *options,
                                       const struct lng_translate_file *file,
                                       struct lng_translator *translator)
 {
-    struct lng_read_options read = {.source_language = options->source_lang,
-                                    .target_language = options->target_lang,
+    struct lng_read_options read = {.source_language = options->document_source,
+                                    .target_language = options->document_target,
                                     .column = options->tsv_column,
                                     .target_column = options->tsv_target,
                                     .review = options->review,
@@ -233,23 +235,22 @@ fail:
 }
 
 enum lng_status lng_translate_documents(const struct lng_options *options,
-                                        const struct lng_translate_files *files,
-                                        const struct lng_translate_options *search)
+                                        const struct lng_translate_files *files)
 {
-    struct lng_infer_setup setup;
+    struct lng_translate_search search = {0};
     struct lng_translator *translator = NULL;
-    struct lng_translate_options t = *search;
+    struct lng_translate_options t = lng_translate_search_options(options);
     enum lng_status status;
     t.alignment = LNG_TRANSLATE_ALIGNMENT_HARD;
-    t.locale = options->source_lang;
+    t.locale = options->document_source;
     t.interrupted = lng_infer_watch_signals();
-    LNG_TRY_OR_FAIL(lng_infer_setup_open(options, &setup));
-    t.forced_bos = setup.data.generation.forced_bos;
-    LNG_TRY_OR_FAIL(lng_translator_open(&setup.model, setup.tokenizer, &t, &translator));
+    LNG_TRY_OR_FAIL(lng_translate_search_open(options, &search, &t));
+    LNG_TRY_OR_FAIL(
+        lng_translator_open(&search.setup.model, search.setup.tokenizer, &t, &translator));
     for (size_t i = 0; i < files->count && status == LNG_OK; i++)
         status = translate_file(options, &files->list[i], translator);
 fail:
     lng_translator_close(translator);
-    lng_infer_setup_close(&setup);
+    lng_translate_search_close(&search);
     return status;
 }

@@ -17,10 +17,8 @@ lng_translate_documents_named(const struct lng_options *options,
 enum lng_status lng_translate_document_lines(void *translator, const struct lng_slice *lines,
                                              size_t count, struct lng_translations *translations);
 
-/* Translates documents, one after another; each is written when all of it is done. `search` is what the options say of
- * the search; what is put out and how is not used. */
+/* Translates documents, one after another; each is written when all of it is done. */
 LNG_MUST_CHECK enum lng_status lng_translate_documents(const struct lng_options *options,
-                                                       const struct lng_translate_files *files,
-                                                       const struct lng_translate_options *search);
+                                                       const struct lng_translate_files *files);
 
 #endif

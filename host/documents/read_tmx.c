@@ -96,10 +96,10 @@ static enum lng_status find_languages(struct tmx *tmx, const struct lng_read_opt
              lng_slice_equals(tmx->source, "*all*"))
         return lng_fail(LNG_ERR_USAGE,
                         "%s: expected a language in srclang of <header>, found none; "
-                        "name it with --source-lang",
+                        "name it with --document-source",
                         document->name);
     LNG_FAIL_IF(options->target_language == NULL, LNG_ERR_USAGE,
-                "%s: TMX does not say into which language; name it with --target-lang",
+                "%s: TMX does not say into which language; name it with --document-target",
                 document->name);
     tmx->target = lng_slice_of(options->target_language);
     return LNG_OK;

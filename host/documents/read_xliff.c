@@ -113,7 +113,7 @@ static enum lng_status check_language(struct xliff *x, const struct lng_xml_node
     if (lng_xml_attribute(x->document, element, target_name, &found)) {
         LNG_FAIL_IF(language != NULL && !lng_same_language(found, lng_slice_of(language)),
                     LNG_ERR_USAGE,
-                    "%s: line %zu: expected %s=\"%s\" as --target-lang says, found \"%.*s\"",
+                    "%s: line %zu: expected %s=\"%s\" as --document-target says, found \"%.*s\"",
                     x->document->name, lng_document_line(x->document, element->begin), target_name,
                     language, (int)(found.length < 40 ? found.length : 40), found.data);
         return LNG_OK;

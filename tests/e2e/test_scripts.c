@@ -265,6 +265,13 @@ Test(scripts, g2p_prints_a_table)
         cr_assert(away < 0.02 && away > -0.02, "%s", output);
         cr_assert(one[i] >= 0 && one[0] <= 100, "%s", output);
     }
+    /* Each example, then twice as many of two words each. */
+    cr_assert(shell("$S/g2p.sh --data data --concatenate 2 --output c xx " SMALL) == 0, "%s",
+              output);
+    cr_assert(shell("test $(wc -l <c/xx/more.g) = 120 && test $(grep -c ' # ' c/xx/more.p) = 80 && "
+                    "head -n 40 c/xx/more.p | cmp - data/xx/train.p") == 0,
+              "%s", output);
+    cr_assert(shell("$S/g2p.sh --data data --concatenate many --output d xx") == 2, "%s", output);
     cr_assert(shell("LINGSTER=/nonexistent $S/g2p.sh --data data --output o xx") == 1);
     cr_assert(strstr(output, "/nonexistent is not there"), "%s", output);
 }

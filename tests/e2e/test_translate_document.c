@@ -110,7 +110,7 @@ Test(translate_document, misuse_is_refused_and_writes_nothing)
     program_release(&program);
     run(&program, "--format html --json", "<p>a</p>", 2);
     program_release(&program);
-    run(&program, "--format tmx --target-lang de\"", "<tmx/>", 2);
+    run(&program, "--format tmx --document-target de\"", "<tmx/>", 2);
     cr_assert(strstr(program.err, "expected a language") != NULL);
     program_release(&program);
     snprintf(words, sizeof words, "-i %s -o %s", scratch_write("bad.xlf", "<xliff>", 7),

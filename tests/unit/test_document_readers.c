@@ -151,7 +151,7 @@ Test(document_readers, xliff)
     struct lng_buffer out = {0};
     const char none[] = "<xliff version=\"2.0\"><unit/></xliff>";
     check_fails(run(FORMAT(XLIFF), none, sizeof none - 1, &options, &out, NULL), LNG_ERR_USAGE,
-                "--target-lang");
+                "--document-target");
     refuse(XLIFF, "<xliff version=\"1.2\"><file>", "line 1: expected well-formed XML");
     refuse(XLIFF, "<html/>", "expected <xliff");
     refuse(XLIFF, "", "well-formed");
@@ -191,7 +191,7 @@ Test(document_readers, tmx)
             "dog</seg></tuv><tuv xml:lang=\"de\">"
             "<seg>A DOG</seg></tuv></tu></body></tmx>");
     check_fails(run(FORMAT(TMX), text, sizeof text - 1, &options, &out, NULL), LNG_ERR_USAGE,
-                "--target-lang");
+                "--document-target");
 }
 
 Test(document_readers, subtitles)
