@@ -118,9 +118,10 @@ static enum lng_status check_language(struct xliff *x, const struct lng_xml_node
                     language, (int)(found.length < 40 ? found.length : 40), found.data);
         return LNG_OK;
     }
-    LNG_FAIL_IF(x->second && language == NULL, LNG_ERR_USAGE,
-                "%s: line %zu: expected trgLang, found none; name the language with --document-target",
-                x->document->name, lng_document_line(x->document, element->begin));
+    LNG_FAIL_IF(
+        x->second && language == NULL, LNG_ERR_USAGE,
+        "%s: line %zu: expected trgLang, found none; name the language with --document-target",
+        x->document->name, lng_document_line(x->document, element->begin));
     return language != NULL ? set_attributes(x, element, attributes) : LNG_OK;
 }
 
