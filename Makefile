@@ -255,7 +255,7 @@ dist: ## a folder that runs on another x86-64 Linux, with all GPUs' code and the
 
 # Headers keep their paths below include/lingster, so that they include each other as they do here.
 PUBLIC := $(sort $(wildcard host/base/*.h host/base/*.def host/config/*.h host/config/*.def host/model/*.h host/model/*.def \
-          host/data/*.h host/documents/*.h host/store/*.h host/store/*.def host/infer/*.h host/train/*.h host/eval/*.h tokenizer/*.h kernels/ops.h kernels/ops.def \
+          host/data/*.h host/documents/*.h host/store/*.h host/store/*.def host/infer/*.h host/infer/*.def host/train/*.h host/eval/*.h tokenizer/*.h kernels/ops.h kernels/ops.def \
           kernels/device.h kernels/observe.h))
 install: $B/lingster $B/liblingster.a $B/$(SHARED) $B/lingster.pc $(PLUGIN) ## install below DESTDIR and PREFIX (/usr/local)
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig
