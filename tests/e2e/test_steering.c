@@ -143,7 +143,8 @@ static void logprobs_of(struct bench *b, struct lng_workspace *workspace, int mo
         source_offsets[2] = {0, b->corpus.offsets[s + 1] - b->corpus.offsets[s]};
     int32_t target_offsets[2] = {0, length + 1};
     float *logits = lng_alloc((size_t)(length + 1) * TINY_V, sizeof *logits);
-    memcpy(target, prefix, (size_t)length * sizeof *target);
+    if (length > 0)
+        memcpy(target, prefix, (size_t)length * sizeof *target);
     target[length] = TINY_EOS;
     struct lng_sequences source = {b->corpus.ids + b->corpus.offsets[s], source_offsets, NULL, 1};
     struct lng_sequences forced = {target, target_offsets, NULL, 1};
