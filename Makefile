@@ -181,7 +181,7 @@ $B/tests/%: $B/tests/%.o $(SUPPORT_OBJ) $B/liblingster.a
 FUZZING := $(findstring fuzzer,$(SAN))
 # Enough for what needs no kernels: those take minutes to compile with some sanitizers.
 $B/libreaders.a: $(filter $B/host/base/% $B/host/config/% $B/host/data/% $B/host/documents/% $B/host/model/% $B/host/store/% $B/tokenizer/% \
-    $B/host/infer/constraint_line.o $B/host/infer/word_text.o,$(OBJ))
+    $B/host/infer/constraint_line.o $B/host/infer/terminology.o $B/host/infer/word_text.o,$(OBJ))
 	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^
 $B/tests/fuzz/make_seeds: $B/tests/fuzz/make_seeds.o $B/liblingster.a
 	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $(LIBS)
