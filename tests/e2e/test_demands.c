@@ -416,6 +416,25 @@ Test(demands, symbols)
     scratch_remove();
 }
 
+/* The model has rows that are no token, which other toolkits let through: nothing is read beside the texts. */
+Test(demands, rows_without_tokens)
+{
+    static const char input[] = "a {0} b {1} c\nd e f\n";
+    scratch_make();
+    struct translate_rig *rig = translate_rig_open();
+    lng_tokenizer_close(rig->tokenizer);
+    rig->tokenizer = translate_rig_words(6);
+    rig->options.demand.placeholders = true;
+    rig->options.search.any_token = true;
+    rig->options.search.beam.beam = 6;
+    translate_rig_reopen(rig);
+    check_ok(translate_rig_bytes(rig, input, sizeof input - 1, NULL));
+    cr_assert(translate_rig_count(rig) == 2);
+    cr_assert(memmem(rig->out.data, rig->out.length, "{0}", 3) != NULL);
+    translate_rig_close(rig);
+    scratch_remove();
+}
+
 Test(demands, refused)
 {
     scratch_make();
