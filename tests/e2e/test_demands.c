@@ -198,6 +198,22 @@ Test(demands, crowded_and_bare_lines)
     lng_placeholders_close(known);
 }
 
+/* Segments of placeholders alone are not searched: not a second time either, and what they are is no risk. */
+Test(demands, bare_lines_and_risks)
+{
+    struct program program;
+    static const char bare[] = "https://example.org/a?b=1\n";
+    check_out("--placeholders --on-risk retry,empty", bare, bare);
+    check_out("--placeholders --on-risk source --risk-numbers 1", "%d {0}\n", "%d {0}\n");
+    /* one segment is a placeholder alone, and the line is always flagged */
+    translate(&program, "--placeholders --on-risk retry --risk-repetition 1 --max-segment 8 --json",
+              "I see you in the old house. https://example.org/a You see me in the old house.\n",
+              0);
+    cr_assert_not_null(strstr(program.out, "https://example.org/a"), "%s", program.out);
+    cr_assert_not_null(strstr(program.out, "\"action\": \"kept\""), "%s", program.out);
+    program_release(&program);
+}
+
 static bool has_word(json_t *text, const char *phrase)
 {
     return lng_word_find(json_string_value(text), json_string_length(text), lng_slice_of(phrase),
