@@ -102,10 +102,10 @@ static enum lng_status set_risks(const struct lng_options *options,
     LNG_FAIL_IF(others > 1, LNG_ERR_USAGE,
                 "on-risk: expected one of keep, source and empty, and retry before it if wanted; "
                 "found several");
-    risk->retry_beam =
-        options->retry_beam_size > 0 ? options->retry_beam_size : 2 * options->beam_size;
-    LNG_FAIL_IF(risk->retry && risk->retry_beam < options->n_best, LNG_ERR_USAGE,
-                "retry-beam-size (%d) is less than n-best (%d)", risk->retry_beam, options->n_best);
+    risk->retry_beam = options->retry_beam_size;
+    LNG_FAIL_IF(risk->retry && risk->retry_beam > 0 && risk->retry_beam < options->n_best,
+                LNG_ERR_USAGE, "retry-beam-size (%d) is less than n-best (%d)", risk->retry_beam,
+                options->n_best);
     if (asked)
         translate->risk = risk;
     if (options->flags == NULL)

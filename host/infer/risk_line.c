@@ -30,14 +30,18 @@ enum lng_status lng_risk_state_open(const struct lng_translate_options *options,
     *state = NULL;
     if (options->risk == NULL)
         return LNG_OK;
-    LNG_FAIL_IF(options->risk->retry && options->risk->retry_beam < options->search.beam.n_best,
+    const struct lng_risk_options *risk = options->risk;
+    const struct lng_beam_options *beam = &options->search.beam;
+    LNG_FAIL_IF(risk->retry && risk->retry_beam > 0 && risk->retry_beam < beam->n_best,
                 LNG_ERR_RANGE,
                 "beam of the second search: expected %d (the n-best list) or more, found %d",
-                options->search.beam.n_best, options->risk->retry_beam);
+                beam->n_best, risk->retry_beam);
     struct lng_risk_state *made = lng_alloc(1, sizeof *made);
     if (made == NULL)
         return LNG_ERR_MEMORY;
-    made->options = *options->risk;
+    made->options = *risk;
+    if (risk->retry_beam == 0)
+        made->options.retry_beam = 2 * beam->beam;
     *state = made;
     return LNG_OK;
 }

@@ -116,6 +116,25 @@ Test(translate_steering, alternatives_and_penalties)
     expect("-m @MODEL --json", "-m @MODEL --json --coverage-penalty 0.5", false);
 }
 
+/* A toolkit's own beam size is no matter to samples, and what it leaves out of the sum stays out. */
+Test(translate_steering, compat)
+{
+    expect("-m @MODEL --compat marian --sample --n-best 3",
+           "-m @MODEL --compat marian --sample --n-best 3 --batch-sentences 1", true);
+    expect("-m @MODEL --compat hf --alternatives --n-best 2",
+           "-m @MODEL --compat hf --alternatives --n-best 2 --batch-sentences 1", true);
+    expect("-m @MODEL --compat ctranslate2 --json",
+           "-m @MODEL --compat ctranslate2 --json --no-repeat-ngram 100", true);
+    scratch_write("all", "b a 0.9\n", 8);
+    expect("-m @MODEL --compat ctranslate2 --word-scores",
+           "-m @MODEL --compat ctranslate2 --word-scores --shortlist @all", true);
+    expect("-m @MODEL --compat ctranslate2 --word-scores",
+           "-m @MODEL --compat ctranslate2 --word-scores -m @MODEL --ensemble mean", true);
+    /* the second search is as wide as it must be */
+    expect("-m @MODEL --sample --n-best 9 --risk-repetition 1 --on-risk retry",
+           "-m @MODEL --sample --n-best 9 --risk-repetition 1 --on-risk retry --window 1", true);
+}
+
 Test(translate_steering, ensembles)
 {
     expect("--min-length 6 -m @MODEL", "--min-length 6 -m @MODEL -m @MODEL", true);
