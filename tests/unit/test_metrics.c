@@ -8,6 +8,7 @@
 
 #include "host/base/mem.h"
 #include "host/eval/metric.h"
+#include "tests/support/failing_memory.h"
 
 enum { MAX_REFERENCES = 4 };
 
@@ -309,16 +310,12 @@ Test(metrics, out_of_memory)
             metric.bleu = (struct lng_bleu_options){.lowercase = true};
         if (kind == LNG_METRIC_CHRF)
             metric.chrf = lng_chrf_options_default(true);
-        size_t live = lng_mem_get_stats().blocks_live, n = 1;
-        for (enum lng_status status = LNG_ERR_MEMORY; status != LNG_OK; n++) {
+        struct failing_memory memory = {0};
+        size_t live = lng_mem_get_stats().blocks_live;
+        while (failing_memory_try(&memory)) {
             union lng_statistics sums = {0};
-            lng_mem_fail_nth(n, 0);
-            status = lng_metric_add(&metric, &sums, own, &other, 1);
-            lng_mem_fail_nth(0, 0);
-            cr_assert(status == LNG_OK || status == LNG_ERR_MEMORY);
-            cr_assert(lng_mem_get_stats().blocks_live == live, "metric %d, allocation %zu", kind,
-                      n);
+            failing_memory_check(&memory, lng_metric_add(&metric, &sums, own, &other, 1));
         }
-        cr_assert(n > 5);
+        cr_assert(lng_mem_get_stats().blocks_live == live && memory.tries > 4, "metric %d", kind);
     }
 }
