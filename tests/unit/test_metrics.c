@@ -267,6 +267,12 @@ Test(metrics, error_rates_by_hand)
     cr_assert(fabs(lng_word_error_rate(&counts) - 25) < 1e-12);
     cr_assert(fabs(lng_character_error_rate(&counts) - 100 * 3.0 / 14) < 1e-12);
     cr_assert(fabs(lng_sentence_accuracy(&counts) - 50) < 1e-12);
+    struct lng_error_counts nothing = {0};
+    struct lng_slice empty = lng_slice_of("");
+    cr_assert(lng_error_add(&nothing, empty, &empty, 1, true) == LNG_OK);
+    cr_assert(lng_word_error_rate(&nothing) == 0 && lng_character_error_rate(&nothing) == 0);
+    cr_assert(lng_error_add(&nothing, reference, &empty, 1, true) == LNG_OK);
+    cr_assert(lng_word_error_rate(&nothing) == 100 && lng_character_error_rate(&nothing) == 100);
     struct lng_slice both[] = {lng_slice_of("x y"), lng_slice_of("ä b")};
     struct lng_error_counts closest = {0};
     cr_assert(lng_error_add(&closest, lng_slice_of("a b"), both, 2, true) == LNG_OK);

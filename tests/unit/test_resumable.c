@@ -213,16 +213,18 @@ Test(resumable, links_and_modes)
 {
     struct lng_resumable output;
     scratch_write("real", "old\n", 4);
-    cr_assert(chmod(scratch_path("real"), 0640) == 0);
+    struct stat found;
+    cr_assert(chmod(scratch_path("real"), 0440) == 0);
     cr_assert(symlink("real", scratch_path("link")) == 0);
     check_ok(try_open(&output, "link", false));
+    cr_assert(stat(scratch_path("real.part"), &found) == 0 && (found.st_mode & 0777) == 0640,
+              "part can be opened again to go on");
     write_pieces(&output, 0, PIECES);
     check_ok(lng_resumable_finish(&output, PIECES, 1, 2));
     lng_resumable_close(&output);
     lng_resumable_forget(scratch_path("link"));
-    struct stat found;
     cr_assert(lstat(scratch_path("link"), &found) == 0 && S_ISLNK(found.st_mode));
-    cr_assert(stat(scratch_path("real"), &found) == 0 && (found.st_mode & 0777) == 0640);
+    cr_assert(stat(scratch_path("real"), &found) == 0 && (found.st_mode & 0777) == 0440);
     check_whole("real");
     cr_assert(scratch_count() == 2);
 }
