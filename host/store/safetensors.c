@@ -220,14 +220,16 @@ static enum lng_status read_header(struct lng_safetensors *file)
                 name, file->blob.size);
     LNG_TRY(lng_blob_read(&file->blob, 0, start, sizeof start));
     uint64_t length = lng_load_u64(start);
+    const char *hint = lng_blob_hint(&file->blob);
     LNG_FAIL_IF(length > LNG_SAFETENSORS_HEADER_BYTES || length > file->blob.size - 8 || length < 2,
                 LNG_ERR_FORMAT,
                 "%s: expected a safetensors header of 2 to %" PRIu64 " bytes, found a length of "
-                "%" PRIu64 "%s: fetch or write the file again",
+                "%" PRIu64 "%s",
                 name,
                 file->blob.size - 8 < LNG_SAFETENSORS_HEADER_BYTES ? file->blob.size - 8
                                                                    : LNG_SAFETENSORS_HEADER_BYTES,
-                length, lng_blob_hint(&file->blob));
+                length,
+                *hint != '\0' ? hint : ": it is cut or another kind of file, fetch it again");
     text = lng_alloc((size_t)length, 1);
     if (!text)
         return LNG_ERR_MEMORY;
