@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "host/base/mem.h"
-#include "host/documents/protect.h"
 
 bool lng_is_space(char c)
 {
@@ -73,7 +72,7 @@ static bool spelt_alike(const struct lng_document *document, const struct lng_pi
 }
 
 static enum lng_status add_piece(struct lng_segment_view *view, const struct lng_document *document,
-                                 const struct lng_piece *piece)
+                                 const struct lng_piece *piece, struct lng_protector *protector)
 {
     const char *bytes = document->bytes + piece->begin;
     size_t size = piece->end - piece->begin, at = 0;
@@ -85,8 +84,10 @@ static enum lng_status add_piece(struct lng_segment_view *view, const struct lng
             view->items[view->item_count - 1].seen = (struct lng_slice){text, length};
         return LNG_OK;
     }
-    struct lng_protected found;
-    while (lng_protect_find(text, length, at, &found)) {
+    struct lng_protected_list list;
+    LNG_TRY(lng_protector_find(protector, text, length, &list));
+    for (size_t i = 0; i < list.count; i++) {
+        struct lng_protected found = list.data[i];
         const char *name = text + found.name;
         size_t taken = found.end - found.begin;
         if (found.kind == LNG_PIECE_OPEN && is_void(name, found.name_length))
@@ -320,12 +321,13 @@ static enum lng_status copy_item(struct lng_segment_view *view, const struct lng
 }
 
 static enum lng_status collect_items(struct lng_segment_view *view,
-                                     const struct lng_document *document, size_t begin, size_t end)
+                                     const struct lng_document *document, size_t begin, size_t end,
+                                     struct lng_protector *protector)
 {
     struct lng_segment_view raw = {0};
     enum lng_status status = LNG_OK;
     for (size_t i = begin; i < end && status == LNG_OK; i++)
-        status = add_piece(&raw, document, &document->pieces[i]);
+        status = add_piece(&raw, document, &document->pieces[i], protector);
     for (size_t i = 0; i < raw.item_count && status == LNG_OK; i++) {
         const struct lng_item *item = &raw.items[i];
         if (item->kind == LNG_PIECE_TEXT && (i == 0 || i + 1 == raw.item_count))
@@ -352,20 +354,20 @@ static enum lng_status build(struct lng_segment_view *view, struct lng_sentences
 
 enum lng_status lng_view_open(struct lng_segment_view *view, const struct lng_document *document,
                               size_t begin, size_t end, enum lng_view_mode mode,
-                              struct lng_sentences *sentences)
+                              const struct lng_view_tools *tools)
 {
     struct lng_segment_view made = {.mode = mode, .pairs = UINT32_MAX / 2};
     bool nested = true;
     enum lng_status status;
-    LNG_TRY_OR_FAIL(collect_items(&made, document, begin, end));
+    LNG_TRY_OR_FAIL(collect_items(&made, document, begin, end, tools->protector));
     LNG_TRY_OR_FAIL(check_nesting(&made, &nested));
     if (!nested)
         made.mode = LNG_VIEW_RUNS;
     trim_items(&made);
-    LNG_TRY_OR_FAIL(build(&made, sentences));
+    LNG_TRY_OR_FAIL(build(&made, tools->sentences));
     if (made.mode != LNG_VIEW_RUNS && !merge_empty_pairs(&made)) {
         lng_view_release(&made);
-        return lng_view_open(view, document, begin, end, LNG_VIEW_RUNS, sentences);
+        return lng_view_open(view, document, begin, end, LNG_VIEW_RUNS, tools);
     }
     *view = made;
     return LNG_OK;

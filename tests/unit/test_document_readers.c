@@ -15,21 +15,22 @@
 static enum lng_status shout(void *context, const struct lng_slice *lines, size_t count,
                              struct lng_translations *translations)
 {
+    struct lng_protector *protector;
     (void)context;
+    check_ok(lng_protector_open(&protector));
     for (size_t i = 0; i < count; i++) {
         char *copy = lng_strndup(lines[i].data, lines[i].length);
-        struct lng_protected found = {.begin = lines[i].length};
-        for (size_t at = 0, to; at <= lines[i].length; at = found.end) {
-            bool more = lng_protect_find(copy, lines[i].length, at, &found);
-            to = more ? found.begin : lines[i].length;
-            for (size_t k = at; k < to; k++)
-                copy[k] = (char)(copy[k] >= 'a' && copy[k] <= 'z' ? copy[k] - 32 : copy[k]);
-            if (!more)
-                break;
+        struct lng_protected_list list;
+        check_ok(lng_protector_find(protector, copy, lines[i].length, &list));
+        for (size_t k = 0, at = 0; k < lines[i].length; k++) {
+            at += at < list.count && list.data[at].end <= k;
+            bool kept = at < list.count && list.data[at].begin <= k;
+            copy[k] = (char)(!kept && copy[k] >= 'a' && copy[k] <= 'z' ? copy[k] - 32 : copy[k]);
         }
         LNG_TRY(lng_translations_add(translations, copy, lines[i].length));
         lng_free(copy);
     }
+    lng_protector_close(protector);
     return LNG_OK;
 }
 
