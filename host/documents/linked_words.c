@@ -7,8 +7,8 @@
 
 #include "host/base/mem.h"
 
-/* Comparing every word with every word must stay cheap. */
-enum { MOST_COMPARISONS = 1 << 22 };
+/* Comparing every word with every word must stay cheap, and all markup with all markup. */
+enum { MOST_COMPARISONS = 1 << 22, MOST_ITEMS = 1 << 13 };
 
 struct lng_words {
     UBreakIterator *breaks;
@@ -421,7 +421,8 @@ enum lng_status lng_join_sentences(const struct lng_segment_view *view,
     struct range from = {0, 0}, to = {0, 0};
     LNG_TRY(join(view, translated, joined));
     LNG_TRY(source_words(view, words, &joined->source));
-    *fine = joined->source.count * joined->source.count <= MOST_COMPARISONS;
+    *fine = view->item_count <= MOST_ITEMS &&
+            joined->source.count * joined->source.count <= MOST_COMPARISONS;
     if (*fine)
         LNG_TRY(compare_counts(view, joined, words, fine));
     if (*fine)

@@ -22,6 +22,7 @@ struct lng_item {
     bool word_before, word_after; /* letters or digits touch it */
     bool joined;       /* there was no space around it, and the text has one in its place */
     size_t begin, end; /* in the view's text */
+    size_t close;      /* of OPEN, until the view is open: the item that closes it */
 };
 
 struct lng_segment_view {
