@@ -32,21 +32,6 @@ static struct line_score score_line(const struct lng_window *w, const struct lng
     return sum;
 }
 
-enum lng_status lng_window_append_segment(const struct lng_translator *translator,
-                                          const struct lng_window_segment *segment, size_t rank,
-                                          struct lng_buffer *out)
-{
-    const struct lng_window *w = &translator->window;
-    const struct lng_window_hypothesis *h = lng_window_pick(w, segment, rank);
-    if (h != NULL)
-        LNG_TRY(lng_window_decode(translator, h, out));
-    if (!segment->verbatim)
-        return LNG_OK;
-    struct lng_slice taken =
-        lng_text_trim((struct lng_slice){w->texts.data + segment->text.begin, segment->text.count});
-    return lng_buffer_append(out, taken.data, taken.length);
-}
-
 static enum lng_status append_line_text(const struct lng_translator *translator,
                                         const struct lng_window_line *line, size_t rank,
                                         struct lng_buffer *out)

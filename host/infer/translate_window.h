@@ -83,10 +83,6 @@ LNG_MUST_CHECK enum lng_status lng_window_search(struct lng_translator *translat
 /* Appends the window's output to translator->out. first_line: number of its first line, from 0. */
 LNG_MUST_CHECK enum lng_status lng_window_format(struct lng_translator *translator,
                                                  uint64_t first_line);
-/* Appends what a segment gives to the line's n-th best. */
-LNG_MUST_CHECK enum lng_status lng_window_append_segment(const struct lng_translator *translator,
-                                                         const struct lng_window_segment *segment,
-                                                         size_t rank, struct lng_buffer *out);
 /* Hands on each line of a searched window, whose weights were kept. */
 LNG_MUST_CHECK enum lng_status lng_window_take_aligned(struct lng_translator *translator,
                                                        lng_take_aligned take, void *context);
@@ -94,6 +90,11 @@ LNG_MUST_CHECK enum lng_status lng_window_take_aligned(struct lng_translator *tr
 LNG_MUST_CHECK enum lng_status lng_window_decode(const struct lng_translator *translator,
                                                  const struct lng_window_hypothesis *hypothesis,
                                                  struct lng_buffer *text);
+
+/* Text of a segment's n-th best, or of the segment itself where it is taken over as it is. */
+LNG_MUST_CHECK enum lng_status lng_window_append_segment(const struct lng_translator *translator,
+                                                         const struct lng_window_segment *segment,
+                                                         size_t rank, struct lng_buffer *text);
 
 /* Adds what a search found for the segment of that number; *hypotheses is where. */
 LNG_MUST_CHECK enum lng_status lng_window_keep_hypotheses(struct lng_translator *translator,
