@@ -26,12 +26,17 @@ Test(placeholder, builtin)
     static const char *const cases[][2] = {
         {"Hello {{name}}, and {{{raw}}}!", "{{name}}|{{{raw}}}"},
         {"%1$s has %d of %ld files (%.2f %%) %(user)s %@", "%1$s|%d|%ld|%.2f|%%|%(user)s|%@"},
-        {"100% of 5%dollar, a 20 % discount", ""},
+        {"100% of 5%dollar, a 20 % discount, 20 %ige", ""},
+        {"100%% and %%s, %dx%d", "%%|%%|%d|%d"},
         {"%s%s, %1 of %2", "%s|%s|%1|%2"},
         {"{0} of {} by {user.name} at {0:N2}", "{0}|{}|{user.name}|{0:N2}"},
-        {"${HOME} and #{x} and $PATH and %TEMP%", "${HOME}|#{x}|$PATH|%TEMP%"},
+        {"{ name } and { a b } and { }", "{ name }"},
+        {"${HOME} and #{x} and %{y} and $PATH and %TEMP%", "${HOME}|#{x}|%{y}|$PATH|%TEMP%"},
+        {"$name has $5", "$name"},
         {"See https://a.example/b?c=%20d&e=(f), or www.example.org.",
-         "https://a.example/b?c=%20d&e=(f|www.example.org"},
+         "https://a.example/b?c=%20d&e=(f)|www.example.org"},
+        {"(see app+x://a.b/c_(d), or **www.a.b/c...d**).", "app+x://a.b/c_(d)|www.a.b/c...d"},
+        {"[https://a.b/c](http://[::1]/x)", "https://a.b/c|http://[::1]/x"},
         {"write to jane.doe+x@mail.example.org, now", "jane.doe+x@mail.example.org"},
         {"a <b class=\"x\">bold</b> <br/> 1 < 2 > 0", "<b class=\"x\">|</b>|<br/>"},
         {"<!-- note --> __PH__ __PH_2__ snake__case__x", "<!-- note -->|__PH__|__PH_2__"},
@@ -107,8 +112,9 @@ Test(placeholder, endless_expressions, .timeout = 20)
 /* The own table takes a megabyte of anything in one breath. */
 Test(placeholder, long_texts, .timeout = 20)
 {
-    static const char *const seeds[] = {"a",       "a@", "{",   "{a",    "%", "%(",   "<a ", "__a",
-                                        "http://", "$A", "[[a", "<!-- ", " ", "www.", "a."};
+    static const char *const seeds[] = {"a",      "a@",    "{",       "{a", "%",    "%(",
+                                        "<a ",    "__a",   "http://", "$A", "[[a",  "a://",
+                                        "w://a.", "w://(", "<!-- ",   " ",  "www.", "a."};
     enum { SIZE = 1 << 18 };
     struct lng_placeholders *placeholders = NULL;
     char *text = lng_alloc(SIZE, 1);
