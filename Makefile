@@ -87,7 +87,7 @@ SONAME  := liblingster.so.$(SOVERSION)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help tests test check-install test-asan test-ubsan test-threads run-logged run-threads \
-        fuzz run-fuzz fuzz-seeds check check-floors check-size check-format format install uninstall demo dist clean FORCE
+        fuzz fuzz-programs only-fuzz run-fuzz fuzz-seeds check check-floors check-size check-format format install uninstall demo dist clean FORCE
 
 PLUGIN   := $(if $(filter 1,$(WITH_CUDA)),$B/liblingster-cuda.so)
 
@@ -181,7 +181,7 @@ $B/tests/%: $B/tests/%.o $(SUPPORT_OBJ) $B/liblingster.a
 FUZZING := $(findstring fuzzer,$(SAN))
 # Enough for what needs no kernels: those take minutes to compile with some sanitizers.
 $B/libreaders.a: $(filter $B/host/base/% $B/host/config/% $B/host/data/% $B/host/documents/% $B/host/model/% $B/host/store/% $B/tokenizer/% \
-    $B/host/infer/constraint_line.o $B/host/infer/word_text.o,$(OBJ))
+    $B/host/infer/constraint_line.o $B/host/infer/terminology.o $B/host/infer/word_text.o,$(OBJ))
 	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^
 $B/tests/fuzz/make_seeds: $B/tests/fuzz/make_seeds.o $B/liblingster.a
 	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -209,13 +209,15 @@ test-threads: ## what many threads share, under ThreadSanitizer
 # Inputs that found something new are kept in B-fuzz/corpus; a finding is a file crash-* or the like there.
 TARGET  ?= $(patsubst fuzz_%,%,$(notdir $(FUZZ)))
 SECONDS ?= 60
+FUZZ_BUILD = $(MAKE) CC=clang CXX=clang++ SAN=address,undefined,fuzzer-no-link B=$B-fuzz
 fuzz: ## libFuzzer for SECONDS=60 on each target, or on TARGET=name (needs clang)
-	$Q$(MAKE) CC=clang CXX=clang++ SAN=address,undefined,fuzzer-no-link B=$B-fuzz run-fuzz
-run-fuzz: $(patsubst %,$B/tests/fuzz/fuzz_%,$(TARGET))
+	$Q$(FUZZ_BUILD) run-fuzz
+fuzz-programs: ## build the targets of libFuzzer without running them
+	$Q$(FUZZ_BUILD) only-fuzz
+only-fuzz: $(patsubst %,$B/tests/fuzz/fuzz_%,$(TARGET))
+run-fuzz: only-fuzz
 	$Qfor target in $(TARGET); do \
-	    mkdir -p $B/corpus/$$target; echo "== $$target"; \
-	    $B/tests/fuzz/fuzz_$$target -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
-	        -print_final_stats=1 -verbosity=0 -artifact_prefix=$B/$$target- $B/corpus/$$target tests/fuzz/corpus/$$target || exit 1; \
+	    echo "== $$target"; tests/fuzz/fuzz-one $B $$target -max_total_time=$(SECONDS) -verbosity=0 || exit 1; \
 	done
 fuzz-seeds: $B/tests/fuzz/make_seeds ## write the binary seeds below tests/fuzz/corpus again
 	$Q$< tests/fuzz/corpus

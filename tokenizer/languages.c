@@ -30,8 +30,11 @@ static enum lng_status read_json(const char *directory, const char *name, json_t
         if (status == LNG_OK)
             *root = json_loadb(content.data ? content.data : "", content.length,
                                JSON_REJECT_DUPLICATES, &error);
+        if (status == LNG_OK && *root == NULL)
+            status = lng_fail(LNG_ERR_FORMAT, "%s: line %d, column %d: %s", path, error.line,
+                              error.column, error.text);
         if (status == LNG_OK && !json_is_object(*root))
-            status = lng_fail(LNG_ERR_FORMAT, "%s: expected a JSON object", path);
+            status = lng_fail(LNG_ERR_FORMAT, "%s: expected a JSON object, found an array", path);
     }
     if (status != LNG_OK) {
         json_decref(*root);
@@ -133,24 +136,16 @@ static enum lng_status add_known(struct reading *in, const json_t *config)
 }
 
 /* The first of these places that says something. */
-static enum lng_status add_languages(struct reading *in, const json_t *config)
+static enum lng_status add_languages(struct reading *in, const json_t *config, const json_t *added,
+                                     const json_t *special)
 {
     static const char *const lists[] = {"extra_special_tokens", "additional_special_tokens"};
-    json_t *added = NULL, *special = NULL;
-    enum lng_status status;
-    LNG_TRY_OR_FAIL(read_json(in->directory, "added_tokens.json", &added));
-    LNG_TRY_OR_FAIL(read_json(in->directory, "special_tokens_map.json", &special));
-    LNG_TRY_OR_FAIL(add_numbered(in, json_object_get(config, "added_tokens_decoder"), true));
+    LNG_TRY(add_numbered(in, json_object_get(config, "added_tokens_decoder"), true));
     if (lng_vocab_size(in->vocab) == in->begin)
-        LNG_TRY_OR_FAIL(add_numbered(in, added, false));
+        LNG_TRY(add_numbered(in, added, false));
     for (int i = 0; i < 4 && lng_vocab_size(in->vocab) == in->begin; i++)
-        LNG_TRY_OR_FAIL(add_listed(in, json_object_get(i < 2 ? config : special, lists[i % 2])));
-    if (lng_vocab_size(in->vocab) == in->begin)
-        LNG_TRY_OR_FAIL(add_known(in, config));
-fail:
-    json_decref(added);
-    json_decref(special);
-    return status;
+        LNG_TRY(add_listed(in, json_object_get(i < 2 ? config : special, lists[i % 2])));
+    return lng_vocab_size(in->vocab) == in->begin ? add_known(in, config) : LNG_OK;
 }
 
 /* ---- the pieces ---- */
@@ -194,25 +189,18 @@ static bool is_true(const json_t *config, const char *key)
     return json_is_true(json_object_get(config, key));
 }
 
-enum lng_status lng_languages_read(const char *directory, const json_t *config,
-                                   const struct lng_spm *spm, struct lng_vocab **vocab,
-                                   struct lng_languages *languages)
+enum lng_status lng_languages_add(const char *name, const json_t *config, const json_t *added,
+                                  const json_t *special, struct lng_vocab *vocab,
+                                  struct lng_languages *languages)
 {
-    struct reading in = {.directory = directory};
-    LNG_TRY(read_pieces(directory, spm, &in.vocab));
-    in.begin = lng_vocab_size(in.vocab);
-    enum lng_status status = add_languages(&in, config);
-    int32_t end = lng_vocab_size(in.vocab);
-    if (status == LNG_OK && end == in.begin)
-        status = lng_fail(LNG_ERR_FORMAT,
-                          "%s: expected language tokens in tokenizer_config.json, "
-                          "added_tokens.json or special_tokens_map.json, found none",
-                          directory);
-    int32_t masked = lng_vocab_find(in.vocab, mask, sizeof mask - 1);
-    if (status != LNG_OK) {
-        lng_vocab_close(in.vocab);
-        return status;
-    }
+    struct reading in = {.directory = name, .vocab = vocab, .begin = lng_vocab_size(vocab)};
+    LNG_TRY(add_languages(&in, config, added, special));
+    int32_t end = lng_vocab_size(vocab);
+    LNG_FAIL_IF(end == in.begin, LNG_ERR_FORMAT,
+                "%s: expected language tokens in tokenizer_config.json, added_tokens.json or "
+                "special_tokens_map.json, found none",
+                name);
+    int32_t masked = lng_vocab_find(vocab, mask, sizeof mask - 1);
     *languages = (struct lng_languages){
         .begin = in.begin,
         .end = masked > in.begin ? masked : end,
@@ -220,8 +208,27 @@ enum lng_status lng_languages_read(const char *directory, const json_t *config,
         .source = text_of(json_object_get(config, "src_lang")),
         .target = text_of(json_object_get(config, "tgt_lang")),
     };
-    *vocab = in.vocab;
     return LNG_OK;
+}
+
+enum lng_status lng_languages_read(const char *directory, const json_t *config,
+                                   const struct lng_spm *spm, struct lng_vocab **vocab,
+                                   struct lng_languages *languages)
+{
+    json_t *added = NULL, *special = NULL;
+    struct lng_vocab *fresh = NULL;
+    enum lng_status status;
+    LNG_TRY_OR_FAIL(read_pieces(directory, spm, &fresh));
+    LNG_TRY_OR_FAIL(read_json(directory, "added_tokens.json", &added));
+    LNG_TRY_OR_FAIL(read_json(directory, "special_tokens_map.json", &special));
+    LNG_TRY_OR_FAIL(lng_languages_add(directory, config, added, special, fresh, languages));
+    *vocab = fresh;
+    fresh = NULL;
+fail:
+    lng_vocab_close(fresh);
+    json_decref(added);
+    json_decref(special);
+    return status;
 }
 
 /* ---- lingster's own ---- */

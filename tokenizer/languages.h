@@ -20,6 +20,13 @@ LNG_MUST_CHECK enum lng_status lng_languages_read(const char *directory, const j
                                                   struct lng_vocab **vocab,
                                                   struct lng_languages *languages);
 
+/* The same of what was read: `vocab` holds the pieces and gets the tokens; added and special are added_tokens.json and
+ * special_tokens_map.json, NULL where they are not there. `name` is for messages. */
+LNG_MUST_CHECK enum lng_status lng_languages_add(const char *name, const json_t *config,
+                                                 const json_t *added, const json_t *special,
+                                                 struct lng_vocab *vocab,
+                                                 struct lng_languages *languages);
+
 /* The key "languages" of lingster's own part of tokenizer_config.json, into and out of JSON. */
 json_t *lng_languages_to_json(const struct lng_languages *languages);
 LNG_MUST_CHECK enum lng_status lng_languages_from_json(const char *file, const json_t *object,

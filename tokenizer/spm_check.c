@@ -9,7 +9,8 @@
 #include "tokenizer/sentencepiece_model.pb-c.h"
 
 enum {
-    CHUNK_BYTES = 1 << 18,
+    FIRST_CHUNK_BYTES = 1 << 13, /* each is twice the one before, up to the largest */
+    LARGEST_CHUNK_BYTES = 1 << 18,
     /* Parsing costs real models about ten times their size; a file of empty or unknown fields more. */
     MEMORY_FACTOR = 40,
     MEMORY_BASE = 1 << 20,
@@ -43,7 +44,9 @@ static void *pool_take(void *data, size_t size)
         return NULL;
     struct chunk *chunk = pool->chunks;
     if (chunk == NULL || chunk->capacity - chunk->used < rounded) {
-        size_t capacity = rounded > CHUNK_BYTES ? rounded : CHUNK_BYTES;
+        size_t capacity = chunk == NULL ? FIRST_CHUNK_BYTES : 2 * chunk->capacity;
+        capacity = capacity < LARGEST_CHUNK_BYTES ? capacity : LARGEST_CHUNK_BYTES;
+        capacity = rounded > capacity ? rounded : capacity;
         chunk = lng_alloc(1, sizeof *chunk + capacity);
         pool->no_memory |= chunk == NULL;
         if (chunk == NULL)

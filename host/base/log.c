@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/base/text.h"
+
 enum { LINE_CAPACITY = 4096, STATUS_CAPACITY = 256 };
 
 /* To the start of the line, and nothing on it. */
@@ -54,9 +56,12 @@ static void write_line(int fd, const char *text, size_t length)
 /* Text from files may hold escape sequences that do things to a terminal. */
 static void make_harmless(char *text)
 {
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7F)
-            *text = '?';
+    bool harmless;
+    for (size_t left = strlen(text), taken; left > 0; text += taken, left -= taken) {
+        taken = lng_utf8_harmless(text, left, &harmless);
+        if (!harmless)
+            memset(text, '?', taken);
+    }
 }
 
 static void write_to_terminal(enum lng_log_level level, const char *line)

@@ -70,6 +70,14 @@ size_t lng_utf8_encode(uint32_t code_point, char out[4])
     return 4;
 }
 
+size_t lng_utf8_harmless(const char *text, size_t length, bool *harmless)
+{
+    uint32_t c;
+    size_t taken = lng_utf8_decode(text, length, &c);
+    *harmless = c != LNG_UTF8_INVALID && c >= 0x20 && (c < 0x7F || c > 0x9F);
+    return taken;
+}
+
 size_t lng_utf8_first_invalid(const char *text, size_t length)
 {
     size_t at = 0;

@@ -20,6 +20,9 @@ size_t lng_utf8_decode(const char *text, size_t length, uint32_t *code_point);
 
 /* Writes 1 to 4 bytes; returns how many. What is not a Unicode scalar value is written as U+FFFD. */
 size_t lng_utf8_encode(uint32_t code_point, char out[4]);
+/* As many bytes as lng_utf8_decode takes; `harmless` says whether a terminal only shows it: neither
+ * a control character (U+0000 to 1F, 7F to 9F) nor what is not UTF-8. */
+size_t lng_utf8_harmless(const char *text, size_t length, bool *harmless);
 
 /* Offset of the first invalid byte, or `length` when all is valid. */
 size_t lng_utf8_first_invalid(const char *text, size_t length);

@@ -42,6 +42,8 @@ static enum lng_status score(const struct lng_options *options, struct lng_lines
     LNG_TRY_OR_FAIL(lng_scorer_open(&setup.model, setup.tokenizer, &s, &scorer));
     lng_progress_start(&progress, "score", "lines", 0, 0);
     status = lng_scorer_run(scorer, source, target, lng_infer_output_write, output);
+    if (status == LNG_ERR_MISMATCH)
+        status = lng_fail_context(status, "%s, %s", options->source, options->target);
     lng_log_set_status_line("");
     struct lng_score_stats stats = lng_scorer_get_stats(scorer);
     report(&stats);

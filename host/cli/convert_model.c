@@ -56,8 +56,29 @@ static enum lng_status take_import(const char *path, struct lng_import *import,
     return LNG_OK;
 }
 
+/* A model.bin without weights of ours beside it was to be CTranslate2's. */
+static enum lng_status check_binary(const char *path)
+{
+    static const char *const weights[] = {"model.bin", "model.safetensors", "pytorch_model.bin",
+                                          "model.safetensors.index.json"};
+    bool there[4] = {false};
+    for (int i = 0; i < 4; i++) {
+        char *file = lng_path_join(path, weights[i]);
+        if (file == NULL)
+            return LNG_ERR_MEMORY;
+        there[i] = lng_file_exists(file);
+        lng_free(file);
+    }
+    LNG_FAIL_IF(there[0] && !there[1] && !there[2] && !there[3], LNG_ERR_FORMAT,
+                "%s/model.bin: expected a model of CTranslate2, which begins with its version, "
+                "found other bytes or too few; fetch or convert it again",
+                path);
+    return LNG_OK;
+}
+
 static enum lng_status open_own(const char *path, struct lng_convert_model *model)
 {
+    LNG_TRY(check_binary(path));
     LNG_FAIL_IF(lng_text_ends_in(path, ".bin") && !lng_directory_exists(path), LNG_ERR_UNSUPPORTED,
                 "%s: models in .bin files are packed for one kind of CPU (Marian) or lie in a "
                 "folder with their vocabularies (CTranslate2); give the .npz file or the folder",
@@ -84,6 +105,9 @@ static enum lng_status open_package(const char *path,
     if (status != LNG_OK)
         return status;
     status = lng_opus_unpack(path, unpacked.temporary);
+    if (status == LNG_OK && !lng_marian_is_model(unpacked.temporary))
+        status = lng_fail(LNG_ERR_FORMAT,
+                          "%s: expected an OPUS-MT package, found no model (.npz) in it", path);
     if (status == LNG_OK) {
         status = lng_convert_model_open(unpacked.temporary, vocabularies, model);
         if (status != LNG_OK)

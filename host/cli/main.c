@@ -9,6 +9,7 @@
 
 #include "host/base/file.h"
 #include "host/base/log.h"
+#include "host/base/text.h"
 #include "host/cli/cmd.h"
 
 static const struct entry {
@@ -150,8 +151,11 @@ static void print_error(enum lng_status status, const char *command)
     if (*message == '\0')
         message = lng_status_text(status);
     /* Messages quote what users and files gave us; a terminal must not obey that. */
-    for (const char *c = message; *c != '\0'; c++)
-        putc((unsigned char)*c < 0x20 || *c == 0x7F ? '?' : *c, stderr);
+    for (size_t left = strlen(message), taken; left > 0; message += taken, left -= taken) {
+        bool harmless;
+        taken = lng_utf8_harmless(message, left, &harmless);
+        (void)fwrite(harmless ? message : "?", 1, harmless ? taken : 1, stderr);
+    }
     putc('\n', stderr);
     funlockfile(stderr);
 }

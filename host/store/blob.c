@@ -97,12 +97,13 @@ enum lng_status lng_blob_checksum(const struct lng_blob *blob, uint64_t offset, 
 {
     enum lng_status status = LNG_OK;
     struct lng_hash *hash = NULL;
-    unsigned char *piece = lng_alloc(PIECE, 1);
+    size_t most = size < PIECE ? (size_t)size : PIECE;
+    unsigned char *piece = lng_alloc(most, 1);
     if (!piece)
         return LNG_ERR_MEMORY;
     LNG_TRY_OR_FAIL(lng_hash_open(&hash));
     while (size > 0) {
-        size_t count = size < PIECE ? (size_t)size : PIECE;
+        size_t count = size < most ? (size_t)size : most;
         LNG_TRY_OR_FAIL(lng_blob_read(blob, offset, piece, count));
         lng_hash_add(hash, piece, count);
         offset += count;

@@ -7,7 +7,7 @@
 
 #include "host/base/mem.h"
 
-enum { CHECK_BYTES = 17, READ_BYTES = 1 << 16, LONGEST_LINE = 1 << 20 };
+enum { CHECK_BYTES = 17, READ_BYTES = 1 << 14, LONGEST_LINE = 1 << 20 };
 
 static const char first_line[] = "lingster journal 1";
 

@@ -379,8 +379,13 @@ fail:
 static enum lng_status import_model(struct importing *in, const char *path,
                                     const struct lng_marian_import_args *args)
 {
+    /* First what the user named: a page of HTML has no vocabularies beside it, and they are not what is wrong. */
+    bool named = lng_text_ends_in(path, ".npz");
+    if (named)
+        LNG_TRY(lng_npz_open(&in->npz, path));
     LNG_TRY(lng_marian_files_find(&in->files, path, args));
-    LNG_TRY(lng_npz_open(&in->npz, in->files.model));
+    if (!named)
+        LNG_TRY(lng_npz_open(&in->npz, in->files.model));
     LNG_TRY(read_config(in));
     LNG_TRY(settle(in));
     LNG_TRY(take_stock(in));

@@ -48,18 +48,20 @@ struct package {
     const char *path;
     zip_t *zip;
     uint64_t left; /* bytes it may still unpack to */
+    const struct lng_opus_sink *sink;
 };
 
 static enum lng_status copy(const struct package *package, const zip_stat_t *member,
-                            zip_file_t *from, struct lng_atomic_file *to)
+                            zip_file_t *from)
 {
     uint64_t written = 0;
     enum lng_status status = LNG_OK;
-    char *piece = lng_alloc(PIECE_BYTES, 1);
+    size_t most = member->size < PIECE_BYTES ? (size_t)member->size + 1 : PIECE_BYTES;
+    char *piece = lng_alloc(most, 1);
     if (!piece)
         return LNG_ERR_MEMORY;
     for (;;) {
-        zip_int64_t got = zip_fread(from, piece, PIECE_BYTES);
+        zip_int64_t got = zip_fread(from, piece, most);
         LNG_GOTO_FAIL_IF(got < 0, LNG_ERR_FORMAT, "%s: member \"%s\" is damaged: %s", package->path,
                          member->name, zip_file_strerror(from));
         if (got == 0)
@@ -68,7 +70,7 @@ static enum lng_status copy(const struct package *package, const zip_stat_t *mem
         LNG_GOTO_FAIL_IF(written > member->size, LNG_ERR_FORMAT,
                          "%s: member \"%s\" unpacks to more than the %llu bytes it claims",
                          package->path, member->name, (unsigned long long)member->size);
-        LNG_TRY_OR_FAIL(lng_atomic_write(to, piece, (size_t)got));
+        LNG_TRY_OR_FAIL(package->sink->write(package->sink->context, piece, (size_t)got));
     }
     LNG_GOTO_FAIL_IF(written != member->size, LNG_ERR_FORMAT,
                      "%s: member \"%s\": expected %llu bytes, found %llu", package->path,
@@ -78,29 +80,24 @@ fail:
     return status;
 }
 
-static enum lng_status unpack_to(const struct package *package, const zip_stat_t *member,
-                                 const char *path)
+static enum lng_status unpack_to_sink(const struct package *package, const zip_stat_t *member,
+                                      const char *name)
 {
-    struct lng_atomic_file to;
-    LNG_FAIL_IF(lng_file_exists(path), LNG_ERR_FORMAT, "%s: holds two files called %s",
-                package->path, lng_path_name(path));
+    const struct lng_opus_sink *sink = package->sink;
     zip_file_t *from = zip_fopen_index(package->zip, member->index, 0);
     LNG_FAIL_IF(!from, LNG_ERR_FORMAT, "%s: member \"%s\" cannot be read: %s", package->path,
                 member->name, zip_strerror(package->zip));
-    enum lng_status status = lng_atomic_open(&to, path);
+    enum lng_status status = sink->begin(sink->context, name);
     if (status == LNG_OK) {
-        status = copy(package, member, from, &to);
-        if (status == LNG_OK)
-            status = lng_atomic_commit(&to);
-        else
-            lng_atomic_discard(&to);
+        status = copy(package, member, from);
+        enum lng_status ended = sink->end(sink->context, status == LNG_OK);
+        status = status == LNG_OK ? ended : status;
     }
     zip_fclose(from);
     return status;
 }
 
-static enum lng_status unpack_member(struct package *package, zip_uint64_t index,
-                                     const char *directory)
+static enum lng_status unpack_member(struct package *package, zip_uint64_t index)
 {
     zip_stat_t member;
     const zip_uint64_t needed = ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_ENCRYPTION_METHOD;
@@ -122,19 +119,96 @@ static enum lng_status unpack_member(struct package *package, zip_uint64_t index
                 "%d times its size",
                 package->path, member.name, (unsigned long long)member.size, LNG_OPUS_MOST_RATIO);
     package->left -= member.size;
-    char *path = lng_path_join(directory, name);
+    return unpack_to_sink(package, &member, name);
+}
+
+/* Closes the archive. */
+static enum lng_status unpack_all(struct package *package)
+{
+    enum lng_status status = LNG_OK;
+    zip_int64_t count = zip_get_num_entries(package->zip, 0);
+    LNG_GOTO_FAIL_IF(count > LNG_OPUS_MOST_MEMBERS, LNG_ERR_RANGE,
+                     "%s: expected a package of at most %d files, found %lld", package->path,
+                     LNG_OPUS_MOST_MEMBERS, (long long)count);
+    for (zip_int64_t i = 0; i < count; i++)
+        LNG_TRY_OR_FAIL(unpack_member(package, (zip_uint64_t)i));
+fail:
+    zip_discard(package->zip);
+    return status;
+}
+
+static enum lng_status no_package(const char *path, zip_error_t *error)
+{
+    enum lng_status status =
+        lng_fail(zip_error_code_zip(error) == ZIP_ER_MEMORY ? LNG_ERR_MEMORY : LNG_ERR_FORMAT,
+                 "%s: expected an OPUS-MT package (ZIP): %s", path, zip_error_strerror(error));
+    zip_error_fini(error);
+    return status;
+}
+
+enum lng_status lng_opus_unpack_memory(const char *name, const void *data, size_t size,
+                                       const struct lng_opus_sink *sink)
+{
+    struct package package = {
+        .path = name,
+        .left = (uint64_t)size * LNG_OPUS_MOST_RATIO + LNG_OPUS_SPARE_BYTES,
+        .sink = sink,
+    };
+    zip_error_t error;
+    zip_error_init(&error);
+    zip_source_t *source = zip_source_buffer_create(data, size, 0, &error);
+    if (!source)
+        return no_package(name, &error);
+    package.zip = zip_open_from_source(source, ZIP_RDONLY, &error);
+    if (!package.zip) {
+        zip_source_free(source);
+        return no_package(name, &error);
+    }
+    zip_error_fini(&error);
+    return unpack_all(&package);
+}
+
+/* ---- a folder as what is unpacked to ---- */
+
+struct folder {
+    const char *package, *directory;
+    struct lng_atomic_file file;
+};
+
+static enum lng_status begin_file(void *context, const char *name)
+{
+    struct folder *folder = context;
+    char *path = lng_path_join(folder->directory, name);
     if (!path)
         return LNG_ERR_MEMORY;
-    enum lng_status status = unpack_to(package, &member, path);
+    enum lng_status status =
+        lng_file_exists(path)
+            ? lng_fail(LNG_ERR_FORMAT, "%s: holds two files called %s", folder->package, name)
+            : lng_atomic_open(&folder->file, path);
     lng_free(path);
     return status;
 }
 
+static enum lng_status write_file(void *context, const void *data, size_t size)
+{
+    return lng_atomic_write(&((struct folder *)context)->file, data, size);
+}
+
+static enum lng_status end_file(void *context, bool keep)
+{
+    struct folder *folder = context;
+    if (keep)
+        return lng_atomic_commit(&folder->file);
+    lng_atomic_discard(&folder->file);
+    return LNG_OK;
+}
+
 enum lng_status lng_opus_unpack(const char *path, const char *directory)
 {
-    struct package package = {.path = path};
+    struct folder folder = {.package = path, .directory = directory};
+    const struct lng_opus_sink sink = {&folder, begin_file, write_file, end_file};
+    struct package package = {.path = path, .sink = &sink};
     struct lng_file_info info;
-    enum lng_status status = LNG_OK;
     int code = 0;
     LNG_TRY(lng_file_get_info(path, &info));
     package.left = info.size * LNG_OPUS_MOST_RATIO + LNG_OPUS_SPARE_BYTES;
@@ -142,21 +216,9 @@ enum lng_status lng_opus_unpack(const char *path, const char *directory)
     if (!package.zip) {
         zip_error_t error;
         zip_error_init_with_code(&error, code);
-        status =
-            lng_fail(code == ZIP_ER_MEMORY ? LNG_ERR_MEMORY : LNG_ERR_FORMAT,
-                     "%s: expected an OPUS-MT package (ZIP): %s", path, zip_error_strerror(&error));
-        zip_error_fini(&error);
-        return status;
+        return no_package(path, &error);
     }
-    zip_int64_t count = zip_get_num_entries(package.zip, 0);
-    LNG_GOTO_FAIL_IF(count > LNG_OPUS_MOST_MEMBERS, LNG_ERR_RANGE,
-                     "%s: expected a package of at most %d files, found %lld", path,
-                     LNG_OPUS_MOST_MEMBERS, (long long)count);
-    for (zip_int64_t i = 0; i < count; i++)
-        LNG_TRY_OR_FAIL(unpack_member(&package, (zip_uint64_t)i, directory));
-fail:
-    zip_discard(package.zip);
-    return status;
+    return unpack_all(&package);
 }
 
 /* ---- preprocess.sh ---- */

@@ -25,6 +25,18 @@ bool lng_opus_is_package(const char *path);
  * unpacks to more than the above; LNG_ERR_IO. */
 LNG_MUST_CHECK enum lng_status lng_opus_unpack(const char *path, const char *directory);
 
+/* Where members are put. begin refuses a name that it has; keep: all of it was written, and is what the package says. */
+struct lng_opus_sink {
+    void *context;
+    enum lng_status (*begin)(void *context, const char *name);
+    enum lng_status (*write)(void *context, const void *data, size_t size);
+    enum lng_status (*end)(void *context, bool keep);
+};
+/* As above, of a package in memory; what the sink refuses with is returned too. */
+LNG_MUST_CHECK enum lng_status lng_opus_unpack_memory(const char *name, const void *data,
+                                                      size_t size,
+                                                      const struct lng_opus_sink *sink);
+
 /* What preprocess.sh in `directory` does to text before SentencePiece: LNG_CLEAN_NONE where there is none. A
  * script that does something else is told in `warnings`; one that cuts words by BPE codes is
  * LNG_ERR_UNSUPPORTED. */

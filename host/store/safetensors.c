@@ -105,8 +105,9 @@ static enum lng_status read_offsets(const char *file, const json_t *entry, uint6
     int64_t begin = json_integer_value(first), end = json_integer_value(second);
     LNG_FAIL_IF(begin < 0 || end < begin || (uint64_t)end > data_bytes, LNG_ERR_FORMAT,
                 "%s: tensor \"%s\": expected offsets with 0 <= begin <= end <= %" PRIu64
-                ", found [%" PRId64 ", %" PRId64 "]",
-                file, tensor->name, data_bytes, begin, end);
+                ", found [%" PRId64 ", %" PRId64 "]%s",
+                file, tensor->name, data_bytes, begin, end,
+                end > 0 && (uint64_t)end > data_bytes ? ": the file is cut, fetch it again" : "");
     LNG_FAIL_IF((uint64_t)(end - begin) != tensor->bytes, LNG_ERR_FORMAT,
                 "%s: tensor \"%s\": its shape and dtype make %" PRIu64
                 " bytes, its offsets %" PRIu64,
@@ -214,10 +215,12 @@ static enum lng_status read_header(struct lng_safetensors *file)
     char *text = NULL;
     json_t *root = NULL;
     LNG_FAIL_IF(file->blob.size < 8, LNG_ERR_FORMAT,
-                "%s: expected a safetensors file, found only %" PRIu64 " bytes", name,
-                file->blob.size);
+                "%s: expected a safetensors file, found only %" PRIu64
+                " bytes: it is cut, fetch or write it again",
+                name, file->blob.size);
     LNG_TRY(lng_blob_read(&file->blob, 0, start, sizeof start));
     uint64_t length = lng_load_u64(start);
+    const char *hint = lng_blob_hint(&file->blob);
     LNG_FAIL_IF(length > LNG_SAFETENSORS_HEADER_BYTES || length > file->blob.size - 8 || length < 2,
                 LNG_ERR_FORMAT,
                 "%s: expected a safetensors header of 2 to %" PRIu64 " bytes, found a length of "
@@ -225,7 +228,8 @@ static enum lng_status read_header(struct lng_safetensors *file)
                 name,
                 file->blob.size - 8 < LNG_SAFETENSORS_HEADER_BYTES ? file->blob.size - 8
                                                                    : LNG_SAFETENSORS_HEADER_BYTES,
-                length, lng_blob_hint(&file->blob));
+                length,
+                *hint != '\0' ? hint : ": it is cut or another kind of file, fetch it again");
     text = lng_alloc((size_t)length, 1);
     if (!text)
         return LNG_ERR_MEMORY;

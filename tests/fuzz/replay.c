@@ -14,6 +14,8 @@
 #include "tests/support/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* What some targets do once, and libFuzzer calls so too. */
+int LLVMFuzzerInitialize(int *count, char ***arguments) __attribute__((weak));
 
 enum { MOST_SEEDS = 64, CUTS = 64, CHANGES = 256 };
 
@@ -96,7 +98,13 @@ ParameterizedTest(struct seed *seed, fuzz, replay)
 {
     struct lng_buffer content = {0};
     uint32_t state = 1;
+    size_t blocks = 0;
     check_ok(lng_file_read(seed->path, 1 << 20, &content));
+    if (LLVMFuzzerInitialize != NULL) { /* what it keeps may grow with the first input */
+        cr_assert(LLVMFuzzerInitialize(NULL, NULL) == 0);
+        try_copy(content.data, content.length);
+        blocks = lng_mem_get_stats().blocks_live - 1; /* but for the content itself */
+    }
     try_copy(content.data, content.length);
     for (size_t i = 0; i < CUTS && i < content.length; i++)
         try_copy(content.data, content.length * i / CUTS);
@@ -109,6 +117,6 @@ ParameterizedTest(struct seed *seed, fuzz, replay)
     }
     free(changed);
     lng_buffer_release(&content);
-    cr_assert(lng_mem_get_stats().blocks_live == 0, "%s: %zu blocks are never freed", seed->path,
-              lng_mem_get_stats().blocks_live);
+    cr_assert(lng_mem_get_stats().blocks_live <= blocks, "%s: %zu blocks are never freed",
+              seed->path, lng_mem_get_stats().blocks_live - blocks);
 }

@@ -61,6 +61,25 @@ Test(text, utf8_count_and_first_invalid)
     cr_assert(lng_utf8_count("\xE2\x82\xFFx", 4) == 3);
 }
 
+Test(text, utf8_harmless)
+{
+    static const struct {
+        const char *text;
+        size_t taken;
+        bool harmless;
+    } cases[] = {
+        {"a", 1, true},         {"\xC3\xA4", 2, true}, {"\xF0\x9F\x98\x80", 4, true},
+        {"\xC2\xA0", 2, true},  {" ", 1, true},        {"\n", 1, false},
+        {"\x1B[", 1, false},    {"\x7F", 1, false},    {"\xC2\x80", 2, false},
+        {"\xC2\x9B", 2, false}, {"\x9B", 1, false},    {"\xE2\x82", 2, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool harmless = !cases[i].harmless;
+        size_t taken = lng_utf8_harmless(cases[i].text, strlen(cases[i].text), &harmless);
+        cr_assert(taken == cases[i].taken && harmless == cases[i].harmless, "case %zu", i);
+    }
+}
+
 Test(text, trim_split_words)
 {
     struct lng_slice slice = lng_text_trim(lng_slice_of(" \t a b\r\n"));
