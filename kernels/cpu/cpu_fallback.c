@@ -9,7 +9,6 @@
     }
 
 FALL_BACK(attention_weights)
-FALL_BACK(attention_guide)
 FALL_BACK(edit_scores)
 FALL_BACK(quantize_rows)
 FALL_BACK(dequantize_rows)

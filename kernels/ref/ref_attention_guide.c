@@ -1,40 +1,44 @@
 /* Guided alignment: what attention costs that does not go where the links say, and its gradients. */
 #include <string.h>
 
-#include "kernels/ref/ref.h"
+#include "kernels/ref/ref_guide.h"
 
 /* One sentence, all heads, as doubles. */
 struct room {
     double *q, *d_q;           /* [queries, columns] */
     double *k, *d_k;           /* [keys, columns] */
-    double *vector, *d_vector; /* [columns] */
+    double *vector, *d_vector; /* [columns]; of additive scores */
     double *share; /* [heads, links]: the part of a head in m at a link, over the row's links */
-    double *block;
 };
 
-static enum lng_status room_init(struct room *room, const struct lng_attention_guide_args *args)
+/* Queries, keys and links of a sentence. */
+struct extent {
+    int64_t q0, queries, k0, keys, first_link, links;
+};
+
+static struct extent extent_of(const struct lng_attention_guide_args *args, int64_t b)
 {
-    int64_t queries = 0, keys = 0, links = 0, columns = args->q.cols;
+    struct extent e = {.q0 = args->q_offsets[b], .k0 = args->k_offsets[b]};
+    e.queries = args->q_offsets[b + 1] - e.q0;
+    e.keys = args->k_offsets[b + 1] - e.k0;
+    e.first_link = args->link_offsets[e.q0];
+    e.links = args->link_offsets[e.q0 + e.queries] - e.first_link;
+    return e;
+}
+
+static size_t room_doubles(const struct lng_attention_guide_args *args, struct extent e)
+{
+    return (size_t)((2 * e.queries + 2 * e.keys + 1) * args->q.cols + args->heads * e.links);
+}
+
+size_t REF(guide_room)(const struct lng_attention_guide_args *args)
+{
+    size_t most = 0;
     for (int64_t b = 0; b < args->sentences; b++) {
-        int64_t q0 = args->q_offsets[b], q1 = args->q_offsets[b + 1];
-        int64_t k_count = args->k_offsets[b + 1] - args->k_offsets[b];
-        int64_t own = args->link_offsets[q1] - args->link_offsets[q0];
-        queries = q1 - q0 > queries ? q1 - q0 : queries;
-        keys = k_count > keys ? k_count : keys;
-        links = own > links ? own : links;
+        size_t doubles = room_doubles(args, extent_of(args, b));
+        most = doubles > most ? doubles : most;
     }
-    int64_t total = 2 * (queries + keys + 1) * columns + args->heads * links;
-    room->block = lng_alloc((size_t)total, sizeof *room->block);
-    if (room->block == NULL)
-        return LNG_ERR_MEMORY;
-    room->q = room->block;
-    room->d_q = room->q + queries * columns;
-    room->k = room->d_q + queries * columns;
-    room->d_k = room->k + keys * columns;
-    room->vector = room->d_k + keys * columns;
-    room->d_vector = room->vector + columns;
-    room->share = room->d_vector + columns;
-    return LNG_OK;
+    return most;
 }
 
 static void load_rows(const struct lng_view *view, int64_t first, int64_t count, double *out)
@@ -85,6 +89,22 @@ static double guide_row(const struct lng_attention_guide_args *args, struct room
     return cost;
 }
 
+/* What d_s = d(cost) / d(score) sends to a query, a key and the score vector; columns of one head. */
+static void pair_backward(const double *q, const double *k, double d_s, double *d_q, double *d_k,
+                          const double *vector, double *d_vector, int64_t width)
+{
+    for (int64_t a = 0; vector == NULL && a < width; a++) {
+        d_q[a] += d_s * k[a];
+        d_k[a] += d_s * q[a];
+    }
+    for (int64_t a = 0; vector != NULL && a < width; a++) {
+        double t = tanh(q[a] + k[a]), d_sum = d_s * vector[a] * (1 - t * t);
+        d_vector[a] += d_s * t;
+        d_q[a] += d_sum;
+        d_k[a] += d_sum;
+    }
+}
+
 /* One row and head: d(cost) / d(score[j]) = p[j] * (sum of the row's shares) - share[j]. */
 static void row_backward(const struct lng_attention_guide_args *args, struct room *room, int64_t n,
                          int64_t i, int64_t keys, const double *share, int64_t h)
@@ -92,54 +112,53 @@ static void row_backward(const struct lng_attention_guide_args *args, struct roo
     int64_t columns = args->q.cols, width = columns / args->heads, col = h * width;
     const int32_t *linked = args->link_keys + args->link_offsets[n];
     int64_t count = args->link_offsets[n + 1] - args->link_offsets[n], next = 0;
-    const double *q = room->q + i * columns + col;
-    double *d_q = room->d_q + i * columns + col, kept = 0;
+    bool additive = args->score == LNG_ATTENTION_ADDITIVE;
+    double kept = 0;
     for (int64_t l = 0; l < count; l++)
         kept += share[l];
     for (int64_t j = 0; j < keys; j++) {
-        const double *k = room->k + j * columns + col;
-        double *d_k = room->d_k + j * columns + col;
         double d_s = kept * exp(log_probability(args, room, n, i, j, h));
         if (next < count && linked[next] == j)
             d_s -= share[next++];
-        d_s *= args->gradient_scale * args->scale;
-        for (int64_t a = 0; a < width; a++) {
-            double t = 0, slope = 1;
-            bool additive = args->score == LNG_ATTENTION_ADDITIVE;
-            if (additive) {
-                t = tanh(q[a] + k[a]);
-                slope = room->vector[col + a] * (1 - t * t);
-                room->d_vector[col + a] += d_s * t;
-            }
-            d_q[a] += d_s * (additive ? slope : k[a]);
-            d_k[a] += d_s * (additive ? slope : q[a]);
-        }
+        pair_backward(room->q + i * columns + col, room->k + j * columns + col,
+                      d_s * args->gradient_scale * args->scale, room->d_q + i * columns + col,
+                      room->d_k + j * columns + col, additive ? room->vector + col : NULL,
+                      additive ? room->d_vector + col : NULL, width);
     }
 }
 
-static void guide_sentence(const struct lng_attention_guide_args *args, struct room *room,
-                           int64_t b, double *sums)
+void REF(guide_sentence)(const struct lng_attention_guide_args *args, int64_t b, double *doubles,
+                         double *d_vector, double sums[2])
 {
-    int64_t q0 = args->q_offsets[b], queries = args->q_offsets[b + 1] - q0, columns = args->q.cols;
-    int64_t k0 = args->k_offsets[b], keys = args->k_offsets[b + 1] - k0;
-    int64_t first = args->link_offsets[q0], links = args->link_offsets[q0 + queries] - first;
-    if (links == 0)
+    struct extent e = extent_of(args, b);
+    int64_t columns = args->q.cols;
+    struct room room = {.q = doubles, .d_vector = d_vector};
+    sums[0] = sums[1] = 0;
+    if (e.links == 0)
         return;
-    load_rows(&args->q, q0, queries, room->q);
-    load_rows(&args->k, k0, keys, room->k);
-    memset(room->d_q, 0, (size_t)(queries * columns) * sizeof *room->d_q);
-    memset(room->d_k, 0, (size_t)(keys * columns) * sizeof *room->d_k);
-    for (int64_t i = 0; i < queries; i++) {
-        if (args->link_offsets[q0 + i] == args->link_offsets[q0 + i + 1])
+    room.d_q = room.q + e.queries * columns;
+    room.k = room.d_q + e.queries * columns;
+    room.d_k = room.k + e.keys * columns;
+    room.vector = room.d_k + e.keys * columns;
+    room.share = room.vector + columns;
+    load_rows(&args->q, e.q0, e.queries, room.q);
+    load_rows(&args->k, e.k0, e.keys, room.k);
+    if (args->score == LNG_ATTENTION_ADDITIVE)
+        load_rows(&args->score_vector, 0, 1, room.vector);
+    memset(room.d_q, 0, (size_t)(e.queries * columns) * sizeof *room.d_q);
+    memset(room.d_k, 0, (size_t)(e.keys * columns) * sizeof *room.d_k);
+    for (int64_t i = 0; i < e.queries; i++) {
+        int64_t n = e.q0 + i;
+        if (args->link_offsets[n] == args->link_offsets[n + 1])
             continue;
-        sums[0] += guide_row(args, room, q0 + i, i, first, links);
+        sums[0] += guide_row(args, &room, n, i, e.first_link, e.links);
         sums[1] += 1;
-        const double *share = room->share + (args->link_offsets[q0 + i] - first);
         for (int64_t h = 0; h < args->heads; h++)
-            row_backward(args, room, q0 + i, i, keys, share + h * links, h);
+            row_backward(args, &room, n, i, e.keys,
+                         room.share + h * e.links + (args->link_offsets[n] - e.first_link), h);
     }
-    add_rows(&args->d_q, q0, queries, room->d_q);
-    add_rows(&args->d_k, k0, keys, room->d_k);
+    add_rows(&args->d_q, e.q0, e.queries, room.d_q);
+    add_rows(&args->d_k, e.k0, e.keys, room.d_k);
 }
 
 /* Links rise within a row and stay in their sentence. */
@@ -158,30 +177,36 @@ static enum lng_status check_links(const struct lng_attention_guide_args *args)
     return LNG_OK;
 }
 
-enum lng_status REF(attention_guide)(struct lng_device *device,
-                                     const struct lng_attention_guide_args *args)
+enum lng_status REF(guide_check)(const struct lng_attention_guide_args *args)
 {
-    (void)device;
-    struct room room;
-    double sums[2] = {0, 0};
     LNG_TRY(REF(check_offsets)("attention_guide: q_offsets", args->q_offsets, args->sentences,
                                args->q.rows));
     LNG_TRY(REF(check_offsets)("attention_guide: k_offsets", args->k_offsets, args->sentences,
                                args->k.rows));
     LNG_TRY(REF(check_offsets)("attention_guide: link_offsets", args->link_offsets, args->q.rows,
                                args->link_count));
-    LNG_TRY(check_links(args));
-    LNG_TRY(room_init(&room, args));
-    bool additive = args->score == LNG_ATTENTION_ADDITIVE;
-    memset(room.d_vector, 0, (size_t)args->q.cols * sizeof *room.d_vector);
-    if (additive)
-        load_rows(&args->score_vector, 0, 1, room.vector);
-    for (int64_t b = 0; b < args->sentences; b++)
-        guide_sentence(args, &room, b, sums);
-    if (additive)
-        add_rows(&args->d_score_vector, 0, 1, room.d_vector);
-    for (int i = 0; i < 2 && args->sums != NULL; i++)
-        args->sums[i] += sums[i];
-    lng_free(room.block);
+    return check_links(args);
+}
+
+enum lng_status REF(attention_guide)(struct lng_device *device,
+                                     const struct lng_attention_guide_args *args)
+{
+    (void)device;
+    LNG_TRY(REF(guide_check)(args));
+    int64_t columns = args->q.cols;
+    size_t room = REF(guide_room)(args);
+    double *doubles = lng_alloc(room + (size_t)columns, sizeof *doubles), sums[2];
+    if (doubles == NULL)
+        return LNG_ERR_MEMORY;
+    double *d_vector = doubles + room;
+    memset(d_vector, 0, (size_t)columns * sizeof *d_vector);
+    for (int64_t b = 0; b < args->sentences; b++) {
+        REF(guide_sentence)(args, b, doubles, d_vector, sums);
+        for (int i = 0; i < 2 && args->sums != NULL; i++)
+            args->sums[i] += sums[i];
+    }
+    if (args->score == LNG_ATTENTION_ADDITIVE)
+        add_rows(&args->d_score_vector, 0, 1, d_vector);
+    lng_free(doubles);
     return LNG_OK;
 }
