@@ -133,7 +133,7 @@ __device__ __forceinline__ void add_columns(T *to, const float (&values)[CHUNKS]
 /* d_q[n] += sum over keys of d(cost) / d(score), which is scale * (p * kept - share). grid: ceil(Nq H / 4), a warp a
  * row and head. Sums: f32, keys in order. Flops: 4 A Nk. */
 template <class T, int CHUNKS>
-__global__ void __launch_bounds__(THREADS) guide_query_kernel(guide_args<T> args)
+__global__ void __launch_bounds__(THREADS, 1) guide_query_kernel(guide_args<T> args)
 {
     const int64_t i = (int64_t)blockIdx.x * WARPS + threadIdx.x / GPU_WARP;
     if (i >= args.q_rows * args.heads) /* the whole warp */
@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(THREADS) guide_query_kernel(guide_args<T> args
 
 /* d_k[m] likewise. grid: ceil(Nk H / 4), a warp a key and head. Sums: f32, queries in order. Flops: 4 A Nq. */
 template <class T, int CHUNKS>
-__global__ void __launch_bounds__(THREADS) guide_key_kernel(guide_args<T> args)
+__global__ void __launch_bounds__(THREADS, 1) guide_key_kernel(guide_args<T> args)
 {
     const int64_t i = (int64_t)blockIdx.x * WARPS + threadIdx.x / GPU_WARP;
     if (i >= args.k_rows * args.heads) /* the whole warp */
