@@ -116,7 +116,7 @@ enum lng_weight_flags {
 LNG_MUST_CHECK enum lng_status lng_weight_prepare(struct lng_device *device, struct lng_view master,
                                                   enum lng_dtype compute, int flags,
                                                   struct lng_weight **weight);
-/* After the master changed (an optimiser step). Reuses its memory. */
+/* After the master, or a bias that goes with it, changed (an optimiser step). Reuses its memory. */
 LNG_MUST_CHECK enum lng_status lng_weight_refresh(struct lng_device *device,
                                                   struct lng_weight *weight);
 void lng_weight_release(struct lng_device *device, struct lng_weight *weight);

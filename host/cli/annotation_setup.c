@@ -110,10 +110,10 @@ static enum lng_status set_risks(const struct lng_options *options,
     LNG_FAIL_IF(others > 1, LNG_ERR_USAGE,
                 "on-risk: expected one of keep, source and empty, and retry before it if wanted; "
                 "found several");
-    risk->retry_beam =
-        options->retry_beam_size > 0 ? options->retry_beam_size : 2 * options->beam_size;
-    LNG_FAIL_IF(risk->retry && risk->retry_beam < options->n_best, LNG_ERR_USAGE,
-                "retry-beam-size (%d) is less than n-best (%d)", risk->retry_beam, options->n_best);
+    risk->retry_beam = options->retry_beam_size;
+    LNG_FAIL_IF(risk->retry && risk->retry_beam > 0 && risk->retry_beam < options->n_best,
+                LNG_ERR_USAGE, "retry-beam-size (%d) is less than n-best (%d)", risk->retry_beam,
+                options->n_best);
     if (asked)
         translate->risk = risk;
     if (options->flags == NULL)
@@ -141,7 +141,10 @@ static enum lng_status check_paths(const struct lng_options *options,
 {
     const char *ours[] = {options->flags, options->attention_map};
     const struct lng_translate_file *file = &files->list[0];
-    const char *others[] = {file->input, file->prefix, file->output, options->flags};
+    const char *others[] = {file->input,        file->prefix,         file->constraints,
+                            file->output,       options->terminology, options->unk_dictionary,
+                            options->shortlist, options->flags}; /* the last: of the map alone */
+    const size_t count = sizeof others / sizeof others[0];
     LNG_FAIL_IF(
         files->count > 1 && (ours[0] != NULL || ours[1] != NULL), LNG_ERR_USAGE,
         "flags and attention-map belong to one input, found %zu; translate them one by one, or "
@@ -150,7 +153,7 @@ static enum lng_status check_paths(const struct lng_options *options,
     for (size_t i = 0; i < 2; i++) {
         LNG_FAIL_IF(ours[i] != NULL && strcmp(ours[i], "-") == 0, LNG_ERR_USAGE,
                     "%s: expected the name of a file, found -", i == 0 ? "flags" : "attention-map");
-        for (size_t k = 0; k < 3 + i; k++)
+        for (size_t k = 0; k < count - 1 + i; k++)
             LNG_FAIL_IF(same_file(others[k], ours[i]), LNG_ERR_USAGE,
                         "%s: %s is already used as input or output; choose another name",
                         i == 0 ? "flags" : "attention-map", ours[i]);

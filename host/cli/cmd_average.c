@@ -5,6 +5,7 @@
 #include "host/base/log.h"
 #include "host/base/mem.h"
 #include "host/cli/cmd.h"
+#include "host/cli/output_folder.h"
 #include "host/store/hf.h"
 #include "host/store/json.h"
 #include "host/store/model_dir.h"
@@ -65,6 +66,8 @@ enum lng_status lng_cmd_average(const struct lng_options *options)
     struct lng_model_data data = {0};
     char *provenance = NULL;
     enum lng_status status;
+    LNG_TRY(lng_output_folder_check(options->output, options->arguments.items,
+                                    options->arguments.count, options->overwrite));
     LNG_TRY_OR_FAIL(lng_model_average(options->arguments.items, options->arguments.count, &data));
     if (data.warnings.length > 0)
         lng_warn("%s", data.warnings.data);

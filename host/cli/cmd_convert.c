@@ -1,6 +1,5 @@
 /* lingster convert: a model of one toolkit as a model of another, read again and compared before it is put in place. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host/base/file.h"
@@ -8,9 +7,9 @@
 #include "host/base/mem.h"
 #include "host/cli/cmd.h"
 #include "host/cli/convert_model.h"
+#include "host/cli/output_folder.h"
 #include "host/store/ctranslate2.h"
 #include "host/store/hf.h"
-#include "host/store/listing.h"
 
 /* By --save-dtype: what the formats call it, and how far logits may move, as a normalised mean squared difference: some
  * twenty times the worst that the demo model (width 256) and two small ones of Marian's and CTranslate2's showed. */
@@ -34,32 +33,6 @@ static enum lng_status check_dtype(const struct lng_options *options)
                 "--save-dtype: Marian models are written in f32");
     LNG_FAIL_IF(options->convert_to == LNG_OPT_CONVERT_TO_HF && !types[options->convert_dtype].hf,
                 LNG_ERR_USAGE, "--save-dtype: Hugging Face directories are written in f32 or bf16");
-    return LNG_OK;
-}
-
-/* The output takes the place of the whole folder: one with something in it only when asked for, and never one that
- * the input lies in. */
-static enum lng_status check_output(const char *from, const char *to, bool overwrite)
-{
-    struct lng_listing listing;
-    if (!lng_file_exists(to))
-        return LNG_OK;
-    LNG_FAIL_IF(!lng_directory_exists(to), LNG_ERR_USAGE,
-                "%s is a file; choose a folder for OUTPUT, which is made", to);
-    LNG_TRY(lng_listing_make(&listing, to));
-    bool empty = listing.count == 0;
-    lng_listing_release(&listing);
-    LNG_FAIL_IF(!empty && !overwrite, LNG_ERR_USAGE,
-                "%s is there already; choose another OUTPUT, or --overwrite to replace it with all "
-                "it holds",
-                to);
-    char *input = realpath(from, NULL), *output = realpath(to, NULL);
-    size_t length = output != NULL ? strlen(output) : 0;
-    bool inside = input != NULL && output != NULL && strncmp(input, output, length) == 0 &&
-                  (input[length] == '/' || input[length] == '\0' || length == 1);
-    lng_free_foreign(input);
-    lng_free_foreign(output);
-    LNG_FAIL_IF(inside, LNG_ERR_USAGE, "%s holds the input %s; choose another OUTPUT", to, from);
     return LNG_OK;
 }
 
@@ -204,7 +177,7 @@ enum lng_status lng_cmd_convert(const struct lng_options *options)
     struct lng_marian_import_args vocabularies = {options->source_vocab, options->target_vocab};
     struct lng_convert_model model = {0};
     LNG_TRY(check_dtype(options));
-    LNG_TRY(check_output(from, to, options->overwrite));
+    LNG_TRY(lng_output_folder_check(to, &from, 1, options->overwrite));
     enum lng_status status = lng_convert_model_open(from, &vocabularies, &model);
     if (status == LNG_OK) {
         const struct lng_hparams *h = &model.data.hparams;

@@ -138,8 +138,6 @@ enum lng_status lng_steering_setup_open(const struct lng_options *options,
     s->choice = options->sample         ? LNG_CHOICE_SAMPLE
                 : options->alternatives ? LNG_CHOICE_ALTERNATIVES
                                         : LNG_CHOICE_BEST;
-    if (s->choice != LNG_CHOICE_BEST)
-        search->beam.beam = options->n_best;
     s->sampling = (struct lng_sampling){.temperature = options->sampling_temperature,
                                         .top_p = options->sampling_top_p,
                                         .top_k = options->sampling_top_k,

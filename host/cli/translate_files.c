@@ -195,7 +195,7 @@ static enum lng_status check_one_output(const char *output, const struct identit
 static enum lng_status check_inputs(const struct lng_translate_files *files,
                                     const struct lng_options *options)
 {
-    struct identity *inputs = lng_alloc(3 * files->count + 2, sizeof *inputs);
+    struct identity *inputs = lng_alloc(3 * files->count + 3, sizeof *inputs);
     if (inputs == NULL)
         return LNG_ERR_MEMORY;
     size_t count = 0;
@@ -207,6 +207,7 @@ static enum lng_status check_inputs(const struct lng_translate_files *files,
     }
     count += get_identity(options->terminology, &inputs[count]);
     count += get_identity(options->unk_dictionary, &inputs[count]);
+    count += get_identity(options->shortlist, &inputs[count]);
     qsort(inputs, count, sizeof *inputs, compare_identities);
     for (size_t i = 0; status == LNG_OK && i < files->count; i++)
         status = check_one_output(files->list[i].output, inputs, count);

@@ -103,6 +103,8 @@ enum lng_status lng_translate_search_open(const struct lng_options *options,
     LNG_TRY(lng_steering_setup_open(options, setup, &search->steering, &translate->search));
     translate->forced_bos = setup->data.generation.forced_bos;
     lng_compat_search(options, &setup->data, &setup->generation, translate);
+    if (translate->search.steering.choice != LNG_CHOICE_BEST) /* whatever a toolkit's beam is */
+        translate->search.beam.beam = options->n_best;
     LNG_TRY(
         lng_infer_languages(options, setup, &translate->source_language, &translate->forced_bos));
     return check_together(translate);

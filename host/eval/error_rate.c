@@ -102,14 +102,20 @@ static double percent(int64_t part, int64_t whole)
     return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
 }
 
+/* Without reference words 100 if there are edits, as in TER: a wrong line is not to pass for a perfect one. */
+static double error_percent(int64_t edits, int64_t whole)
+{
+    return whole == 0 && edits > 0 ? 100 : percent(edits, whole);
+}
+
 double lng_word_error_rate(const struct lng_error_counts *counts)
 {
-    return percent(counts->word_edits, counts->words);
+    return error_percent(counts->word_edits, counts->words);
 }
 
 double lng_character_error_rate(const struct lng_error_counts *counts)
 {
-    return percent(counts->character_edits, counts->characters);
+    return error_percent(counts->character_edits, counts->characters);
 }
 
 double lng_sentence_accuracy(const struct lng_error_counts *counts)

@@ -23,7 +23,8 @@ LNG_MUST_CHECK enum lng_status lng_error_add(struct lng_error_counts *counts,
                                              const struct lng_slice *references,
                                              size_t reference_count, bool characters);
 
-/* All in percent; 0 / 0 is 0. Error rates may pass 100. */
+/* All in percent; 0 / 0 is 0. Error rates may pass 100, and are 100 where the reference is empty and the hypothesis
+ * is not. */
 double lng_word_error_rate(const struct lng_error_counts *counts);
 double lng_character_error_rate(const struct lng_error_counts *counts);
 /* Segments that are right. 100 minus it is what SIGMORPHON calls word error rate. */

@@ -54,7 +54,7 @@ static bool is_link(const struct shown *shown, const float *row, size_t s)
 {
     if (shown->above >= 0.0)
         return (double)row[s] > shown->above;
-    return row[s] > 0.0f && s == strongest(row, shown->columns);
+    return row[s] > 0.0f; /* the only one that is looked at, the strongest */
 }
 
 /* Number of a unit in its text; the end of sentence comes after the last. */

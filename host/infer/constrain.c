@@ -268,8 +268,7 @@ static bool advance(const struct lng_constrainer *constrainer, const struct lng_
                     struct lng_constrain_state *state)
 {
     bool eos = token == constrainer->eos;
-    bool goes_on =
-        !eos && token < constrainer->texts->count && constrainer->texts->continues[token];
+    bool goes_on = !eos && lng_token_continues(constrainer->texts, token);
     if (state->edge && goes_on)
         return false;
     state->edge = false;
@@ -350,7 +349,7 @@ void lng_constrain_add(struct lng_constrainer *constrainer, const struct lng_con
         bool eos = given->token == constrainer->eos;
         choice.state.on_prefix = from->on_prefix && (prefix_token(c, beam, from) < 0 ||
                                                      prefix_token(c, beam, from) == given->token);
-        bool goes_on = !eos && constrainer->texts->continues[given->token];
+        bool goes_on = !eos && lng_token_continues(constrainer->texts, given->token);
         int32_t left = beam->max_length - (beam->length + 1);
         bool advances = choice.state.active >= 0 || choice.state.edge;
         bool inside =

@@ -169,26 +169,44 @@ static enum lng_status steer(struct lng_search *search, const struct step_arrays
                           });
 }
 
-static enum lng_status exclude(struct lng_search *search, int64_t row, int64_t rows, int32_t token)
+static enum lng_status exclude(struct lng_search *search, int64_t row, int64_t rows, int32_t column)
 {
+    if (column < 0) /* the shortlist has no such token */
+        return LNG_OK;
     struct lng_view logits = lng_view_rows(search->logits, row, rows);
     return lng_fill(
         search->model->device,
-        &(struct lng_fill_args){.y = lng_view_cols(logits, token, 1), .value = NO_LOGIT});
+        &(struct lng_fill_args){.y = lng_view_cols(logits, column, 1), .value = NO_LOGIT});
 }
 
-/* Takes what may not follow out of the normaliser. */
-static enum lng_status exclude_banned(struct lng_search *search, const struct step_arrays *a)
+/* A column stands for the same token in every row, unless each sentence has its own shortlist. */
+static enum lng_status exclude_banned(struct lng_search *search, int64_t rows,
+                                      const int32_t *row_offsets)
 {
-    for (int64_t i = 0; i < search->banned_count; i++)
-        LNG_TRY(exclude(search, 0, a->rows, search->excluded[i]));
-    for (int64_t s = 0; a->any_eos_banned && s < search->active_count; s++) {
-        const struct lng_beam *beam = &search->seats[search->active[s]].beam;
+    const struct lng_steer *s = search->steer;
+    bool listed = s != NULL && s->options.shortlist != NULL;
+    for (int64_t i = 0; i < search->banned_count && !listed; i++)
+        LNG_TRY(exclude(search, 0, rows, search->excluded[i]));
+    for (int64_t i = 0; i < search->active_count; i++) {
+        const int32_t number = search->active[i], eos = search->options.beam.eos;
+        const struct lng_beam *beam = &search->seats[number].beam;
+        for (int64_t k = 0; k < search->banned_count && listed; k++)
+            LNG_TRY(exclude(search, row_offsets[i], beam->live_count,
+                            lng_steer_column(s, number, search->excluded[k])));
         if (lng_beam_eos_banned(beam))
-            LNG_TRY(exclude(search, search->step[a->row_offsets + s], beam->live_count,
-                            search->options.beam.eos));
+            LNG_TRY(exclude(search, row_offsets[i], beam->live_count,
+                            listed ? lng_steer_column(s, number, eos) : eos));
     }
     return LNG_OK;
+}
+
+enum lng_status lng_search_run_step(struct lng_search *search, struct lng_model *model,
+                                    struct lng_step_scratch *scratch,
+                                    const struct lng_decoder_step_args *args, int64_t rows,
+                                    const int32_t *row_offsets)
+{
+    LNG_TRY(lng_decoder_step(model, scratch, args));
+    return search->options.renormalise ? exclude_banned(search, rows, row_offsets) : LNG_OK;
 }
 
 static enum lng_status find_candidates(struct lng_search *search, const struct step_arrays *a)
@@ -196,9 +214,8 @@ static enum lng_status find_candidates(struct lng_search *search, const struct s
     int32_t *on_device = search->device_step;
     int64_t k = lng_beam_candidates(&search->options.beam);
     const struct lng_decoder_step_args args = decoder_args(search, a);
-    LNG_TRY(lng_decoder_step(search->model, search->scratch, &args));
-    if (search->options.renormalise)
-        LNG_TRY(exclude_banned(search, a));
+    LNG_TRY(lng_search_run_step(search, search->model, search->scratch, &args, a->rows,
+                                search->step + a->row_offsets));
     LNG_TRY(lng_candidates(
         search->model->device,
         &(struct lng_candidates_args){

@@ -92,6 +92,14 @@ static inline int64_t lng_search_aligned_layers(const struct lng_search *search)
 LNG_MUST_CHECK enum lng_status lng_search_read_weights(struct lng_search *search, int64_t step_rows,
                                                        int64_t rows);
 
+/* Runs a model over the rows of a step, of which the first `rows` are live ones; with options.renormalise what may not
+ * follow gets a logit of next to no probability. args->logits is search->logits; row_offsets [active_count + 1], host. */
+LNG_MUST_CHECK enum lng_status lng_search_run_step(struct lng_search *search,
+                                                   struct lng_model *model,
+                                                   struct lng_step_scratch *scratch,
+                                                   const struct lng_decoder_step_args *args,
+                                                   int64_t rows, const int32_t *row_offsets);
+
 /* Target length limit of an input. */
 int32_t lng_search_time(const struct lng_search *search, const struct lng_search_input *input);
 

@@ -19,7 +19,7 @@ const char *lng_risk_name(enum lng_risk risk)
 
 struct lng_risk_options lng_risk_options_default(void)
 {
-    return (struct lng_risk_options){.retry_beam = 8};
+    return (struct lng_risk_options){0};
 }
 
 void lng_risk_judge(const struct lng_risk_options *options, struct lng_risk_values *values)

@@ -37,14 +37,14 @@ struct lng_risk_options {
     /* First search lines with a flag other than margin (two good translations are no reason) again, with retry_beam hypotheses, and take the best
      * translation without such flags. Where there is none, the first result stays. */
     bool retry;
-    int32_t retry_beam;
+    int32_t retry_beam;              /* 0: twice that of the first search */
     enum lng_risk_fallback fallback; /* of lines that have such a flag then */
     /* Gets tab-separated lines "line flag value threshold action", a heading first; may be NULL. Lines
      * count from 0; action is kept, retried, source or empty. */
     lng_translate_write report;
     void *report_context;
 };
-/* All off, keep, twice a beam of 4. */
+/* All off, keep, a second search twice as wide. */
 struct lng_risk_options lng_risk_options_default(void);
 
 struct lng_risk_values {

@@ -16,12 +16,11 @@ struct lng_risk_state {
     size_t line_capacity;
     bool started; /* the report has its heading */
     struct lng_buffer text, report;
-    /* the lines searched again: their segments, one after another */
-    size_t *segments;
+    size_t *segments; /* those that are searched again, */
     size_t segment_count, segment_capacity;
-    struct lng_search_input *inputs;
+    struct lng_search_input *inputs; /* and what they are searched for */
     size_t input_capacity;
-    struct lng_range *found; /* hypotheses of the second search */
+    struct lng_range *found; /* hypotheses of the second search, of each of the window's segments */
     size_t found_capacity;
 };
 
@@ -31,14 +30,18 @@ enum lng_status lng_risk_state_open(const struct lng_translate_options *options,
     *state = NULL;
     if (options->risk == NULL)
         return LNG_OK;
-    LNG_FAIL_IF(options->risk->retry && options->risk->retry_beam < options->search.beam.n_best,
+    const struct lng_risk_options *risk = options->risk;
+    const struct lng_beam_options *beam = &options->search.beam;
+    LNG_FAIL_IF(risk->retry && risk->retry_beam > 0 && risk->retry_beam < beam->n_best,
                 LNG_ERR_RANGE,
                 "beam of the second search: expected %d (the n-best list) or more, found %d",
-                options->search.beam.n_best, options->risk->retry_beam);
+                beam->n_best, risk->retry_beam);
     struct lng_risk_state *made = lng_alloc(1, sizeof *made);
     if (made == NULL)
         return LNG_ERR_MEMORY;
-    made->options = *options->risk;
+    made->options = *risk;
+    if (risk->retry_beam == 0)
+        made->options.retry_beam = 2 * beam->beam;
     *state = made;
     return LNG_OK;
 }
@@ -102,11 +105,11 @@ static enum lng_status measure(struct lng_translator *translator,
     for (size_t i = 0; i < line->segments.count; i++) {
         const struct lng_window_segment *segment = &w->segments[line->segments.begin + i];
         const struct lng_window_hypothesis *h = lng_window_pick(w, segment, rank);
-        if (h == NULL)
-            continue;
         if (i > 0)
             LNG_TRY(lng_buffer_append_byte(&state->text, ' '));
-        LNG_TRY(lng_window_decode(translator, h, &state->text));
+        LNG_TRY(lng_window_append_segment(translator, segment, rank, &state->text));
+        if (h == NULL)
+            continue;
         v[LNG_RISK_REPETITION] = fmax(v[LNG_RISK_REPETITION], repetition(translator, segment, h));
         v[LNG_RISK_UNFINISHED] += h->end != LNG_BEAM_END_EOS;
         if (rank == 0 && segment->hypotheses.count > 1) /* fmin: NAN gives way */
@@ -144,8 +147,8 @@ static enum lng_status keep_second(void *context, const struct lng_search_result
 {
     struct lng_translator *translator = context;
     struct lng_risk_state *state = translator->risk_state;
-    return lng_window_keep_hypotheses(translator, result, state->segments[result->index],
-                                      &state->found[result->index]);
+    size_t segment = state->segments[result->index];
+    return lng_window_keep_hypotheses(translator, result, segment, &state->found[segment]);
 }
 
 /* Two translations that are about as good are no reason to give neither. */
@@ -159,22 +162,33 @@ static bool is_tried(const struct lng_risk_state *state, const struct lng_risk_v
     return state->options.retry && is_serious(&line->first);
 }
 
+static enum lng_status add_segment(struct lng_risk_state *state, const struct lng_window *w,
+                                   size_t number)
+{
+    size_t n = state->segment_count;
+    LNG_TRY(lng_grow(&state->segments, &state->segment_capacity, n + 1, sizeof *state->segments));
+    LNG_TRY(lng_grow(&state->inputs, &state->input_capacity, n + 1, sizeof *state->inputs));
+    state->segments[n] = number;
+    state->inputs[n] = w->inputs[number];
+    state->segment_count = n + 1;
+    return LNG_OK;
+}
+
 static enum lng_status search_again(struct lng_translator *translator)
 {
     struct lng_risk_state *state = translator->risk_state;
     const struct lng_window *w = &translator->window;
     state->segment_count = 0;
-    for (size_t l = 0; l < w->line_count; l++)
-        for (size_t i = 0; i < w->lines[l].segments.count && is_tried(state, &state->lines[l]);
-             i++) {
-            size_t n = state->segment_count++;
-            LNG_TRY(lng_grow(&state->segments, &state->segment_capacity, n + 1,
-                             sizeof *state->segments));
-            LNG_TRY(lng_grow(&state->inputs, &state->input_capacity, n + 1, sizeof *state->inputs));
-            LNG_TRY(lng_grow(&state->found, &state->found_capacity, n + 1, sizeof *state->found));
-            state->segments[n] = w->lines[l].segments.begin + i;
-            state->inputs[n] = w->inputs[state->segments[n]];
-        }
+    LNG_TRY(
+        lng_grow(&state->found, &state->found_capacity, w->segment_count, sizeof *state->found));
+    for (size_t i = 0; i < w->segment_count; i++)
+        state->found[i] = (struct lng_range){0, 0};
+    for (size_t l = 0; l < w->line_count; l++) {
+        struct lng_range segments = w->lines[l].segments;
+        for (size_t i = 0; i < segments.count && is_tried(state, &state->lines[l]); i++)
+            if (!w->segments[segments.begin + i].verbatim)
+                LNG_TRY(add_segment(state, w, segments.begin + i));
+    }
     if (state->segment_count == 0)
         return LNG_OK;
     LNG_TRY(open_retry(translator));
@@ -186,25 +200,27 @@ static enum lng_status search_again(struct lng_translator *translator)
 static void bring_forward(struct lng_window *w, struct lng_range range, size_t rank)
 {
     struct lng_window_hypothesis *all = w->hypotheses + range.begin;
+    if (range.count == 0)
+        return;
     size_t at = rank < range.count ? rank : range.count - 1;
     struct lng_window_hypothesis chosen = all[at];
     memmove(all + 1, all, at * sizeof *all);
     all[0] = chosen;
 }
 
-/* Takes the best clean hypothesis of the second search, or else goes back to the first. second: index of
- * the line's first segment among those searched again. */
+/* Takes the best clean hypothesis of the second search, or else goes back to the first. */
 static enum lng_status choose(struct lng_translator *translator, struct lng_window_line *line,
-                              size_t second, struct lng_risk_verdict *verdict)
+                              struct lng_risk_verdict *verdict)
 {
     struct lng_risk_state *state = translator->risk_state;
     struct lng_window *w = &translator->window;
     struct lng_window_segment *segments = w->segments + line->segments.begin;
+    struct lng_range *found = state->found + line->segments.begin;
     size_t ranks = 0;
     for (size_t i = 0; i < line->segments.count; i++) { /* found now holds the first search's */
         struct lng_range first = segments[i].hypotheses;
-        segments[i].hypotheses = state->found[second + i];
-        state->found[second + i] = first;
+        segments[i].hypotheses = found[i];
+        found[i] = first;
         ranks = segments[i].hypotheses.count > ranks ? segments[i].hypotheses.count : ranks;
     }
     for (size_t rank = 0; rank < ranks; rank++) {
@@ -220,7 +236,7 @@ static enum lng_status choose(struct lng_translator *translator, struct lng_wind
         return LNG_OK;
     }
     for (size_t i = 0; i < line->segments.count; i++)
-        segments[i].hypotheses = state->found[second + i];
+        segments[i].hypotheses = found[i];
     return LNG_OK;
 }
 
@@ -280,12 +296,10 @@ enum lng_status lng_risk_apply(struct lng_translator *translator, uint64_t first
         verdict->last = verdict->first;
     }
     LNG_TRY(search_again(translator));
-    for (size_t l = 0, second = 0; l < w->line_count; l++) {
+    for (size_t l = 0; l < w->line_count; l++) {
         struct lng_risk_verdict *verdict = &state->lines[l];
-        bool tried = is_tried(state, verdict);
-        if (tried)
-            LNG_TRY(choose(translator, &w->lines[l], second, verdict));
-        second += tried ? w->lines[l].segments.count : 0;
+        if (is_tried(state, verdict))
+            LNG_TRY(choose(translator, &w->lines[l], verdict));
         fall_back(translator, verdict);
     }
     size_t most = (size_t)translator->options.search.beam.n_best;

@@ -85,13 +85,15 @@ static bool find_address(struct lng_slice text, size_t at, size_t *begin, size_t
     *end = at + 1;
     while (!web && *begin > 0 && name_byte(text.data[*begin - 1]))
         (*begin)--;
+    if (!web && *begin == at) /* before looking further: a line may be full of such marks */
+        return false;
     while (*end < text.length &&
            (mail ? name_byte(text.data[*end]) : address_byte(text.data[*end])))
         (*end)++;
     while (*end > at + 1 && strchr(".,;:!?)]'", text.data[*end - 1]) != NULL)
         (*end)--;
-    bool dot = mail && *end > at && memchr(text.data + at, '.', *end - at) != NULL;
-    return mail ? dot && *begin < at : web ? *end > at + 4 : *end > at + 3 && *begin < at;
+    bool dot = mail && memchr(text.data + at, '.', *end - at) != NULL;
+    return mail ? dot : web ? *end > at + 4 : *end > at + 3;
 }
 
 /* The address that begins at or after `from`; false when there is none. */

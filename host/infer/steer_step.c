@@ -93,7 +93,8 @@ static int64_t stage_words(struct lng_search *search, const struct lng_steer_row
 
 /* Log-probabilities of all models, put together. */
 static enum lng_status run_models(struct lng_search *search,
-                                  const struct lng_decoder_step_args *first, struct lng_view scores)
+                                  const struct lng_decoder_step_args *first,
+                                  const struct lng_steer_rows *at, struct lng_view scores)
 {
     struct lng_steer *s = search->steer;
     const struct lng_steer_words w = lng_steer_lay_words(first->rows);
@@ -113,8 +114,9 @@ static enum lng_status run_models(struct lng_search *search,
             args.caches = member->cache.layers;
             args.cross_weights = NULL;
         }
-        LNG_TRY(lng_decoder_step(member ? member->model : search->model,
-                                 member ? member->scratch : search->scratch, &args));
+        LNG_TRY(lng_search_run_step(search, member ? member->model : search->model,
+                                    member ? member->scratch : search->scratch, &args, at->rows,
+                                    at->host_row_offsets));
         bool mean = s->options.ensemble == LNG_ENSEMBLE_MEAN;
         LNG_TRY(lng_log_probs(search->model->device,
                               &(struct lng_log_probs_args){
@@ -139,7 +141,7 @@ enum lng_status lng_steer_step(struct lng_search *search, const struct lng_decod
     LNG_TRY(lng_device_write(search->model->device, s->device_words, s->words,
                              (size_t)lng_steer_lay_words(at->step_rows).words * sizeof *s->words));
     struct lng_view scores = lng_view_cols(lng_view_rows(s->scores, 0, at->rows), 0, cols);
-    LNG_TRY(run_models(search, args, scores));
+    LNG_TRY(run_models(search, args, at, scores));
     LNG_TRY(lng_steer_edit(search, scores, at->host_forced));
     if (s->options.coverage_penalty > 0.0)
         LNG_TRY(lng_steer_cover(search, at->step_rows, at->rows));

@@ -27,4 +27,9 @@ static inline struct lng_slice lng_token_text(const struct lng_token_texts *text
     return (struct lng_slice){texts->text + begin, texts->offsets[id + 1] - begin};
 }
 
+static inline bool lng_token_continues(const struct lng_token_texts *texts, int32_t id)
+{
+    return id >= 0 && id < texts->count && texts->continues[id] != 0;
+}
+
 #endif

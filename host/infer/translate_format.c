@@ -38,17 +38,10 @@ static enum lng_status append_line_text(const struct lng_translator *translator,
 {
     const struct lng_window *w = &translator->window;
     for (size_t i = 0; i < line->segments.count; i++) {
-        const struct lng_window_hypothesis *h =
-            lng_window_pick(w, &w->segments[line->segments.begin + i], rank);
         if (i > 0)
             LNG_TRY(lng_buffer_append_byte(out, ' '));
-        if (h != NULL)
-            LNG_TRY(lng_window_decode(translator, h, out));
-        const struct lng_window_segment *segment = &w->segments[line->segments.begin + i];
-        struct lng_slice taken = lng_text_trim(
-            (struct lng_slice){w->texts.data + segment->text.begin, segment->text.count});
-        if (segment->verbatim)
-            LNG_TRY(lng_buffer_append(out, taken.data, taken.length));
+        LNG_TRY(lng_window_append_segment(translator, &w->segments[line->segments.begin + i], rank,
+                                          out));
     }
     return LNG_OK;
 }

@@ -348,3 +348,18 @@ enum lng_status lng_window_decode(const struct lng_translator *translator,
     return lng_tokenizer_decode(translator->tokenizer, LNG_SIDE_TARGET, tokens + skip, count - skip,
                                 text);
 }
+
+enum lng_status lng_window_append_segment(const struct lng_translator *translator,
+                                          const struct lng_window_segment *segment, size_t rank,
+                                          struct lng_buffer *text)
+{
+    const struct lng_window *w = &translator->window;
+    const struct lng_window_hypothesis *h = lng_window_pick(w, segment, rank);
+    if (h != NULL)
+        return lng_window_decode(translator, h, text);
+    if (!segment->verbatim)
+        return LNG_OK;
+    struct lng_slice taken =
+        lng_text_trim((struct lng_slice){w->texts.data + segment->text.begin, segment->text.count});
+    return lng_buffer_append(text, taken.data, taken.length);
+}

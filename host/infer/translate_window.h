@@ -88,6 +88,11 @@ LNG_MUST_CHECK enum lng_status lng_window_decode(const struct lng_translator *tr
                                                  const struct lng_window_hypothesis *hypothesis,
                                                  struct lng_buffer *text);
 
+/* Text of a segment's n-th best, or of the segment itself where it is taken over as it is. */
+LNG_MUST_CHECK enum lng_status lng_window_append_segment(const struct lng_translator *translator,
+                                                         const struct lng_window_segment *segment,
+                                                         size_t rank, struct lng_buffer *text);
+
 /* Adds what a search found for the segment of that number; *hypotheses is where. */
 LNG_MUST_CHECK enum lng_status lng_window_keep_hypotheses(struct lng_translator *translator,
                                                           const struct lng_search_result *result,

@@ -177,6 +177,13 @@ static enum lng_status check(struct lng_resumable *output, struct lng_slice sett
 
 /* ---- opening ---- */
 
+static enum lng_status set_mode(const struct lng_resumable *output, unsigned mode)
+{
+    LNG_FAIL_IF(output->has_mode && fchmod(output->part_fd, (mode_t)mode) != 0, LNG_ERR_IO,
+                "cannot give %s its mode: %s", output->part, strerror(errno));
+    return LNG_OK;
+}
+
 static enum lng_status open_part(struct lng_resumable *output)
 {
     output->part_fd = open(output->part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -186,13 +193,13 @@ static enum lng_status open_part(struct lng_resumable *output)
     output->bytes = output->journal.last.bytes;
     LNG_FAIL_IF(ftruncate(output->part_fd, (off_t)output->bytes) != 0, LNG_ERR_IO,
                 "cannot write %s: %s", output->part, strerror(errno));
-    LNG_FAIL_IF(output->has_mode && fchmod(output->part_fd, (mode_t)output->mode) != 0, LNG_ERR_IO,
-                "cannot give %s its mode: %s", output->part, strerror(errno));
-    return LNG_OK;
+    /* Read-only waits for the end: it could not be opened again to go on. */
+    return set_mode(output, output->mode | S_IRUSR | S_IWUSR);
 }
 
 static enum lng_status put_in_place(struct lng_resumable *output)
 {
+    LNG_TRY(set_mode(output, output->mode));
     LNG_FAIL_IF(rename(output->part, output->path) != 0, LNG_ERR_IO, "cannot put %s in place: %s",
                 output->path, strerror(errno));
     return lng_sync_parent(output->path);

@@ -98,6 +98,21 @@ static enum lng_status forward_int8(struct lng_device *device,
     return gpu_linear_int8(device, args, x, scales, weight->values, weight->scales);
 }
 
+/* The weight's copy, or where it has none `room`. */
+static enum lng_status bias_in_bf16(struct lng_device *device,
+                                    const struct lng_linear_fwd_args *args, struct lng_view room,
+                                    const void **bias)
+{
+    struct lng_view copy;
+    LNG_TRY(cuda_weight_bias(device, args->weight, args->bias, &copy));
+    if (copy.data == NULL) {
+        LNG_TRY(convert(device, args->bias, room));
+        copy = room;
+    }
+    *bias = copy.data;
+    return LNG_OK;
+}
+
 enum lng_status cuda_linear_fwd(struct lng_device *device, const struct lng_linear_fwd_args *args)
 {
     if (args->weight->compute == LNG_DTYPE_I8)
@@ -120,10 +135,8 @@ enum lng_status cuda_linear_fwd(struct lng_device *device, const struct lng_line
     product.accumulate = args->accumulate;
     product.epilogue = epilogue_of(args->activation, args->bias.data != NULL);
     product.bias = args->bias.data;
-    if (room.bias.data != NULL) {
-        LNG_TRY(convert(device, args->bias, room.bias));
-        product.bias = room.bias.data;
-    }
+    if (room.bias.data != NULL)
+        LNG_TRY(bias_in_bf16(device, args, room.bias, &product.bias));
     LNG_TRY(cuda_gemm(device, "linear_fwd", &product));
     if (args->activation == LNG_ACTIVATION_NONE || args->activation == LNG_ACTIVATION_RELU)
         return LNG_OK;

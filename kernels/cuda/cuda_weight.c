@@ -10,6 +10,8 @@ enum lng_status cuda_weight_refresh(struct lng_device *device, struct lng_weight
 {
     struct cuda_weight *own = (struct cuda_weight *)weight;
     struct lng_view values = own->values;
+    if (own->bias_master.data != NULL)
+        LNG_TRY(cuda_copy(device, &(struct lng_copy_args){.x = own->bias_master, .y = own->bias}));
     if (weight->compute == LNG_DTYPE_BF16)
         return cuda_copy(device, &(struct lng_copy_args){.x = weight->master, .y = values});
     values.cols = weight->master.cols;
@@ -17,6 +19,22 @@ enum lng_status cuda_weight_refresh(struct lng_device *device, struct lng_weight
         return cuda_quantize_rows(device, &(struct lng_quantize_rows_args){.x = weight->master,
                                                                            .q = values,
                                                                            .scales = own->scales});
+    return LNG_OK;
+}
+
+enum lng_status cuda_weight_bias(struct lng_device *device, const struct lng_weight *weight,
+                                 struct lng_view bias, struct lng_view *copy)
+{
+    struct cuda_weight *own = (struct cuda_weight *)weight; /* a cache: what it means stays */
+    *copy = (struct lng_view){0};
+    if (own->bias_master.data != bias.data) {
+        if (own->bias.data == NULL || cuda_state_of(device)->capturing)
+            return LNG_OK;
+        own->bias_master = (struct lng_view){0};
+        LNG_TRY(cuda_copy(device, &(struct lng_copy_args){.x = bias, .y = own->bias}));
+        own->bias_master = bias;
+    }
+    *copy = own->bias;
     return LNG_OK;
 }
 
@@ -36,6 +54,12 @@ enum lng_status cuda_weight_prepare(struct lng_device *device, struct lng_view m
         own->values = lng_view_make(NULL, compute, master.rows, width);
         LNG_TRY_OR_FAIL(cuda_alloc(device, bytes, &own->values.data));
         own->head.bytes = bytes;
+    }
+    if (compute == LNG_DTYPE_BF16) {
+        own->bias = lng_view_make(NULL, compute, 1, master.rows);
+        LNG_TRY_OR_FAIL(
+            cuda_alloc(device, (size_t)master.rows * lng_dtype_size(compute), &own->bias.data));
+        own->head.bytes += (size_t)master.rows * lng_dtype_size(compute);
     }
     if (compute == LNG_DTYPE_I8) {
         void *scales = NULL;
@@ -58,5 +82,7 @@ void cuda_weight_release(struct lng_device *device, struct lng_weight *weight)
         cuda_free(device, own->values.data);
     if (own->scales != NULL)
         cuda_free(device, own->scales);
+    if (own->bias.data != NULL)
+        cuda_free(device, own->bias.data);
     lng_free(own);
 }

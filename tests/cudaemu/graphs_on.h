@@ -209,6 +209,49 @@ Test(graphs, are_not_made_of_what_needs_more_scratch)
         lng_device_free(work.device, memory[i]);
     end(&work);
 }
+
+/* The copy of a bias is of what it holds after a refresh, in a graph that was recorded before too. */
+Test(graphs, follow_a_refreshed_bias)
+{
+    enum { WIDE = 16 };
+    struct double_work work = begin("cuda");
+    struct lng_weight *weight;
+    void *memory[4]; /* weight, bias, x, y: x is 0, so y is the bias */
+    const size_t sizes[] = {WIDE * WIDE * sizeof(float), WIDE * sizeof(float), WIDE * 2, WIDE * 2};
+    static const float zeros[WIDE * WIDE];
+    uint16_t got[WIDE], expected[] = {0x3F80, 0x4000}; /* 1 and 2 in bf16 */
+    for (int i = 0; i < 4; i++) {
+        check_ok(lng_device_alloc(work.device, sizes[i], &memory[i]));
+        check_ok(lng_device_write(work.device, memory[i], zeros, sizes[i]));
+    }
+    struct lng_view master = lng_view_make(memory[0], LNG_DTYPE_F32, WIDE, WIDE);
+    check_ok(lng_weight_prepare(work.device, master, LNG_DTYPE_BF16, 0, &weight));
+    struct product product = {work.device,
+                              {.x = lng_view_make(memory[2], LNG_DTYPE_BF16, 1, WIDE),
+                               .weight = weight,
+                               .bias = lng_view_make(memory[1], LNG_DTYPE_F32, 1, WIDE),
+                               .y = lng_view_make(memory[3], LNG_DTYPE_BF16, 1, WIDE)}};
+    for (int round = 0; round < 2; round++) {
+        float bias[WIDE];
+        for (int i = 0; i < WIDE; i++)
+            bias[i] = (float)(round + 1);
+        check_ok(lng_device_write(work.device, memory[1], bias, sizeof bias));
+        check_ok(lng_weight_refresh(work.device, weight));
+        for (int i = 0; i < 3; i++)
+            check_ok(lng_device_repeat(work.device, "biased", 6, multiply, &product));
+        check_ok(lng_device_read(work.device, got, memory[3], sizeof got));
+        for (int i = 0; i < WIDE; i++)
+            cr_assert(got[i] == expected[round], "round %d: %x", round, (unsigned)got[i]);
+    }
+    struct lng_repeat_stats s = lng_device_repeat_stats(work.device);
+    cr_assert(s.recorded == 1 && s.replayed == 4, "%d recorded, %d replayed", (int)s.recorded,
+              (int)s.replayed);
+    lng_weight_release(work.device, weight);
+    for (int i = 0; i < 4; i++)
+        lng_device_free(work.device, memory[i]);
+    end(&work);
+}
+
 Test(graphs, leave_failures_to_the_work)
 {
     struct double_work work = begin("cuda");

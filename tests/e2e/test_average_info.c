@@ -122,6 +122,31 @@ Test(average_info, averages_that_cannot_be)
     lng_model_data_release(&b);
 }
 
+/* A folder with something in it is replaced when asked for, and one that holds an input never. */
+Test(average_info, averages_keep_what_is_there)
+{
+    struct lng_hparams h = small();
+    struct lng_model_data a = random_data(&h, 1);
+    struct program p;
+    const char *mean = scratch_path("mean"), *first = scratch_path("run/a");
+    check_ok(lng_make_directories(scratch_path("run")));
+    save_data(first, &a, LNG_DTYPE_F32);
+    check_ok(lng_make_directories(scratch_path("mean/.hidden"))); /* not empty, to begin with */
+    run(&p, "average", "--output", mean, first, NULL);
+    cr_assert(p.status == 2 && strstr(p.err, "--overwrite to replace it"), "%d %s", p.status,
+              p.err);
+    program_release(&p);
+    cr_assert(lng_directory_exists(scratch_path("mean/.hidden")));
+    run(&p, "average", "--overwrite", "--output", mean, first);
+    cr_assert(p.status == 0 && !lng_directory_exists(scratch_path("mean/.hidden")), "%s", p.err);
+    program_release(&p);
+    run(&p, "average", "--overwrite", "--output", scratch_path("run"), first);
+    cr_assert(p.status == 2 && strstr(p.err, "holds the input"), "%d %s", p.status, p.err);
+    program_release(&p);
+    cr_assert(lng_file_exists(scratch_path("run/a/config.json")));
+    lng_model_data_release(&a);
+}
+
 static json_t *info_of(const char *path)
 {
     struct program p;

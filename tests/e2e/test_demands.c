@@ -198,6 +198,22 @@ Test(demands, crowded_and_bare_lines)
     lng_placeholders_close(known);
 }
 
+/* Segments of placeholders alone are not searched: not a second time either, and what they are is no risk. */
+Test(demands, bare_lines_and_risks)
+{
+    struct program program;
+    static const char bare[] = "https://example.org/a?b=1\n";
+    check_out("--placeholders --on-risk retry,empty", bare, bare);
+    check_out("--placeholders --on-risk source --risk-numbers 1", "%d {0}\n", "%d {0}\n");
+    /* one segment is a placeholder alone, and the line is always flagged */
+    translate(&program, "--placeholders --on-risk retry --risk-repetition 1 --max-segment 8 --json",
+              "I see you in the old house. https://example.org/a You see me in the old house.\n",
+              0);
+    cr_assert_not_null(strstr(program.out, "https://example.org/a"), "%s", program.out);
+    cr_assert_not_null(strstr(program.out, "\"action\": \"kept\""), "%s", program.out);
+    program_release(&program);
+}
+
 static bool has_word(json_t *text, const char *phrase)
 {
     return lng_word_find(json_string_value(text), json_string_length(text), lng_slice_of(phrase),
@@ -412,6 +428,25 @@ Test(demands, symbols)
     for (size_t i = 0; i < 3; i++)
         (void)compare_placeholders(next_line(&in), translate_rig_line(rig, i));
     lng_placeholders_close(known);
+    translate_rig_close(rig);
+    scratch_remove();
+}
+
+/* The model has rows that are no token, which other toolkits let through: nothing is read beside the texts. */
+Test(demands, rows_without_tokens)
+{
+    static const char input[] = "a {0} b {1} c\nd e f\n";
+    scratch_make();
+    struct translate_rig *rig = translate_rig_open();
+    lng_tokenizer_close(rig->tokenizer);
+    rig->tokenizer = translate_rig_words(6);
+    rig->options.demand.placeholders = true;
+    rig->options.search.any_token = true;
+    rig->options.search.beam.beam = 6;
+    translate_rig_reopen(rig);
+    check_ok(translate_rig_bytes(rig, input, sizeof input - 1, NULL));
+    cr_assert(translate_rig_count(rig) == 2);
+    cr_assert(memmem(rig->out.data, rig->out.length, "{0}", 3) != NULL);
     translate_rig_close(rig);
     scratch_remove();
 }

@@ -1,11 +1,8 @@
 /* Model directories that lingster wrote, computed by transformers: the same logits and the same greedy
  * outputs. Skipped without a Python that has torch and transformers (LNG_PEER_PYTHON names one). */
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "host/base/file.h"
@@ -15,12 +12,11 @@
 #include "host/store/json.h"
 #include "host/store/model_dir.h"
 #include "tests/support/check.h"
+#include "tests/support/peer.h"
 #include "tests/support/random_data.h"
 #include "tests/support/scratch.h"
 
 enum { SENTENCES = 200, LONGEST = 9, STEPS = 12, VOCABULARY = 50, FIRST_WORD = 4 };
-
-extern char **environ;
 
 static void setup(void)
 {
@@ -233,41 +229,18 @@ static void check_again(const char *folder, int which)
     lng_model_data_release(&data);
 }
 
-/* Exit status of `arguments`, its output in `text`; 127 when it cannot be run. */
-static int run(char *const *arguments, struct lng_buffer *text)
-{
-    const char *path = scratch_path("output");
-    posix_spawn_file_actions_t actions;
-    pid_t child;
-    int status = 0;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 1, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    int started = posix_spawnp(&child, arguments[0], &actions, NULL, arguments, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (started != 0)
-        return 127;
-    cr_assert(waitpid(child, &status, 0) == child);
-    check_ok(lng_file_read(path, 1 << 20, text));
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 Test(hf_transformers, computes_the_same, .timeout = 400)
 {
-    const char *root = getenv("LNG_TEST_ROOT"), *peer = getenv("LNG_PEER_PYTHON");
-    char *python = lng_strdup(peer ? peer : "python3");
-    char *script = lng_path_join(root ? root : ".", "scripts/check-transformers.py");
-    char *arguments[MODELS + 3] = {python, (char[]){"-c"}, (char[]){"import torch, transformers"}};
+    char *python = lng_strdup(peer_python("torch, transformers"));
+    char *script = peer_script("scripts/check-transformers.py");
+    char *arguments[MODELS + 3] = {python, script};
     struct lng_buffer text = {0};
-    if (run(arguments, &text) != 0)
-        cr_skip_test("%s has no torch and transformers (LNG_PEER_PYTHON may name another)", python);
     struct lng_device *device;
     check_ok(lng_device_open("cpu", NULL, &device));
-    arguments[1] = script;
     for (int i = 0; i < MODELS; i++)
         arguments[i + 2] = prepare(i, device);
     lng_device_close(device);
-    int status = run(arguments, &text);
+    int status = peer_run(arguments, &text);
     cr_assert(status == 0, "exit status %d:\n%s", status, text.data);
     int agreed = 0;
     for (const char *at = text.data; (at = strstr(at, "ok: ")); at += 4)

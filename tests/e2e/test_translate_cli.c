@@ -8,47 +8,16 @@
 #include <unistd.h>
 
 #include "host/base/file.h"
-#include "host/base/mem.h"
-#include "host/store/hf.h"
 #include "tests/support/check.h"
 #include "tests/support/program.h"
 #include "tests/support/scratch.h"
-#include "tests/support/tiny_model.h"
-#include "tokenizer/tokenizer.h"
+#include "tests/support/tiny_folder.h"
 
 /* A random model for the words a to p in the folder "model" of the scratch folder. */
 static void write_model(void)
 {
-    struct lng_hparams h = tiny_hparams();
-    struct lng_device *device;
-    struct lng_model model;
-    struct lng_vocab *vocab;
-    struct lng_tokenizer *tokenizer;
     scratch_make();
-    check_ok(lng_device_open("ref", NULL, &device));
-    tiny_model_init(&model, device, &h, 11, 0.7f);
-    float *values = lng_alloc((size_t)model.params.total, sizeof *values);
-    check_ok(lng_model_get_values(&model, values));
-    check_ok(lng_vocab_open(&vocab));
-    check_ok(lng_vocab_add(vocab, "</s>", 4, NULL));
-    check_ok(lng_vocab_add(vocab, "<unk>", 5, NULL));
-    for (char word = 'a'; word < 'a' + TINY_V - 3; word++)
-        check_ok(lng_vocab_add(vocab, &word, 1, NULL));
-    check_ok(lng_vocab_add(vocab, "<pad>", 5, NULL));
-    check_ok(lng_tokenizer_open_symbols(vocab, NULL, &tokenizer));
-    check_ok(lng_make_directories(scratch_path("model")));
-    check_ok(lng_tokenizer_save(tokenizer, scratch_path("model")));
-    struct lng_hf_save_args save = {.directory = scratch_path("model"),
-                                    .hparams = &h,
-                                    .params = &model.params,
-                                    .values = values,
-                                    .dtype = LNG_DTYPE_F32,
-                                    .generation = {.length_penalty = NAN, .forced_bos = -1}};
-    check_ok(lng_hf_save(&save));
-    lng_free(values);
-    lng_tokenizer_close(tokenizer);
-    lng_model_release(&model);
-    lng_device_close(device);
+    tiny_folder_write("model", 11, 'a');
 }
 
 /* MODEL in words is replaced by the model's folder. */

@@ -1,58 +1,20 @@
 /* lingster translate from outside with samples, alternatives, penalties, ensembles and shortlists. */
 #include <criterion/criterion.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "host/base/file.h"
-#include "host/base/mem.h"
-#include "host/store/hf.h"
 #include "tests/support/check.h"
 #include "tests/support/program.h"
 #include "tests/support/scratch.h"
-#include "tests/support/tiny_model.h"
-#include "tokenizer/tokenizer.h"
+#include "tests/support/tiny_folder.h"
 
 /* Random models in the scratch folder: MODEL and OTHER of the words a to p, STRANGE of the words b to q. */
-static void write_model(const char *name, uint64_t seed, char first_word)
-{
-    struct lng_hparams h = tiny_hparams();
-    struct lng_device *device;
-    struct lng_model model;
-    struct lng_vocab *vocab;
-    struct lng_tokenizer *tokenizer;
-    check_ok(lng_device_open("ref", NULL, &device));
-    tiny_model_init(&model, device, &h, seed, 0.7f);
-    float *values = lng_alloc((size_t)model.params.total, sizeof *values);
-    check_ok(lng_model_get_values(&model, values));
-    check_ok(lng_vocab_open(&vocab));
-    check_ok(lng_vocab_add(vocab, "</s>", 4, NULL));
-    check_ok(lng_vocab_add(vocab, "<unk>", 5, NULL));
-    for (char word = first_word; word < first_word + TINY_V - 3; word++)
-        check_ok(lng_vocab_add(vocab, &word, 1, NULL));
-    check_ok(lng_vocab_add(vocab, "<pad>", 5, NULL));
-    check_ok(lng_tokenizer_open_symbols(vocab, NULL, &tokenizer));
-    check_ok(lng_make_directories(scratch_path(name)));
-    check_ok(lng_tokenizer_save(tokenizer, scratch_path(name)));
-    struct lng_hf_save_args save = {.directory = scratch_path(name),
-                                    .hparams = &h,
-                                    .params = &model.params,
-                                    .values = values,
-                                    .dtype = LNG_DTYPE_F32,
-                                    .generation = {.length_penalty = NAN, .forced_bos = -1}};
-    check_ok(lng_hf_save(&save));
-    lng_free(values);
-    lng_tokenizer_close(tokenizer);
-    lng_model_release(&model);
-    lng_device_close(device);
-}
-
 static void setup(void)
 {
     scratch_make();
-    write_model("MODEL", 11, 'a');
-    write_model("OTHER", 12, 'a');
-    write_model("STRANGE", 13, 'b');
+    tiny_folder_write("MODEL", 11, 'a');
+    tiny_folder_write("OTHER", 12, 'a');
+    tiny_folder_write("STRANGE", 13, 'b');
 }
 
 TestSuite(translate_steering, .init = setup, .fini = scratch_remove);
@@ -114,6 +76,25 @@ Test(translate_steering, alternatives_and_penalties)
     expect("-m @MODEL --min-length 8", "-m @MODEL --min-length 8 --no-repeat-ngram 1", false);
     expect("-m @MODEL --min-length 8", "-m @MODEL --min-length 8 --repetition-penalty 3", false);
     expect("-m @MODEL --json", "-m @MODEL --json --coverage-penalty 0.5", false);
+}
+
+/* A toolkit's own beam size is no matter to samples, and what it leaves out of the sum stays out. */
+Test(translate_steering, compat)
+{
+    expect("-m @MODEL --compat marian --sample --n-best 3",
+           "-m @MODEL --compat marian --sample --n-best 3 --batch-sentences 1", true);
+    expect("-m @MODEL --compat hf --alternatives --n-best 2",
+           "-m @MODEL --compat hf --alternatives --n-best 2 --batch-sentences 1", true);
+    expect("-m @MODEL --compat ctranslate2 --json",
+           "-m @MODEL --compat ctranslate2 --json --no-repeat-ngram 100", true);
+    scratch_write("all", "b a 0.9\n", 8);
+    expect("-m @MODEL --compat ctranslate2 --word-scores",
+           "-m @MODEL --compat ctranslate2 --word-scores --shortlist @all", true);
+    expect("-m @MODEL --compat ctranslate2 --word-scores",
+           "-m @MODEL --compat ctranslate2 --word-scores -m @MODEL --ensemble mean", true);
+    /* the second search is as wide as it must be */
+    expect("-m @MODEL --sample --n-best 9 --risk-repetition 1 --on-risk retry",
+           "-m @MODEL --sample --n-best 9 --risk-repetition 1 --on-risk retry --window 1", true);
 }
 
 Test(translate_steering, ensembles)

@@ -12,6 +12,7 @@
 #include "host/base/file.h"
 #include "host/base/mem.h"
 #include "tests/support/check.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/scratch.h"
 
 static void setup(void)
@@ -406,17 +407,10 @@ Test(corpus, out_of_memory)
                                          .cache_directory = scratch_path("cache"),
                                          .report_path = scratch_path("dropped.tsv")};
     struct lng_corpus *corpus = NULL;
-    enum lng_status status = LNG_ERR_MEMORY;
-    size_t n = 0;
-    while (status != LNG_OK && n < 200) {
-        lng_mem_fail_nth(++n, 1);
-        status = lng_corpus_open(&options, &corpus);
-        lng_mem_fail_nth(0, 0);
-        cr_assert(status == LNG_OK || status == LNG_ERR_MEMORY, "allocation %zu: %s", n,
-                  lng_error_message());
-        cr_assert(status == LNG_OK || lng_mem_get_stats().blocks_live == 0, "leak at %zu", n);
-    }
-    cr_assert(n > 10 && status == LNG_OK);
+    struct failing_memory memory = {.forever = true};
+    while (failing_memory_try(&memory))
+        failing_memory_check(&memory, lng_corpus_open(&options, &corpus));
+    cr_assert(memory.tries > 10);
     lng_corpus_close(corpus);
 }
 

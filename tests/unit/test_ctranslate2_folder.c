@@ -7,6 +7,7 @@
 #include "host/base/mem.h"
 #include "tests/support/check.h"
 #include "tests/support/ct2_maker.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/scratch.h"
 
 static void setup(void)
@@ -224,17 +225,9 @@ Test(ctranslate2_folder, memory_may_run_out_anywhere)
     put_text("m/source_vocabulary.txt", SOURCE_LINES);
     put_text("m/target_vocabulary.json", TARGET_JSON);
     put_text("m/config.json", "{\"unk_token\": \"<unk>\"}");
-    size_t blocks = lng_mem_get_stats().blocks_live, n = 1;
-    for (;; n++) {
-        lng_mem_fail_nth(n, 0);
-        enum lng_status status = lng_ct2_import(path, &import);
-        lng_mem_fail_nth(0, 0);
-        if (status == LNG_OK)
-            break;
-        cr_assert(status == LNG_ERR_MEMORY, "allocation %zu: %s", n, lng_error_message());
-        cr_assert(lng_mem_get_stats().blocks_live == blocks, "allocation %zu leaks", n);
-        cr_assert(n < 100000);
-    }
-    cr_assert(n > 100, "only %zu allocations", n);
+    struct failing_memory memory = {0};
+    while (failing_memory_try(&memory))
+        failing_memory_check(&memory, lng_ct2_import(path, &import));
+    cr_assert(memory.tries > 100, "only %zu allocations", memory.tries);
     lng_import_release(&import);
 }

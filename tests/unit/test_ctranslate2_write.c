@@ -10,6 +10,7 @@
 #include "host/store/numbers.h"
 #include "host/store/model_dir.h"
 #include "tests/support/check.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/random_data.h"
 #include "tests/support/scratch.h"
 
@@ -331,18 +332,10 @@ Test(ctranslate2_write, memory_may_run_out_anywhere)
     struct lng_vocab *vocab = words(TARGET, 4);
     struct lng_ct2_export_args args = {scratch_path("m"), &data, vocab, NULL, LNG_CT2_I8};
     check_ok(lng_make_directories(args.directory));
-    size_t blocks = lng_mem_get_stats().blocks_live, n = 1;
-    for (;; n++) {
-        lng_mem_fail_nth(n, 0);
-        enum lng_status status = lng_ct2_export(&args);
-        lng_mem_fail_nth(0, 0);
-        if (status == LNG_OK)
-            break;
-        cr_assert(status == LNG_ERR_MEMORY, "allocation %zu: %s", n, lng_error_message());
-        cr_assert(lng_mem_get_stats().blocks_live == blocks, "allocation %zu leaks", n);
-        cr_assert(n < 100000);
-    }
-    cr_assert(n > 15, "only %zu allocations", n);
+    struct failing_memory memory = {0};
+    while (failing_memory_try(&memory))
+        failing_memory_check(&memory, lng_ct2_export(&args));
+    cr_assert(memory.tries > 15, "only %zu allocations", memory.tries);
     lng_vocab_close(vocab);
     lng_model_data_release(&data);
 }

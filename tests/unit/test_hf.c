@@ -10,6 +10,7 @@
 #include "host/store/model_dir.h"
 #include "host/store/safetensors.h"
 #include "tests/support/check.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/random_data.h"
 #include "tests/support/scratch.h"
 
@@ -556,18 +557,10 @@ Test(hf, memory_may_run_out_anywhere)
     struct lng_model_data saved = random_data(&h, 1), loaded;
     const char *path = scratch_path("m");
     save_data(path, &saved, LNG_DTYPE_BF16);
-    size_t blocks = lng_mem_get_stats().blocks_live, n = 1;
-    for (;; n++) {
-        lng_mem_fail_nth(n, 0);
-        enum lng_status status = lng_hf_load(path, &loaded);
-        lng_mem_fail_nth(0, 0);
-        if (status == LNG_OK)
-            break;
-        cr_assert(status == LNG_ERR_MEMORY, "allocation %zu: %s", n, lng_error_message());
-        cr_assert(lng_mem_get_stats().blocks_live == blocks, "allocation %zu leaks", n);
-        cr_assert(n < 100000);
-    }
-    cr_assert(n > 50, "only %zu allocations", n);
+    struct failing_memory memory = {0};
+    while (failing_memory_try(&memory))
+        failing_memory_check(&memory, lng_hf_load(path, &loaded));
+    cr_assert(memory.tries > 50, "only %zu allocations", memory.tries);
     lng_model_data_release(&loaded);
     lng_model_data_release(&saved);
 }

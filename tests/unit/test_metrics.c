@@ -8,6 +8,7 @@
 
 #include "host/base/mem.h"
 #include "host/eval/metric.h"
+#include "tests/support/failing_memory.h"
 
 enum { MAX_REFERENCES = 4 };
 
@@ -266,6 +267,12 @@ Test(metrics, error_rates_by_hand)
     cr_assert(fabs(lng_word_error_rate(&counts) - 25) < 1e-12);
     cr_assert(fabs(lng_character_error_rate(&counts) - 100 * 3.0 / 14) < 1e-12);
     cr_assert(fabs(lng_sentence_accuracy(&counts) - 50) < 1e-12);
+    struct lng_error_counts nothing = {0};
+    struct lng_slice empty = lng_slice_of("");
+    cr_assert(lng_error_add(&nothing, empty, &empty, 1, true) == LNG_OK);
+    cr_assert(lng_word_error_rate(&nothing) == 0 && lng_character_error_rate(&nothing) == 0);
+    cr_assert(lng_error_add(&nothing, reference, &empty, 1, true) == LNG_OK);
+    cr_assert(lng_word_error_rate(&nothing) == 100 && lng_character_error_rate(&nothing) == 100);
     struct lng_slice both[] = {lng_slice_of("x y"), lng_slice_of("ä b")};
     struct lng_error_counts closest = {0};
     cr_assert(lng_error_add(&closest, lng_slice_of("a b"), both, 2, true) == LNG_OK);
@@ -309,16 +316,12 @@ Test(metrics, out_of_memory)
             metric.bleu = (struct lng_bleu_options){.lowercase = true};
         if (kind == LNG_METRIC_CHRF)
             metric.chrf = lng_chrf_options_default(true);
-        size_t live = lng_mem_get_stats().blocks_live, n = 1;
-        for (enum lng_status status = LNG_ERR_MEMORY; status != LNG_OK; n++) {
+        struct failing_memory memory = {0};
+        size_t live = lng_mem_get_stats().blocks_live;
+        while (failing_memory_try(&memory)) {
             union lng_statistics sums = {0};
-            lng_mem_fail_nth(n, 0);
-            status = lng_metric_add(&metric, &sums, own, &other, 1);
-            lng_mem_fail_nth(0, 0);
-            cr_assert(status == LNG_OK || status == LNG_ERR_MEMORY);
-            cr_assert(lng_mem_get_stats().blocks_live == live, "metric %d, allocation %zu", kind,
-                      n);
+            failing_memory_check(&memory, lng_metric_add(&metric, &sums, own, &other, 1));
         }
-        cr_assert(n > 5);
+        cr_assert(lng_mem_get_stats().blocks_live == live && memory.tries > 4, "metric %d", kind);
     }
 }

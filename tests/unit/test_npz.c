@@ -7,6 +7,7 @@
 #include "host/base/bytes.h"
 #include "host/base/mem.h"
 #include "tests/support/check.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/npz_fixture.h"
 #include "tests/support/scratch.h"
 
@@ -480,17 +481,11 @@ Test(npz, out_of_memory)
     for (unsigned kind = NPZ_MARIAN; kind <= NPZ_DEFLATED; kind++) {
         struct npz_fixture npz = small(kind);
         float values[6];
-        enum lng_status status = LNG_ERR_MEMORY;
-        size_t n = 0, live = lng_mem_get_stats().blocks_live;
-        while (status != LNG_OK && n < 200) {
-            lng_mem_fail_nth(++n, 1);
-            status = use(npz.file.data, npz.file.length, values);
-            lng_mem_fail_nth(0, 0);
-            cr_assert(status == LNG_OK || status == LNG_ERR_MEMORY, "%zu: %s", n,
-                      lng_error_message());
-            cr_assert(lng_mem_get_stats().blocks_live == live, "leak at %zu", n);
-        }
-        cr_assert(status == LNG_OK && n > 10);
+        struct failing_memory memory = {.forever = true};
+        size_t live = lng_mem_get_stats().blocks_live;
+        while (failing_memory_try(&memory))
+            failing_memory_check(&memory, use(npz.file.data, npz.file.length, values));
+        cr_assert(lng_mem_get_stats().blocks_live == live && memory.tries > 10);
         npz_fixture_release(&npz);
     }
 }

@@ -131,6 +131,24 @@ Test(risk, addresses)
     check_texts(cases, sizeof cases / sizeof cases[0]);
 }
 
+/* The time grows with the length: each of these would take minutes if it grew with its square. */
+Test(risk, long_addresses, .timeout = 20)
+{
+    static const char *const pieces[] = {"://", "a://", "(www.", "@", "a@b", "://,", "a:// ", "w"};
+    struct lng_risk_scratch scratch = {0};
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
+        struct lng_buffer text = {0};
+        struct lng_risk_values values;
+        while (text.length < 1000000)
+            check_ok(lng_buffer_append_text(&text, pieces[i]));
+        struct lng_slice both = {text.data, text.length};
+        check_ok(lng_risk_measure_texts(&scratch, both, both, &values));
+        cr_assert(values.values[LNG_RISK_URLS] == 0.0, "%s", pieces[i]);
+        lng_buffer_release(&text);
+    }
+    lng_risk_scratch_release(&scratch);
+}
+
 /* Bytes that are no UTF-8, and NUL: nothing breaks. */
 Test(risk, odd_bytes)
 {
