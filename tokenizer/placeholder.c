@@ -15,14 +15,15 @@ enum { LEAST_STEPS = 200, BYTES_FOR_A_STEP = 64, STACK_BYTES = 8 << 20, MAX_TEXT
 struct lng_placeholders {
     URegularExpression *patterns[2 * LNG_PLACEHOLDER_MAX_PATTERNS];
     const char *names[2 * LNG_PLACEHOLDER_MAX_PATTERNS]; /* owned from first_extra on */
+    const char *needs[2 * LNG_PLACEHOLDER_MAX_PATTERNS]; /* NULL: unknown */
     size_t count, first_extra;
     struct lng_placeholder_ranges found;
 };
 
 static const struct {
-    const char *name, *pattern;
+    const char *name, *needs, *pattern;
 } table[] = {
-#define LNG_PLACEHOLDER(name, pattern) {#name, pattern},
+#define LNG_PLACEHOLDER(name, needs, pattern) {#name, needs, pattern},
 #include "tokenizer/placeholder.def"
 #undef LNG_PLACEHOLDER
 };
@@ -45,7 +46,8 @@ void lng_placeholders_close(struct lng_placeholders *placeholders)
     lng_free(placeholders);
 }
 
-static enum lng_status compile(struct lng_placeholders *to, const char *name, const char *pattern)
+static enum lng_status compile(struct lng_placeholders *to, const char *name, const char *needs,
+                               const char *pattern)
 {
     UErrorCode code = U_ZERO_ERROR;
     UParseError where = {0};
@@ -59,6 +61,7 @@ static enum lng_status compile(struct lng_placeholders *to, const char *name, co
                 u_errorName(code), where.offset > 0 ? where.offset : 1);
     uregex_setStackLimit(made, STACK_BYTES, &code);
     to->patterns[to->count] = made;
+    to->needs[to->count] = needs;
     to->names[to->count++] = name;
     LNG_FAIL_IF(U_FAILURE(code), LNG_ERR_INTERNAL, "placeholders: %s", u_errorName(code));
     return LNG_OK;
@@ -74,7 +77,7 @@ static enum lng_status add_extra(struct lng_placeholders *to, const char *patter
     if (name == NULL)
         return LNG_ERR_MEMORY;
     size_t before = to->count;
-    enum lng_status status = compile(to, name, pattern);
+    enum lng_status status = compile(to, name, NULL, pattern);
     if (to->count == before)
         lng_free(name);
     return status;
@@ -91,7 +94,7 @@ enum lng_status lng_placeholders_open(bool builtin, const char *const *extra, si
         return LNG_ERR_MEMORY;
     enum lng_status status = LNG_OK;
     for (size_t i = 0; builtin && status == LNG_OK && i < sizeof table / sizeof table[0]; i++)
-        status = compile(made, table[i].name, table[i].pattern);
+        status = compile(made, table[i].name, table[i].needs, table[i].pattern);
     made->first_extra = made->count;
     for (size_t i = 0; status == LNG_OK && i < extra_count; i++)
         status = add_extra(made, extra[i]);
@@ -101,6 +104,19 @@ enum lng_status lng_placeholders_open(bool builtin, const char *const *extra, si
     }
     *placeholders = made;
     return LNG_OK;
+}
+
+/* Whether one of the strings in `needs` is in the text. */
+static bool may_match(const char *needs, const char *text, size_t length)
+{
+    for (size_t word; needs != NULL; needs += word + 1) {
+        word = strcspn(needs, " ");
+        if (length > 0 && memmem(text, length, needs, word) != NULL)
+            return true;
+        if (needs[word] == '\0')
+            return false;
+    }
+    return true;
 }
 
 static enum lng_status find_one(struct lng_placeholders *placeholders, size_t index, UText *text,
@@ -149,7 +165,8 @@ enum lng_status lng_placeholder_find(struct lng_placeholders *placeholders, cons
     LNG_FAIL_IF(U_FAILURE(code), LNG_ERR_MEMORY, "placeholders: %s", u_errorName(code));
     enum lng_status status = LNG_OK;
     for (size_t i = 0; i < placeholders->count && status == LNG_OK; i++)
-        status = find_one(placeholders, i, &view, length);
+        if (may_match(placeholders->needs[i], text, length))
+            status = find_one(placeholders, i, &view, length);
     utext_close(&view);
     LNG_TRY(status);
     if (found->count > 0)

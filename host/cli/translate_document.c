@@ -1,6 +1,5 @@
 #include "host/cli/translate_document.h"
 
-#include <jansson.h>
 #include <string.h>
 
 #include "host/base/clock.h"
@@ -20,86 +19,15 @@ static enum lng_opt_document_format format_of(const struct lng_options *options,
                                                            : options->format;
 }
 
-/* ---- tokens to bytes ---- */
-
-/* Where each token of a segment stands in its text: exactly where they spell it, else in proportion. Returns a list
- * of count + 1 offsets; NULL when memory is short. */
-static size_t *token_places(const json_t *tokens, struct lng_slice text)
+static enum lng_status take_translation(void *context, const struct lng_aligned_text *aligned)
 {
-    static const char space[] = "\xE2\x96\x81";
-    size_t count = json_array_size(tokens), at = 0, sum = 0, total = 0;
-    size_t *places = lng_alloc(count + 1, sizeof *places);
-    bool exact = true;
-    for (size_t i = 0; places != NULL && i < count; i++) {
-        const char *token = json_string_value(json_array_get(tokens, i));
-        size_t length = token != NULL ? strlen(token) : 0;
-        total += i + 1 < count ? length : 0; /* the last is the end of sentence */
-        if (length >= 3 && memcmp(token, space, 3) == 0) {
-            token += 3;
-            length -= 3;
-        }
-        while (at < text.length && text.data[at] == ' ')
-            at++;
-        places[i] = at;
-        exact = exact && (i + 1 == count || (text.length - at >= length && token != NULL &&
-                                             memcmp(text.data + at, token, length) == 0));
-        at += exact && i + 1 < count ? length : 0;
-        places[i + 1] = at;
-    }
-    for (size_t i = 0; places != NULL && !exact && i < count; i++) {
-        const char *token = json_string_value(json_array_get(tokens, i));
-        sum += token != NULL ? strlen(token) : 0;
-        places[i] = i == 0 ? 0 : places[i];
-        places[i + 1] = total == 0 || sum > total ? text.length : sum * text.length / total;
-    }
-    return places;
-}
-
-static struct lng_slice string_of(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    if (!json_is_string(value))
-        return (struct lng_slice){"", 0};
-    return (struct lng_slice){json_string_value(value), json_string_length(value)};
-}
-
-/* The alignment of one segment, whose source and translation begin at these bytes of the line's. */
-static enum lng_status add_links(const json_t *segment, const json_t *best, size_t source,
-                                 size_t target, struct lng_translations *translations)
-{
-    const json_t *from = json_object_get(segment, "source_tokens");
-    const json_t *to = json_object_get(best, "tokens"), *pair;
-    size_t *sources = token_places(from, string_of(segment, "source"));
-    size_t *targets = token_places(to, string_of(best, "text")), i;
-    enum lng_status status = sources != NULL && targets != NULL ? LNG_OK : LNG_ERR_MEMORY;
-    json_array_foreach(json_object_get(best, "alignment"), i, pair)
-    {
-        size_t s = (size_t)json_integer_value(json_array_get(pair, 0));
-        size_t t = (size_t)json_integer_value(json_array_get(pair, 1));
-        if (status != LNG_OK || s >= json_array_size(from) || t >= json_array_size(to))
-            continue;
-        struct lng_link link = {source + sources[s], source + sources[s + 1], target + targets[t],
-                                target + targets[t + 1]};
-        status = lng_translations_link(translations, link);
-    }
-    lng_free(sources);
-    lng_free(targets);
-    return status;
-}
-
-/* One object that the translator wrote. */
-static enum lng_status add_line(const json_t *line, struct lng_translations *translations)
-{
-    struct lng_slice text = string_of(line, "translation");
-    const json_t *segment;
-    size_t source = 0, target = 0, i;
-    LNG_TRY(lng_translations_add(translations, text.data, text.length));
-    json_array_foreach(json_object_get(line, "segments"), i, segment)
-    {
-        const json_t *best = json_array_get(json_object_get(segment, "hypotheses"), 0);
-        LNG_TRY(add_links(segment, best, source, target, translations));
-        source += string_of(segment, "source").length;
-        target += string_of(best, "text").length + 1;
+    struct lng_translations *translations = context;
+    LNG_TRY(lng_translations_add(translations, aligned->text.data, aligned->text.length));
+    for (size_t i = 0; i < aligned->link_count; i++) {
+        const struct lng_aligned_bytes *bytes = &aligned->links[i];
+        struct lng_link link = {bytes->source_begin, bytes->source_end, bytes->target_begin,
+                                bytes->target_end};
+        LNG_TRY(lng_translations_link(translations, link));
     }
     return LNG_OK;
 }
@@ -107,22 +35,7 @@ static enum lng_status add_line(const json_t *line, struct lng_translations *tra
 enum lng_status lng_translate_document_lines(void *translator, const struct lng_slice *lines,
                                              size_t count, struct lng_translations *translations)
 {
-    struct lng_buffer text = {0};
-    enum lng_status status;
-    LNG_TRY_OR_FAIL(lng_translator_objects(translator, lines, count, &text));
-    struct lng_slice rest = {text.data, text.length}, line;
-    for (size_t i = 0; i < count && lng_text_split(&rest, '\n', &line); i++) {
-        json_error_t error;
-        json_t *object = json_loadb(line.data, line.length, JSON_ALLOW_NUL, &error);
-        LNG_GOTO_FAIL_IF(object == NULL, LNG_ERR_INTERNAL, "what the translator wrote: %s",
-                         error.text);
-        status = add_line(object, translations);
-        json_decref(object);
-        LNG_TRY_OR_FAIL(status);
-    }
-fail:
-    lng_buffer_release(&text);
-    return status;
+    return lng_translator_aligned(translator, lines, count, take_translation, translations);
 }
 
 /* ---- the command ---- */

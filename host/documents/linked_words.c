@@ -6,21 +6,22 @@
 #include <unicode/utext.h>
 
 #include "host/base/mem.h"
-#include "host/documents/protect.h"
 
-/* Comparing every word with every word must stay cheap. */
-enum { MOST_COMPARISONS = 1 << 22 };
+/* Comparing every word with every word must stay cheap, and all markup with all markup. */
+enum { MOST_COMPARISONS = 1 << 22, MOST_ITEMS = 1 << 13 };
 
 struct lng_words {
     UBreakIterator *breaks;
+    struct lng_protector *protector;
 };
 
-enum lng_status lng_words_open(struct lng_words **words)
+enum lng_status lng_words_open(struct lng_protector *protector, struct lng_words **words)
 {
     UErrorCode error = U_ZERO_ERROR;
     struct lng_words *made = lng_alloc(1, sizeof *made);
     if (made == NULL)
         return LNG_ERR_MEMORY;
+    made->protector = protector;
     made->breaks = ubrk_open(UBRK_WORD, "", NULL, 0, &error);
     if (U_FAILURE(error)) {
         lng_free(made);
@@ -209,15 +210,23 @@ static bool find_keep(const struct lng_joined *joined, const unsigned char *cuts
     return false;
 }
 
-static size_t count_protected(const char *text, size_t length)
+/* Does each sentence have as many placeholders in both? Else one was lost, or made. */
+static enum lng_status compare_counts(const struct lng_segment_view *view,
+                                      const struct lng_joined *joined, struct lng_words *words,
+                                      bool *equal)
 {
-    struct lng_protected found;
-    size_t count = 0, at = 0;
-    while (lng_protect_find(text, length, at, &found)) {
-        count++;
-        at = found.end;
+    *equal = true;
+    for (size_t i = 0; i < view->sentences.count && *equal; i++) {
+        const struct lng_segment *from = &view->sentences.data[i], *to = &joined->sentences[i];
+        struct lng_protected_list list;
+        LNG_TRY(lng_protector_find(words->protector, view->text.data + from->begin,
+                                   from->end - from->begin, &list));
+        size_t count = list.count;
+        LNG_TRY(lng_protector_find(words->protector, joined->text.data + to->begin,
+                                   to->end - to->begin, &list));
+        *equal = list.count == count;
     }
-    return count;
+    return LNG_OK;
 }
 
 struct placed_keep {
@@ -228,12 +237,6 @@ struct placed_keep {
 static bool mark_keeps(const struct lng_segment_view *view, const struct lng_joined *joined,
                        unsigned char *cuts, struct placed_keep *keeps, size_t *count)
 {
-    for (size_t i = 0; i < view->sentences.count; i++) {
-        const struct lng_segment *from = &view->sentences.data[i], *to = &joined->sentences[i];
-        if (count_protected(view->text.data + from->begin, from->end - from->begin) !=
-            count_protected(joined->text.data + to->begin, to->end - to->begin))
-            return false;
-    }
     for (size_t i = 0; i < joined->source.count; i++) {
         const struct lng_word *word = &joined->source.data[i];
         const struct lng_segment *to = &joined->sentences[word->sentence];
@@ -418,7 +421,10 @@ enum lng_status lng_join_sentences(const struct lng_segment_view *view,
     struct range from = {0, 0}, to = {0, 0};
     LNG_TRY(join(view, translated, joined));
     LNG_TRY(source_words(view, words, &joined->source));
-    *fine = joined->source.count * joined->source.count <= MOST_COMPARISONS;
+    *fine = view->item_count <= MOST_ITEMS &&
+            joined->source.count * joined->source.count <= MOST_COMPARISONS;
+    if (*fine)
+        LNG_TRY(compare_counts(view, joined, words, fine));
     if (*fine)
         LNG_TRY(target_words(view, words, joined, fine));
     for (size_t i = 0; i < view->sentences.count && *fine; i++) {

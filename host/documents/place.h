@@ -16,9 +16,10 @@ struct lng_translated {
     size_t link_count;
 };
 
-/* Words of texts, by Unicode's rules. */
+/* Words of texts, by Unicode's rules. The protector is borrowed. */
 struct lng_words;
-LNG_MUST_CHECK enum lng_status lng_words_open(struct lng_words **words);
+LNG_MUST_CHECK enum lng_status lng_words_open(struct lng_protector *protector,
+                                              struct lng_words **words);
 /* NULL is fine. */
 void lng_words_close(struct lng_words *words);
 

@@ -41,9 +41,54 @@ static int add_event(struct markdown *m, struct lng_md_event event)
     return finish(m, status);
 }
 
+/* Nothing but what stands between the head and the rows of a table? */
+static bool is_delimiter_row(const char *text, size_t length)
+{
+    bool bar = false, dash = false;
+    for (size_t i = 0; i < length && text[i] != '\n' && text[i] != '\r'; i++) {
+        if (strchr("|-: \t", text[i]) == NULL)
+            return false;
+        bar |= text[i] == '|';
+        dash |= text[i] == '-';
+    }
+    return bar && dash;
+}
+
+/* Tables with delimiters shorter than three ("|-|-|") are none to md4c, but to GitHub; as text they would be spoilt. */
+static bool holds_table(const struct lng_md_block *block)
+{
+    const char *bytes = block->document->bytes;
+    size_t begin = SIZE_MAX, end = 0;
+    for (size_t i = 0; i < block->count; i++) {
+        const struct lng_md_event *event = &block->events[i];
+        if (event->kind >= LNG_MD_SOFT)
+            continue;
+        begin = event->begin < begin ? event->begin : begin;
+        end = event->end > end ? event->end : end;
+    }
+    for (size_t at = begin; at < end; at++) {
+        if (bytes[at] != '\n' && bytes[at] != '\r')
+            continue;
+        size_t line = at + 1;
+        while (line < end && strchr(" \t>", bytes[line]) != NULL)
+            line++;
+        if (is_delimiter_row(bytes + line, end - line))
+            return true;
+    }
+    return false;
+}
+
+static enum lng_status finish_block(struct markdown *m)
+{
+    if (!holds_table(&m->block))
+        return lng_md_finish_block(&m->block);
+    m->block.document->skipped++;
+    return LNG_OK;
+}
+
 static int on_block(struct markdown *m, MD_BLOCKTYPE type, bool enter)
 {
-    enum lng_status status = m->inside ? lng_md_finish_block(&m->block) : LNG_OK;
+    enum lng_status status = m->inside ? finish_block(m) : LNG_OK;
     bool cell = type == MD_BLOCK_TD || type == MD_BLOCK_TH;
     m->block.count = 0;
     m->inside = enter && (cell || type == MD_BLOCK_P || type == MD_BLOCK_H || type == MD_BLOCK_LI);

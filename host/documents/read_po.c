@@ -32,6 +32,7 @@ struct po {
     struct entry entry;
     struct value ignored;
     int plurals; /* of the header; 0 = it does not say */
+    char mark;   /* the last byte of a line's end */
 };
 
 static enum lng_status fail_at(const struct po *po, size_t line, const char *found)
@@ -188,10 +189,10 @@ static enum lng_status mark_fuzzy(struct po *po)
     const struct entry *entry = &po->entry;
     struct lng_document *document = po->document;
     bool crlf = entry->place > 1 && document->bytes[entry->place - 2] == '\r';
+    const char *line = po->mark == '\r' ? "#, fuzzy\r" : crlf ? "#, fuzzy\r\n" : "#, fuzzy\n";
     if (entry->flags_end > 0)
         return lng_document_edit(document, entry->flags + 2, entry->flags + 2, " fuzzy,", 7);
-    return lng_document_edit(document, entry->place, entry->place,
-                             crlf ? "#, fuzzy\r\n" : "#, fuzzy\n", crlf ? 10 : 9);
+    return lng_document_edit(document, entry->place, entry->place, line, strlen(line));
 }
 
 /* Takes the flag out, with a comma, or the line when nothing else is on it. */
@@ -212,7 +213,7 @@ static enum lng_status clear_fuzzy(struct po *po)
         before--;
     if (before > begin + 2 && bytes[before - 1] == ',')
         return lng_document_edit(document, before - 1, at + 5, "", 0);
-    const char *line = memchr(bytes + end, '\n', document->size - end);
+    const char *line = memchr(bytes + end, po->mark, document->size - end);
     return lng_document_edit(document, begin,
                              line != NULL ? (size_t)(line - bytes) + 1 : document->size, "", 0);
 }
@@ -377,8 +378,12 @@ enum lng_status lng_read_po(struct lng_document *document, const struct lng_read
     while (lng_scan_next(document, &line)) {
         while (line.begin < line.end && strchr(" \t", document->bytes[line.begin]) != NULL)
             line.begin++;
-        if (line.begin == line.end)
+        po.mark = line.mark;
+        if (line.begin == line.end) { /* a flag goes to what is below */
+            if (!po.entry.id.set && !po.entry.context)
+                po.entry.place = line.next;
             continue;
+        }
         if (document->bytes[line.begin] == '#') {
             LNG_TRY(read_comment(&po, &line));
         } else if (document->bytes[line.begin] == '"') {

@@ -64,11 +64,11 @@ static enum lng_status add_line(struct lng_document *document, size_t begin, siz
 {
     size_t from = begin;
     for (size_t at = begin; at + 1 < end; at++) {
-        const char *close = document->bytes[at] == '{' && document->bytes[at + 1] == '\\'
-                                ? memchr(document->bytes + at, '}', end - at)
-                                : NULL;
-        if (close == NULL)
+        if (document->bytes[at] != '{' || document->bytes[at + 1] != '\\')
             continue;
+        const char *close = memchr(document->bytes + at, '}', end - at);
+        if (close == NULL)
+            break;
         size_t after = (size_t)(close - document->bytes) + 1;
         LNG_TRY(lng_document_add(document, LNG_PIECE_TEXT, from, at, NULL, 0, 0));
         LNG_TRY(lng_document_add(document, LNG_PIECE_POINT, at, after, NULL, 0, 0));

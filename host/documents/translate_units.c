@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "host/base/mem.h"
-#include "host/documents/protect.h"
 
 /* So many units are looked at together; what they become is kept, how is not. */
 enum { UNITS_AT_ONCE = 4096 };
@@ -46,19 +45,21 @@ struct job {
     size_t unit, piece, piece_end;
     struct lng_segment_view view;
     struct lng_buffer out;
-    size_t line; /* of this round: the first of its lines */
+    size_t sentence; /* of this round: the first of its sentences */
     bool done, changed;
 };
 
 struct batch {
     struct lng_document *document;
     struct lng_document_stats *stats;
-    struct lng_sentences *sentences;
+    struct lng_view_tools tools;
     struct lng_words *words;
     struct job *jobs;
     size_t job_count, job_capacity;
     struct lng_slice *lines; /* of a round */
     size_t line_count, line_capacity;
+    size_t *line_of; /* for each sentence of a round; SIZE_MAX = it is not translated */
+    size_t sentence_count, line_of_capacity;
     struct lng_translations translations;
     struct lng_translated *translated;
     size_t translated_capacity;
@@ -71,16 +72,19 @@ static struct lng_slice sentence_text(const struct lng_segment_view *view, size_
 }
 
 /* Letters that are not all in placeholders. */
-static bool wants_translation(struct lng_slice text)
+static enum lng_status wants_translation(const struct batch *batch, struct lng_slice text,
+                                         bool *wants)
 {
-    struct lng_protected found;
+    struct lng_protected_list list;
     size_t at = 0;
-    while (lng_protect_find(text.data, text.length, at, &found)) {
-        if (lng_text_has_letter(text.data + at, found.begin - at))
-            return true;
-        at = found.end;
+    LNG_TRY(lng_protector_find(batch->tools.protector, text.data, text.length, &list));
+    *wants = false;
+    for (size_t i = 0; i <= list.count && !*wants; i++) {
+        size_t end = i < list.count ? list.data[i].begin : text.length;
+        *wants = lng_text_has_letter(text.data + at, end - at);
+        at = i < list.count ? list.data[i].end : end;
     }
-    return lng_text_has_letter(text.data + at, text.length - at);
+    return LNG_OK;
 }
 
 static enum lng_status add_jobs(struct batch *batch, size_t unit_index)
@@ -96,8 +100,7 @@ static enum lng_status add_jobs(struct batch *batch, size_t unit_index)
                              sizeof *batch->jobs));
             struct job *job = &batch->jobs[batch->job_count++];
             *job = (struct job){.unit = unit_index, .piece = begin, .piece_end = i};
-            LNG_TRY(
-                lng_view_open(&job->view, document, begin, i, LNG_VIEW_WHOLE, batch->sentences));
+            LNG_TRY(lng_view_open(&job->view, document, begin, i, LNG_VIEW_WHOLE, &batch->tools));
         }
         begin = i + 1;
     }
@@ -106,48 +109,46 @@ static enum lng_status add_jobs(struct batch *batch, size_t unit_index)
 
 static enum lng_status collect_lines(struct batch *batch)
 {
-    batch->line_count = 0;
+    batch->line_count = batch->sentence_count = 0;
     for (size_t i = 0; i < batch->job_count; i++) {
         struct job *job = &batch->jobs[i];
-        job->line = batch->line_count;
+        job->sentence = batch->sentence_count;
         for (size_t k = 0; !job->done && k < job->view.sentences.count; k++) {
             struct lng_slice text = sentence_text(&job->view, k);
-            if (!wants_translation(text))
-                continue;
+            bool wants;
+            LNG_TRY(wants_translation(batch, text, &wants));
+            LNG_TRY(lng_grow(&batch->line_of, &batch->line_of_capacity, batch->sentence_count + 1,
+                             sizeof *batch->line_of));
             LNG_TRY(lng_grow(&batch->lines, &batch->line_capacity, batch->line_count + 1,
                              sizeof *batch->lines));
-            batch->lines[batch->line_count++] = text;
+            batch->line_of[batch->sentence_count++] = wants ? batch->line_count : SIZE_MAX;
+            batch->lines[batch->line_count] = text;
+            batch->line_count += wants;
         }
     }
     return LNG_OK;
-}
-
-static size_t count_protected(struct lng_slice text)
-{
-    struct lng_protected found;
-    size_t count = 0;
-    for (size_t at = 0; lng_protect_find(text.data, text.length, at, &found); at = found.end)
-        count++;
-    return count;
 }
 
 /* The translations of a job's sentences; what was not translated, or badly, is its own translation. */
 static enum lng_status pick_translations(struct batch *batch, struct job *job)
 {
     const struct lng_translations *all = &batch->translations;
-    size_t line = job->line, count = job->view.sentences.count;
+    size_t count = job->view.sentences.count;
     LNG_TRY(lng_grow(&batch->translated, &batch->translated_capacity, count + 1,
                      sizeof *batch->translated));
     for (size_t k = 0; k < count; k++) {
         struct lng_slice source = sentence_text(&job->view, k);
         struct lng_translated *t = &batch->translated[k];
         *t = (struct lng_translated){.text = source};
-        if (!wants_translation(source))
+        size_t line = batch->line_of[job->sentence + k];
+        if (line == SIZE_MAX)
             continue;
-        const struct lng_translation_line *given = &all->lines[line++];
+        const struct lng_translation_line *given = &all->lines[line];
         struct lng_slice text = {all->text.data + given->text, given->length};
-        bool lost = job->view.mode == LNG_VIEW_RUNS && count_protected(text) > 0;
-        if (lng_text_trim(text).length == 0 || lost) {
+        struct lng_protected_list made = {0};
+        if (job->view.mode == LNG_VIEW_RUNS)
+            LNG_TRY(lng_protector_find(batch->tools.protector, text.data, text.length, &made));
+        if (lng_text_trim(text).length == 0 || made.count > 0) {
             batch->stats->kept++;
             continue;
         }
@@ -188,7 +189,7 @@ static enum lng_status finish_job(struct batch *batch, struct job *job)
     lng_view_release(&job->view);
     *(mode == LNG_VIEW_MASKED ? &batch->stats->masked : &batch->stats->runs) += 1;
     return lng_view_open(&job->view, batch->document, job->piece, job->piece_end, mode,
-                         batch->sentences);
+                         &batch->tools);
 }
 
 /* One round: asks for all lines at once, then puts the segments together. *left = jobs for the next one. */
@@ -263,9 +264,10 @@ enum lng_status lng_document_translate(struct lng_document *document, const char
     struct batch batch = {.document = document, .stats = stats};
     enum lng_status status;
     *stats = (struct lng_document_stats){0};
-    LNG_TRY_OR_FAIL(
-        lng_sentences_open(language != NULL ? language : document->language, &batch.sentences));
-    LNG_TRY_OR_FAIL(lng_words_open(&batch.words));
+    LNG_TRY_OR_FAIL(lng_sentences_open(language != NULL ? language : document->language,
+                                       &batch.tools.sentences));
+    LNG_TRY_OR_FAIL(lng_protector_open(&batch.tools.protector));
+    LNG_TRY_OR_FAIL(lng_words_open(batch.tools.protector, &batch.words));
     for (size_t i = 0; i < document->unit_count; i += UNITS_AT_ONCE) {
         size_t end =
             document->unit_count - i < UNITS_AT_ONCE ? document->unit_count : i + UNITS_AT_ONCE;
@@ -275,9 +277,11 @@ fail:
     release_jobs(&batch);
     lng_free(batch.jobs);
     lng_free(batch.lines);
+    lng_free(batch.line_of);
     lng_free(batch.translated);
     lng_translations_release(&batch.translations);
     lng_words_close(batch.words);
-    lng_sentences_close(batch.sentences);
+    lng_protector_close(batch.tools.protector);
+    lng_sentences_close(batch.tools.sentences);
     return status;
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "host/base/mem.h"
-#include "host/documents/protect.h"
 
 bool lng_is_space(char c)
 {
@@ -73,7 +72,7 @@ static bool spelt_alike(const struct lng_document *document, const struct lng_pi
 }
 
 static enum lng_status add_piece(struct lng_segment_view *view, const struct lng_document *document,
-                                 const struct lng_piece *piece)
+                                 const struct lng_piece *piece, struct lng_protector *protector)
 {
     const char *bytes = document->bytes + piece->begin;
     size_t size = piece->end - piece->begin, at = 0;
@@ -85,8 +84,10 @@ static enum lng_status add_piece(struct lng_segment_view *view, const struct lng
             view->items[view->item_count - 1].seen = (struct lng_slice){text, length};
         return LNG_OK;
     }
-    struct lng_protected found;
-    while (lng_protect_find(text, length, at, &found)) {
+    struct lng_protected_list list;
+    LNG_TRY(lng_protector_find(protector, text, length, &list));
+    for (size_t i = 0; i < list.count; i++) {
+        struct lng_protected found = list.data[i];
         const char *name = text + found.name;
         size_t taken = found.end - found.begin;
         if (found.kind == LNG_PIECE_OPEN && is_void(name, found.name_length))
@@ -117,7 +118,7 @@ static bool same_element(const struct lng_item *open, const struct lng_item *clo
     return a.length > 0 && a.length == b.length && strncasecmp(a.data, b.data, a.length) == 0;
 }
 
-/* Do opening and closing markup nest? Numbers those pairs that a name alone holds together. */
+/* Do opening and closing markup nest? Numbers those pairs that a name alone holds together, and says where they end. */
 static enum lng_status check_nesting(struct lng_segment_view *view, bool *nested)
 {
     size_t *stack = lng_alloc(view->item_count + 1, sizeof *stack), depth = 0;
@@ -132,7 +133,8 @@ static enum lng_status check_nesting(struct lng_segment_view *view, bool *nested
             fine = depth > 0 && same_element(&view->items[stack[depth - 1]], item);
             if (fine && item->pair == 0)
                 view->items[stack[depth - 1]].pair = item->pair = ++view->pairs;
-            depth -= fine;
+            if (fine)
+                view->items[stack[--depth]].close = i;
         }
     }
     lng_free(stack);
@@ -154,23 +156,26 @@ static enum lng_status append_collapsed(struct lng_buffer *text, const char *dat
     return LNG_OK;
 }
 
-/* The first byte that is seen after item i, ' ' for a break, 0 at the end. */
-static char seen_after(const struct lng_segment_view *view, size_t i)
+/* What is seen after each item: a space for a break, nothing at the end. */
+static void look_ahead(struct lng_segment_view *view)
 {
-    while (++i < view->last) {
-        const struct lng_item *item = &view->items[i];
+    char after = 0;
+    for (size_t i = view->last; i-- > view->first;) {
+        struct lng_item *item = &view->items[i];
+        item->space_after = lng_is_space(after);
+        item->word_after = lng_is_word(after);
         if (item->kind == LNG_PIECE_BREAK)
-            return ' ';
-        if (item->kind == LNG_PIECE_TEXT || item->kind == LNG_PIECE_KEEP)
-            return item->seen.length > 0 ? item->seen.data[0] : 'x';
+            after = ' ';
+        else if (item->kind == LNG_PIECE_TEXT || item->kind == LNG_PIECE_KEEP)
+            after = item->seen.length > 0 ? item->seen.data[0] : 'x';
     }
-    return 0;
 }
 
 /* Markup that parts two words without a space, as a line break in XLIFF does: the translator sees a space. */
-static bool parts_words(const struct lng_segment_view *view, char before, char after)
+static bool parts_words(const struct lng_segment_view *view, const struct lng_item *item,
+                        char before)
 {
-    return view->mode != LNG_VIEW_RUNS && lng_is_word(after) && before != 0 &&
+    return view->mode != LNG_VIEW_RUNS && item->word_after && before != 0 &&
            !lng_is_space(before) && strchr("([{\"'-/", before) == NULL;
 }
 
@@ -178,16 +183,14 @@ static enum lng_status build_text(struct lng_segment_view *view)
 {
     struct lng_buffer *text = &view->text;
     char before = 0;
+    look_ahead(view);
     for (size_t i = view->first; i < view->last; i++) {
         struct lng_item *item = &view->items[i];
-        char after = seen_after(view, i);
         bool seen = item->kind == LNG_PIECE_TEXT || item->kind == LNG_PIECE_BREAK;
         bool kept = item->kind == LNG_PIECE_KEEP;
         item->space_before = before != 0 && lng_is_space(before);
-        item->space_after = after != 0 && lng_is_space(after);
         item->word_before = lng_is_word(before);
-        item->word_after = lng_is_word(after);
-        item->joined = item->kind == LNG_PIECE_POINT && parts_words(view, before, after);
+        item->joined = item->kind == LNG_PIECE_POINT && parts_words(view, item, before);
         item->begin = text->length;
         if (item->kind == LNG_PIECE_TEXT || (kept && view->mode == LNG_VIEW_WHOLE))
             LNG_TRY(append_collapsed(text, item->seen.data, item->seen.length, 0));
@@ -247,14 +250,8 @@ static enum lng_status split_text(struct lng_segment_view *view, struct lng_sent
 static size_t empty_until(const struct lng_segment_view *view, size_t i)
 {
     const struct lng_item *open = &view->items[i];
-    for (size_t j = i + 1; open->kind == LNG_PIECE_OPEN && j < view->item_count; j++) {
-        const struct lng_item *item = &view->items[j];
-        if (item->end != open->begin)
-            break;
-        if (item->kind == LNG_PIECE_CLOSE && item->pair == open->pair)
-            return j;
-    }
-    return view->item_count;
+    bool empty = open->kind == LNG_PIECE_OPEN && view->items[open->close].end == open->begin;
+    return empty ? open->close : view->item_count;
 }
 
 /* Markup around nothing becomes one point, so that it stays together; false when its bytes lie apart. */
@@ -320,12 +317,13 @@ static enum lng_status copy_item(struct lng_segment_view *view, const struct lng
 }
 
 static enum lng_status collect_items(struct lng_segment_view *view,
-                                     const struct lng_document *document, size_t begin, size_t end)
+                                     const struct lng_document *document, size_t begin, size_t end,
+                                     struct lng_protector *protector)
 {
     struct lng_segment_view raw = {0};
     enum lng_status status = LNG_OK;
     for (size_t i = begin; i < end && status == LNG_OK; i++)
-        status = add_piece(&raw, document, &document->pieces[i]);
+        status = add_piece(&raw, document, &document->pieces[i], protector);
     for (size_t i = 0; i < raw.item_count && status == LNG_OK; i++) {
         const struct lng_item *item = &raw.items[i];
         if (item->kind == LNG_PIECE_TEXT && (i == 0 || i + 1 == raw.item_count))
@@ -352,20 +350,20 @@ static enum lng_status build(struct lng_segment_view *view, struct lng_sentences
 
 enum lng_status lng_view_open(struct lng_segment_view *view, const struct lng_document *document,
                               size_t begin, size_t end, enum lng_view_mode mode,
-                              struct lng_sentences *sentences)
+                              const struct lng_view_tools *tools)
 {
     struct lng_segment_view made = {.mode = mode, .pairs = UINT32_MAX / 2};
     bool nested = true;
     enum lng_status status;
-    LNG_TRY_OR_FAIL(collect_items(&made, document, begin, end));
+    LNG_TRY_OR_FAIL(collect_items(&made, document, begin, end, tools->protector));
     LNG_TRY_OR_FAIL(check_nesting(&made, &nested));
     if (!nested)
         made.mode = LNG_VIEW_RUNS;
     trim_items(&made);
-    LNG_TRY_OR_FAIL(build(&made, sentences));
+    LNG_TRY_OR_FAIL(build(&made, tools->sentences));
     if (made.mode != LNG_VIEW_RUNS && !merge_empty_pairs(&made)) {
         lng_view_release(&made);
-        return lng_view_open(view, document, begin, end, LNG_VIEW_RUNS, sentences);
+        return lng_view_open(view, document, begin, end, LNG_VIEW_RUNS, tools);
     }
     *view = made;
     return LNG_OK;

@@ -2,7 +2,7 @@
 #ifndef LNG_HOST_DOCUMENTS_VIEW_H
 #define LNG_HOST_DOCUMENTS_VIEW_H
 
-#include "host/documents/document.h"
+#include "host/documents/protect.h"
 #include "tokenizer/sentence.h"
 
 /* How a segment is shown to the translator; each is tried when the one before it failed. */
@@ -22,6 +22,7 @@ struct lng_item {
     bool word_before, word_after; /* letters or digits touch it */
     bool joined;       /* there was no space around it, and the text has one in its place */
     size_t begin, end; /* in the view's text */
+    size_t close;      /* of OPEN, until the view is open: the item that closes it */
 };
 
 struct lng_segment_view {
@@ -36,12 +37,18 @@ struct lng_segment_view {
     uint32_t pairs;
 };
 
+/* What looks at texts, for all views of a document; borrowed. */
+struct lng_view_tools {
+    struct lng_sentences *sentences;
+    struct lng_protector *protector;
+};
+
 /* The pieces [begin, end) of the document in a mode; a segment whose markup does not nest is seen in runs. The
  * document must not change while the view lives. */
 LNG_MUST_CHECK enum lng_status lng_view_open(struct lng_segment_view *view,
                                              const struct lng_document *document, size_t begin,
                                              size_t end, enum lng_view_mode mode,
-                                             struct lng_sentences *sentences);
+                                             const struct lng_view_tools *tools);
 /* Fine on a zeroed one. */
 void lng_view_release(struct lng_segment_view *view);
 

@@ -235,6 +235,14 @@ enum lng_status lng_align_build(struct lng_align *align, const struct lng_transl
     return LNG_OK;
 }
 
+size_t lng_align_strongest(const float *row, size_t columns)
+{
+    size_t best = 0;
+    for (size_t s = 1; s < columns; s++)
+        best = row[s] > row[best] ? s : best;
+    return best;
+}
+
 size_t lng_align_source_shift(const struct lng_translator *translator,
                               const struct lng_window_line *line,
                               const struct lng_window_segment *segment, enum lng_align_level level)

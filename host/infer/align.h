@@ -50,6 +50,9 @@ lng_align_build(struct lng_align *align, const struct lng_translator *translator
                 const struct lng_window_segment *segment, const struct lng_window_hypothesis *h,
                 enum lng_align_level level, struct lng_align_matrix *matrix);
 
+/* The first of the largest weights [columns] of a row. */
+size_t lng_align_strongest(const float *row, size_t columns);
+
 /* How far the numbers of a segment's units are from those in the whole line. */
 size_t lng_align_source_shift(const struct lng_translator *translator,
                               const struct lng_window_line *line,

@@ -41,15 +41,6 @@ static enum lng_status get_shown(struct lng_translator *translator,
     return LNG_OK;
 }
 
-/* The first of the largest weights of a row. */
-static size_t strongest(const float *row, size_t columns)
-{
-    size_t best = 0;
-    for (size_t s = 1; s < columns; s++)
-        best = row[s] > row[best] ? s : best;
-    return best;
-}
-
 static bool is_link(const struct shown *shown, const float *row, size_t s)
 {
     if (shown->above >= 0.0)
@@ -70,7 +61,7 @@ static enum lng_status append_links(const struct shown *shown, size_t t, size_t 
                                     size_t target_shift, bool json, struct lng_buffer *out)
 {
     const float *row = shown->m.weights + t * shown->m.columns;
-    size_t best = shown->above < 0.0 ? strongest(row, shown->columns) : 0;
+    size_t best = shown->above < 0.0 ? lng_align_strongest(row, shown->columns) : 0;
     size_t end = shown->above < 0.0 ? best + 1 : shown->columns;
     for (size_t s = best; s < end && s < shown->columns; s++) {
         if (!is_link(shown, row, s))

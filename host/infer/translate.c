@@ -250,32 +250,36 @@ enum lng_status lng_translator_run(struct lng_translator *translator, struct lng
     return LNG_OK;
 }
 
+/* Does something with a window that was searched. */
+typedef enum lng_status (*finish_window)(struct lng_translator *translator, void *context);
+
 static enum lng_status translate_texts(struct lng_translator *translator,
                                        const struct lng_slice *lines, size_t count,
-                                       enum lng_translate_format format,
-                                       enum lng_translate_alignment alignment,
-                                       struct lng_buffer *text)
+                                       finish_window finish, void *context)
 {
     struct lng_slice none = {NULL, 0};
-    struct lng_translate_options given = translator->options;
-    enum lng_status status = LNG_OK;
-    for (size_t done = 0; done < count && status == LNG_OK;) {
+    for (size_t done = 0; done < count;) {
         lng_window_clear(&translator->window);
         lng_demander_clear(translator->demander);
-        for (; done < count && status == LNG_OK && !window_is_full(translator); done++)
-            status = lng_window_add(translator, lng_line_without_return(lines[done]), none);
-        if (status == LNG_OK)
-            status = lng_window_search(translator);
-        lng_buffer_clear(&translator->out);
-        translator->options.format = format;
-        translator->options.alignment = alignment;
-        translator->options.word_scores = false;
-        if (status == LNG_OK)
-            status = lng_window_format(translator, 0);
-        translator->options = given;
-        if (status == LNG_OK && translator->out.length > 0)
-            status = lng_buffer_append(text, translator->out.data, translator->out.length);
+        for (; done < count && !window_is_full(translator); done++)
+            LNG_TRY(lng_window_add(translator, lng_line_without_return(lines[done]), none));
+        LNG_TRY(lng_window_search(translator));
+        LNG_TRY(finish(translator, context));
     }
+    return LNG_OK;
+}
+
+static enum lng_status append_plain(struct lng_translator *translator, void *text)
+{
+    struct lng_translate_options given = translator->options;
+    lng_buffer_clear(&translator->out);
+    translator->options.format = LNG_TRANSLATE_PLAIN;
+    translator->options.alignment = LNG_TRANSLATE_ALIGNMENT_NONE;
+    translator->options.word_scores = false;
+    enum lng_status status = lng_window_format(translator, 0);
+    translator->options = given;
+    if (status == LNG_OK && translator->out.length > 0)
+        status = lng_buffer_append(text, translator->out.data, translator->out.length);
     return status;
 }
 
@@ -283,16 +287,29 @@ enum lng_status lng_translator_texts(struct lng_translator *translator,
                                      const struct lng_slice *lines, size_t count,
                                      struct lng_buffer *text)
 {
-    return translate_texts(translator, lines, count, LNG_TRANSLATE_PLAIN,
-                           LNG_TRANSLATE_ALIGNMENT_NONE, text);
+    return translate_texts(translator, lines, count, append_plain, text);
 }
 
-enum lng_status lng_translator_objects(struct lng_translator *translator,
-                                       const struct lng_slice *lines, size_t count,
-                                       struct lng_buffer *text)
+struct aligned_taker {
+    lng_take_aligned take;
+    void *context;
+};
+
+static enum lng_status take_aligned(struct lng_translator *translator, void *context)
 {
-    return translate_texts(translator, lines, count, LNG_TRANSLATE_JSON,
-                           translator->options.alignment, text);
+    const struct aligned_taker *taker = context;
+    return lng_window_take_aligned(translator, taker->take, taker->context);
+}
+
+enum lng_status lng_translator_aligned(struct lng_translator *translator,
+                                       const struct lng_slice *lines, size_t count,
+                                       lng_take_aligned take, void *context)
+{
+    struct aligned_taker taker = {take, context};
+    LNG_FAIL_IF(
+        translator->options.alignment == LNG_TRANSLATE_ALIGNMENT_NONE, LNG_ERR_INTERNAL,
+        "translation with what corresponds: expected a translator opened with an alignment");
+    return translate_texts(translator, lines, count, take_aligned, &taker);
 }
 
 struct lng_translate_stats lng_translator_get_stats(const struct lng_translator *translator)

@@ -144,10 +144,25 @@ LNG_MUST_CHECK enum lng_status lng_translator_texts(struct lng_translator *trans
                                                     const struct lng_slice *lines, size_t count,
                                                     struct lng_buffer *text);
 
-/* The same as JSON, an object a line, with the alignment of the options. */
-LNG_MUST_CHECK enum lng_status lng_translator_objects(struct lng_translator *translator,
+/* Bytes of a line and of its translation that correspond: a target token and the source token that it attended to
+ * most, both with text of their own. */
+struct lng_aligned_bytes {
+    size_t source_begin, source_end, target_begin, target_end;
+};
+struct lng_aligned_text {
+    struct lng_slice source; /* the line as it was read: bad UTF-8 replaced, no line end */
+    struct lng_slice text;   /* its translation */
+    const struct lng_aligned_bytes *links; /* in the order of target_begin */
+    size_t link_count;
+};
+/* Takes one translation; what it points to lasts for the call. What is not LNG_OK ends the work and is handed on. */
+typedef enum lng_status (*lng_take_aligned)(void *context, const struct lng_aligned_text *aligned);
+
+/* Translates lines in memory, each as above, and gives each translation in turn. LNG_ERR_INTERNAL without an alignment
+ * in the options. */
+LNG_MUST_CHECK enum lng_status lng_translator_aligned(struct lng_translator *translator,
                                                       const struct lng_slice *lines, size_t count,
-                                                      struct lng_buffer *text);
+                                                      lng_take_aligned take, void *context);
 
 /* Of all that was translated so far. */
 struct lng_translate_stats lng_translator_get_stats(const struct lng_translator *translator);

@@ -83,6 +83,9 @@ LNG_MUST_CHECK enum lng_status lng_window_search(struct lng_translator *translat
 /* Appends the window's output to translator->out. first_line: number of its first line, from 0. */
 LNG_MUST_CHECK enum lng_status lng_window_format(struct lng_translator *translator,
                                                  uint64_t first_line);
+/* Hands on each line of a searched window, whose weights were kept. */
+LNG_MUST_CHECK enum lng_status lng_window_take_aligned(struct lng_translator *translator,
+                                                       lng_take_aligned take, void *context);
 /* Text of a hypothesis, forced_bos left out. */
 LNG_MUST_CHECK enum lng_status lng_window_decode(const struct lng_translator *translator,
                                                  const struct lng_window_hypothesis *hypothesis,

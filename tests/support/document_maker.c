@@ -488,12 +488,17 @@ void document_marks(const char *text, size_t length, struct lng_buffer *out)
 {
     enum { MOST = 4096 };
     char **lines = calloc(MOST, sizeof *lines);
-    struct lng_protected found;
+    struct lng_protector *protector;
+    struct lng_protected_list found;
     size_t count = 0;
     cr_assert(lines != NULL);
-    for (size_t at = 0; lng_protect_find(text, length, at, &found) && count < MOST; at = found.end)
-        if (text[found.begin] != '&') /* references are text */
-            lines[count++] = strndup(text + found.begin, found.end - found.begin);
+    check_ok(lng_protector_open(&protector));
+    check_ok(lng_protector_find(protector, text, length, &found));
+    for (size_t i = 0; i < found.count && count < MOST; i++)
+        if (text[found.data[i].begin] != '&') /* references are text */
+            lines[count++] =
+                strndup(text + found.data[i].begin, found.data[i].end - found.data[i].begin);
+    lng_protector_close(protector);
     struct lng_slice rest = {text, length}, line;
     while (lng_text_split(&rest, '\n', &line) && count < MOST)
         if (line.length > 0 && line.data[0] == '0' &&
@@ -617,11 +622,13 @@ enum lng_status document_same(void *context, const struct lng_slice *lines, size
 enum lng_status document_change(void *context, const struct lng_slice *lines, size_t count,
                                 struct lng_translations *translations)
 {
+    struct lng_protector *protector;
     (void)context;
+    LNG_TRY(lng_protector_open(&protector));
     for (size_t i = 0; i < count; i++) {
         struct lng_slice rest = lines[i], word, all[512];
         struct lng_buffer text = {0};
-        struct lng_protected found;
+        struct lng_protected_list found;
         size_t words_in = 0;
         unsigned hash = 0;
         while (words_in < 512 && lng_text_next_word(&rest, &word))
@@ -632,7 +639,8 @@ enum lng_status document_change(void *context, const struct lng_slice *lines, si
         size_t keep = kind == 0 ? 0 : kind == 1 ? 1 : kind == 2 ? (words_in + 1) / 2 : words_in;
         for (size_t k = 0; k < keep; k++) {
             word = all[kind % 2 == 0 ? k : words_in - 1 - k];
-            bool whole = kind > 5 && lng_protect_find(word.data, word.length, 0, &found);
+            LNG_TRY(lng_protector_find(protector, word.data, word.length, &found));
+            bool whole = kind > 5 && found.count > 0;
             LNG_TRY(lng_buffer_append_text(&text, k > 0 ? " " : ""));
             for (size_t c = 0; c < word.length; c++) {
                 char letter = word.data[c];
@@ -647,5 +655,6 @@ enum lng_status document_change(void *context, const struct lng_slice *lines, si
             lng_translations_add(translations, text.data != NULL ? text.data : "", text.length));
         lng_buffer_release(&text);
     }
+    lng_protector_close(protector);
     return LNG_OK;
 }

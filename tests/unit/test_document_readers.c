@@ -15,21 +15,22 @@
 static enum lng_status shout(void *context, const struct lng_slice *lines, size_t count,
                              struct lng_translations *translations)
 {
+    struct lng_protector *protector;
     (void)context;
+    check_ok(lng_protector_open(&protector));
     for (size_t i = 0; i < count; i++) {
         char *copy = lng_strndup(lines[i].data, lines[i].length);
-        struct lng_protected found = {.begin = lines[i].length};
-        for (size_t at = 0, to; at <= lines[i].length; at = found.end) {
-            bool more = lng_protect_find(copy, lines[i].length, at, &found);
-            to = more ? found.begin : lines[i].length;
-            for (size_t k = at; k < to; k++)
-                copy[k] = (char)(copy[k] >= 'a' && copy[k] <= 'z' ? copy[k] - 32 : copy[k]);
-            if (!more)
-                break;
+        struct lng_protected_list list;
+        check_ok(lng_protector_find(protector, copy, lines[i].length, &list));
+        for (size_t k = 0, at = 0; k < lines[i].length; k++) {
+            at += at < list.count && list.data[at].end <= k;
+            bool kept = at < list.count && list.data[at].begin <= k;
+            copy[k] = (char)(!kept && copy[k] >= 'a' && copy[k] <= 'z' ? copy[k] - 32 : copy[k]);
         }
         LNG_TRY(lng_translations_add(translations, copy, lines[i].length));
         lng_free(copy);
     }
+    lng_protector_close(protector);
     return LNG_OK;
 }
 
@@ -272,6 +273,72 @@ Test(document_readers, markdown)
     cr_assert(status == LNG_OK || status == LNG_ERR_FORMAT);
     lng_buffer_release(&table);
     lng_buffer_release(&out);
+}
+
+/* The line ends of old Macs; a CR in a file of LF is a space like any other. */
+Test(document_readers, lines_that_end_in_cr)
+{
+    becomes(FORMAT(TSV), "a dog\tb\rcat\td\r", "A DOG\tb\rCAT\td\r");
+    becomes(FORMAT(TSV), "a\rdog\tb\n", "A DOG\tb\n");
+    becomes(FORMAT(VTT), "WEBVTT\r\r00:01.000 --> 00:02.000\ra dog\rhere\r\rx\r",
+            "WEBVTT\r\r00:01.000 --> 00:02.000\rA DOG\rHERE\r\rx\r");
+    becomes(FORMAT(SRT), "1\r00:00:01,000 --> 00:00:02,000\ra dog\r",
+            "1\r00:00:01,000 --> 00:00:02,000\rA DOG\r");
+    becomes(FORMAT(PO), "msgid \"a dog\"\rmsgstr \"\"\r",
+            "#, fuzzy\rmsgid \"a dog\"\rmsgstr \"A DOG\"\r");
+    struct lng_read_options options = lng_read_options_default();
+    options.review = false;
+    becomes_with(FORMAT(PO), &options, "#, fuzzy\rmsgid \"a\"\rmsgstr \"x\"\r",
+                 "msgid \"a\"\rmsgstr \"A\"\r");
+}
+
+Test(document_readers, flags_stand_at_their_entry)
+{
+    becomes(FORMAT(PO), "\n#~ msgid \"o\"\n#~ msgstr \"\"\n\nmsgid \"a\"\nmsgstr \"\"",
+            "\n#~ msgid \"o\"\n#~ msgstr \"\"\n\n#, fuzzy\nmsgid \"a\"\nmsgstr \"A\"");
+    becomes(FORMAT(PO), "# c\n#| msgid \"o\"\nmsgctxt \"b\"\n\nmsgid \"a\"\nmsgstr \"\"\n",
+            "# c\n#, fuzzy\n#| msgid \"o\"\nmsgctxt \"b\"\n\nmsgid \"a\"\nmsgstr \"A\"\n");
+}
+
+Test(document_readers, short_delimiters_make_no_table)
+{
+    becomes(FORMAT(MARKDOWN), "|a|b|\n|-|-|\n|c|d|\n\nx\n", "|a|b|\n|-|-|\n|c|d|\n\nX\n");
+    becomes(FORMAT(MARKDOWN), "> a | b\n> :-|-:\n> c | d\n", "> a | b\n> :-|-:\n> c | d\n");
+    becomes(FORMAT(MARKDOWN), "a | b\n", "A | B\n");
+}
+
+/* The work grows with the document, whatever it is made of. */
+Test(document_readers, much_of_one_thing, .timeout = 60)
+{
+    static const struct {
+        enum lng_opt_document_format format;
+        const char *begin, *repeated, *middle, *then;
+    } cases[] = {
+        {FORMAT(HTML), "<p>a ", "<b>", "dog", "</b>"},
+        {FORMAT(HTML), "<p>a ", "<img>", "dog", "<i></i>"},
+        {FORMAT(TSV), "a ", "<!-- ", "dog", "{"},
+        {FORMAT(SRT), "1\n00:00:01,000 --> 00:00:02,000\n", "{\\", "dog", "{\\"},
+        {FORMAT(XLIFF), "<xliff version='1.2'><file source-language='en'><trans-unit><source>a ",
+         "<x/>", "dog", "<x/>"},
+    };
+    enum { MANY = 50000 };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct lng_read_options options = lng_read_options_default();
+        struct lng_buffer text = {0}, out = {0};
+        options.target_language = "de";
+        check_ok(lng_buffer_append_text(&text, cases[i].begin));
+        for (int k = 0; k < MANY; k++)
+            check_ok(lng_buffer_append_text(&text, cases[i].repeated));
+        check_ok(lng_buffer_append_text(&text, cases[i].middle));
+        for (int k = 0; k < MANY; k++)
+            check_ok(lng_buffer_append_text(&text, cases[i].then));
+        if (cases[i].format == FORMAT(XLIFF))
+            check_ok(lng_buffer_append_text(&text, "</source></trans-unit></file></xliff>"));
+        check_ok(run(cases[i].format, text.data, text.length, &options, &out, NULL));
+        cr_assert(memmem(out.data, out.length, "DOG", 3) != NULL, "case %zu", i);
+        lng_buffer_release(&text);
+        lng_buffer_release(&out);
+    }
 }
 
 static void check_sentences(const char *language, const char *text, const char *want)

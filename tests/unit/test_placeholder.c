@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/base/mem.h"
+#include "host/base/philox.h"
 #include "tests/support/check.h"
 #include "tokenizer/placeholder.h"
 
@@ -26,12 +27,19 @@ Test(placeholder, builtin)
     static const char *const cases[][2] = {
         {"Hello {{name}}, and {{{raw}}}!", "{{name}}|{{{raw}}}"},
         {"%1$s has %d of %ld files (%.2f %%) %(user)s %@", "%1$s|%d|%ld|%.2f|%%|%(user)s|%@"},
-        {"100% of 5%dollar, a 20 % discount", ""},
+        {"100% of 5%dollar, a 20 % discount, 20 %ige", ""},
+        {"100%% and %%s, %dx%d", "%%|%%|%d|%d"},
         {"%s%s, %1 of %2", "%s|%s|%1|%2"},
         {"{0} of {} by {user.name} at {0:N2}", "{0}|{}|{user.name}|{0:N2}"},
-        {"${HOME} and #{x} and $PATH and %TEMP%", "${HOME}|#{x}|$PATH|%TEMP%"},
+        {"{ name } and { a b } and { }", "{ name }"},
+        {"{n, plural, one {# file} other {{n} files}} in {dir}",
+         "{n, plural, one {# file} other {{n} files}}|{dir}"},
+        {"${HOME} and #{x} and %{y} and $PATH and %TEMP%", "${HOME}|#{x}|%{y}|$PATH|%TEMP%"},
+        {"$name has $5", "$name"},
         {"See https://a.example/b?c=%20d&e=(f), or www.example.org.",
-         "https://a.example/b?c=%20d&e=(f|www.example.org"},
+         "https://a.example/b?c=%20d&e=(f)|www.example.org"},
+        {"(see app+x://a.b/c_(d), or **www.a.b/c...d**).", "app+x://a.b/c_(d)|www.a.b/c...d"},
+        {"[https://a.b/c](http://[::1]/x)", "https://a.b/c|http://[::1]/x"},
         {"write to jane.doe+x@mail.example.org, now", "jane.doe+x@mail.example.org"},
         {"a <b class=\"x\">bold</b> <br/> 1 < 2 > 0", "<b class=\"x\">|</b>|<br/>"},
         {"<!-- note --> __PH__ __PH_2__ snake__case__x", "<!-- note -->|__PH__|__PH_2__"},
@@ -48,6 +56,43 @@ Test(placeholder, builtin)
         cr_assert_str_eq(out, cases[i][1], "'%s': '%s', not '%s'", cases[i][0], out, cases[i][1]);
     }
     lng_placeholders_close(placeholders);
+}
+
+static uint32_t next(uint32_t *draw)
+{
+    return lng_philox4x32((*draw)++, 0, 0, 0, 11, 0).word[0];
+}
+
+/* An expression that is left out because a text has none of its `needs` would have found nothing. */
+Test(placeholder, needs_are_in_every_match)
+{
+    static const char *const patterns[] = {
+#define LNG_PLACEHOLDER(name, needs, pattern) pattern,
+#include "tokenizer/placeholder.def"
+#undef LNG_PLACEHOLDER
+    };
+    static const char *const parts[] = {"{",    "}",       "{{", "}}", "%", "%s",  "$",    "a",
+                                        "name", "_",       "<",  ">",  "/", "://", "@",    ".",
+                                        "www.", "mailto:", "[[", " ",  "#", "!",   "<!--", "--",
+                                        ", 1",  " plural", "]]", "1",  "%", ":",   "ä"};
+    enum { TEXTS = 4000, PARTS = sizeof parts / sizeof *parts };
+    struct lng_placeholders *quick = NULL, *slow = NULL;
+    uint32_t draw = 0;
+    size_t some = 0;
+    check_ok(lng_placeholders_open(true, NULL, 0, &quick));
+    check_ok(lng_placeholders_open(false, patterns, sizeof patterns / sizeof *patterns, &slow));
+    for (int i = 0; i < TEXTS; i++) {
+        char text[64] = "", left[256], right[256];
+        for (uint32_t n = 1 + next(&draw) % 7; n > 0; n--)
+            strcat(text, parts[next(&draw) % PARTS]);
+        found(quick, text, left, sizeof left);
+        found(slow, text, right, sizeof right);
+        cr_assert_str_eq(left, right, "'%s': '%s', not '%s'", text, left, right);
+        some += left[0] != '\0';
+    }
+    cr_assert(some > TEXTS / 20, "only %zu texts had a placeholder", some);
+    lng_placeholders_close(quick);
+    lng_placeholders_close(slow);
 }
 
 Test(placeholder, own_expressions_and_overlaps)
@@ -107,8 +152,9 @@ Test(placeholder, endless_expressions, .timeout = 20)
 /* The own table takes a megabyte of anything in one breath. */
 Test(placeholder, long_texts, .timeout = 20)
 {
-    static const char *const seeds[] = {"a",       "a@", "{",   "{a",    "%", "%(",   "<a ", "__a",
-                                        "http://", "$A", "[[a", "<!-- ", " ", "www.", "a."};
+    static const char *const seeds[] = {"a",      "a@",    "{",       "{a", "%",    "%(",
+                                        "<a ",    "__a",   "http://", "$A", "[[a",  "a://",
+                                        "w://a.", "w://(", "<!-- ",   " ",  "www.", "a."};
     enum { SIZE = 1 << 18 };
     struct lng_placeholders *placeholders = NULL;
     char *text = lng_alloc(SIZE, 1);
