@@ -201,16 +201,16 @@ __global__ void __launch_bounds__(THREADS, 1) guide_key_kernel(guide_args<T> arg
     add_columns(args.d_k.row(m) + column, out, args.width);
 }
 
-/* d_score_vector[a] += sum over rows of partial[n, a], in order. One thread a column. */
+/* d_score_vector[a] += sum over rows of partial[n, a], in order, in double: much of it cancels. One thread a column. */
 __global__ void __launch_bounds__(THREADS)
     guide_vector_kernel(const float *partial, int64_t rows, int64_t columns, float *d_score_vector)
 {
     const int64_t a = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    float sum = 0.0f;
+    double sum = 0;
     for (int64_t n = 0; a < columns && n < rows; n++)
-        sum += partial[n * columns + a];
+        sum += (double)partial[n * columns + a];
     if (a < columns)
-        d_score_vector[a] += sum;
+        d_score_vector[a] = (float)(d_score_vector[a] + sum);
 }
 
 /* sums[i] += sum over the rows of answers[row, i]. One block, fixed order. */

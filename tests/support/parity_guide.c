@@ -72,5 +72,6 @@ void parity_case_attention_guide(struct parity *p)
     parity_take_array(p, "sums", args.sums, 2, LNG_DTYPE_F64);
     parity_take(p, "d_q", args.d_q);
     parity_take(p, "d_k", args.d_k);
-    parity_take(p, "d_score_vector", args.d_score_vector);
+    if (columns > 1) /* a single sum may all but cancel */
+        parity_take(p, "d_score_vector", args.d_score_vector);
 }
