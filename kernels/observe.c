@@ -168,6 +168,17 @@ fail:
     return status;
 }
 
+static enum lng_status list_attention_guide(struct outputs *to,
+                                            const struct lng_attention_guide_args *args)
+{
+    ADD(d_q);
+    ADD(d_k);
+    if (args->score == LNG_ATTENTION_ADDITIVE)
+        ADD(d_score_vector);
+    ADD_ARRAY(sums, LNG_DTYPE_F64, 2);
+    return LNG_OK;
+}
+
 static enum lng_status list_activation_fwd(struct outputs *to,
                                            const struct lng_activation_fwd_args *args)
 {

@@ -204,6 +204,25 @@ struct lng_attention_weights_args {
     struct lng_view score_vector;
 };
 
+/* Guided alignment (Chen et al. 2016; cross-entropy as in Garg et al. 2019): a link of query n to key j says that
+ * n should attend to j. With p as in attention, before dropout, and m[n, j] its mean over all heads, a row with c
+ * links costs -1 / c * (sum over its links of log m[n, j]), and one without costs nothing.
+ * sums[0] += the costs, sums[1] += the number of rows with links; double [2] in device memory.
+ * d_q, d_k, d_score_vector += gradient_scale * d(sum of the costs). Nothing is causal. */
+struct lng_attention_guide_args {
+    struct lng_view q, k;     /* [Nq, H*A], [Nk, H*A] as attention_fwd had them */
+    struct lng_view d_q, d_k; /* activation, ADDED to */
+    const int32_t *q_offsets, *k_offsets;
+    const int32_t *link_offsets; /* [Nq + 1], rising, first 0, last link_count */
+    const int32_t *link_keys; /* [link_count] places in n's own sentence of keys, rising in a row */
+    const void *lse;          /* [H, Nq] real, from attention_fwd */
+    double *sums;             /* [2], or NULL */
+    struct lng_view score_vector, d_score_vector; /* ADDITIVE only */
+    int64_t sentences, heads, link_count;
+    double scale, gradient_scale;
+    enum lng_attention_score score;
+};
+
 /* y = dropout(activation(x)).  bwd: d_x = mask * d_y * activation'(x); d_x may be d_y. */
 struct lng_activation_fwd_args {
     struct lng_view x, y; /* [N, F]; y may be x */

@@ -149,6 +149,33 @@ enum lng_status lng_attention_weights(struct lng_device *device,
                                                   : lng_run_attention_weights(device, args);
 }
 
+enum lng_status lng_attention_guide(struct lng_device *device,
+                                    const struct lng_attention_guide_args *args)
+{
+    struct lng_check check = lng_check_begin(device, "attention_guide");
+    int64_t queries = args->q.rows, keys = args->k.rows, width = args->q.cols;
+    CHECK_ACTIVATION(q, -1, -1);
+    LNG_TRY(check_heads(&check, args->heads, width, args->score, args->scale, &args->score_vector));
+    CHECK_ACTIVATION(k, -1, width);
+    CHECK_ACTIVATION(d_q, queries, width);
+    CHECK_ACTIVATION(d_k, keys, width);
+    LNG_TRY(
+        check_sentences(&check, args->sentences, args->q_offsets, args->k_offsets, queries, keys));
+    CHECK_INTEGER(link_count, 0, INT32_MAX);
+    CHECK_ARRAY(link_offsets, queries + 1);
+    CHECK_ARRAY(link_keys, args->link_count);
+    CHECK_ARRAY(lse, queries);
+    if (args->score == LNG_ATTENTION_ADDITIVE)
+        CHECK_REAL(d_score_vector, 1, width);
+    CHECK_NUMBER(gradient_scale, -DBL_MAX, DBL_MAX);
+    CHECK_APART(d_q, q);
+    CHECK_APART(d_q, k);
+    CHECK_APART(d_k, q);
+    CHECK_APART(d_k, k);
+    CHECK_APART(d_q, d_k);
+    return queries == 0 || args->link_count == 0 ? LNG_OK : lng_run_attention_guide(device, args);
+}
+
 enum lng_status lng_loss(struct lng_device *device, const struct lng_loss_args *args)
 {
     struct lng_check check = lng_check_begin(device, "loss");

@@ -137,6 +137,10 @@ LNG_MUST_CHECK enum lng_status
 lng_tokenizer_encode_sampled(const struct lng_tokenizer *tokenizer, enum lng_side side,
                              const char *text, size_t length,
                              const struct lng_tokenizer_sampling *sampling, struct lng_ids *ids);
+/* The same ids, with where they lie. */
+LNG_MUST_CHECK enum lng_status lng_tokenizer_sample_spans(
+    const struct lng_tokenizer *tokenizer, enum lng_side side, const char *text, size_t length,
+    const struct lng_tokenizer_sampling *sampling, struct lng_token_spans *spans);
 /* LNG_OK when a side can be sampled: a unigram model. LNG_ERR_UNSUPPORTED says why not. Ask before training. */
 LNG_MUST_CHECK enum lng_status lng_tokenizer_can_sample(const struct lng_tokenizer *tokenizer,
                                                         enum lng_side side);

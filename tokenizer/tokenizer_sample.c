@@ -47,10 +47,33 @@ static double uniform_number(const struct lng_tokenizer_sampling *sampling, enum
     return lng_philox_uniform(block.word[0]);
 }
 
-enum lng_status lng_tokenizer_encode_sampled(const struct lng_tokenizer *tokenizer,
-                                             enum lng_side side, const char *text, size_t length,
-                                             const struct lng_tokenizer_sampling *sampling,
-                                             struct lng_ids *ids)
+/* To the list that `to` names; what a failure leaves there is the caller's to take back. */
+static enum lng_status sample(const struct lng_tokenizer *tokenizer, enum lng_side side,
+                              const char *text, size_t length,
+                              const struct lng_tokenizer_sampling *sampling,
+                              struct lng_encoding *to)
+{
+    struct lng_spm_nbest *nbest = NULL;
+    struct lng_slice part;
+    enum lng_status status = LNG_OK;
+    to->side = &tokenizer->sides[side];
+    if (side == LNG_SIDE_SOURCE)
+        LNG_TRY_OR_FAIL(lng_encoding_push_languages(tokenizer, to, text, length, &to->shift));
+    LNG_TRY_OR_FAIL(lng_encoding_clean(tokenizer, side, to, text, length, &part));
+    LNG_TRY_OR_FAIL(
+        lng_spm_nbest_open(to->side->spm, part.data, part.length, sampling->nbest, &nbest));
+    size_t chosen = choose(nbest, sampling->alpha, uniform_number(sampling, side));
+    LNG_TRY_OR_FAIL(lng_spm_nbest_pieces(nbest, chosen, lng_encoding_push_piece, to));
+fail:
+    lng_spm_nbest_close(nbest);
+    lng_clean_text_release(&to->clean);
+    return status;
+}
+
+/* *best: the best segmentation is all there is to choose from. */
+static enum lng_status check_sampling(const struct lng_tokenizer *tokenizer, enum lng_side side,
+                                      size_t length, const struct lng_tokenizer_sampling *sampling,
+                                      bool *best)
 {
     LNG_FAIL_IF(sampling->nbest < 1 || sampling->nbest > LNG_SPM_MAX_NBEST, LNG_ERR_RANGE,
                 "subword sampling from %d segmentations, expected 1 to %d", sampling->nbest,
@@ -58,25 +81,40 @@ enum lng_status lng_tokenizer_encode_sampled(const struct lng_tokenizer *tokeniz
     LNG_FAIL_IF(!(sampling->alpha >= 0.0 && sampling->alpha <= 1000.0), LNG_ERR_RANGE,
                 "subword sampling alpha %g, expected 0 to 1000", sampling->alpha);
     LNG_TRY(lng_tokenizer_can_sample(tokenizer, side));
-    if (sampling->nbest == 1 || length > LNG_TOKENIZER_MAX_SAMPLED_BYTES)
-        return lng_tokenizer_encode(tokenizer, side, text, length, ids);
+    *best = sampling->nbest == 1 || length > LNG_TOKENIZER_MAX_SAMPLED_BYTES;
+    return LNG_OK;
+}
 
-    struct lng_encoding to = {.side = &tokenizer->sides[side], .ids = ids};
-    struct lng_spm_nbest *nbest = NULL;
-    struct lng_slice part;
+enum lng_status lng_tokenizer_encode_sampled(const struct lng_tokenizer *tokenizer,
+                                             enum lng_side side, const char *text, size_t length,
+                                             const struct lng_tokenizer_sampling *sampling,
+                                             struct lng_ids *ids)
+{
+    bool best;
+    LNG_TRY(check_sampling(tokenizer, side, length, sampling, &best));
+    if (best)
+        return lng_tokenizer_encode(tokenizer, side, text, length, ids);
+    struct lng_encoding to = {.ids = ids};
     size_t before = ids->count;
-    enum lng_status status = LNG_OK;
-    if (side == LNG_SIDE_SOURCE)
-        LNG_TRY_OR_FAIL(lng_encoding_push_languages(tokenizer, &to, text, length, &to.shift));
-    LNG_TRY_OR_FAIL(lng_encoding_clean(tokenizer, side, &to, text, length, &part));
-    LNG_TRY_OR_FAIL(
-        lng_spm_nbest_open(to.side->spm, part.data, part.length, sampling->nbest, &nbest));
-    size_t chosen = choose(nbest, sampling->alpha, uniform_number(sampling, side));
-    LNG_TRY_OR_FAIL(lng_spm_nbest_pieces(nbest, chosen, lng_encoding_push_piece, &to));
-fail:
-    lng_spm_nbest_close(nbest);
-    lng_clean_text_release(&to.clean);
+    enum lng_status status = sample(tokenizer, side, text, length, sampling, &to);
     if (status != LNG_OK)
         ids->count = before;
+    return status;
+}
+
+enum lng_status lng_tokenizer_sample_spans(const struct lng_tokenizer *tokenizer,
+                                           enum lng_side side, const char *text, size_t length,
+                                           const struct lng_tokenizer_sampling *sampling,
+                                           struct lng_token_spans *spans)
+{
+    bool best;
+    LNG_TRY(check_sampling(tokenizer, side, length, sampling, &best));
+    if (best)
+        return lng_tokenizer_encode_spans(tokenizer, side, text, length, spans);
+    struct lng_encoding to = {.spans = spans};
+    size_t before = spans->count;
+    enum lng_status status = sample(tokenizer, side, text, length, sampling, &to);
+    if (status != LNG_OK)
+        spans->count = before;
     return status;
 }

@@ -29,19 +29,27 @@ static enum lng_status set_alignment(const char *text, struct lng_translate_opti
     return LNG_OK;
 }
 
-/* "mean" -> -1, and `word` -> what it stands for; else a number. */
-static bool read_part(struct lng_slice part, const char *word, int32_t meaning, int32_t mean,
+/* What words stand for. */
+struct part_word {
+    const char *word;
+    int32_t meaning;
+};
+static const struct part_word layer_words[] = {{"mean", LNG_SEARCH_ALL_LAYERS},
+                                               {"last", LNG_SEARCH_LAST_LAYER},
+                                               {"trained", LNG_SEARCH_TRAINED_LAYER}};
+static const struct part_word head_words[] = {{"mean", -1}};
+
+/* One of the words, or a number. */
+static bool read_part(struct lng_slice part, const struct part_word *words, size_t count,
                       int32_t *value)
 {
     char digits[8];
     int64_t number;
-    if (word != NULL && lng_slice_equals(part, word)) {
-        *value = meaning;
-        return true;
-    }
-    if (lng_slice_equals(part, "mean")) {
-        *value = mean;
-        return true;
+    for (size_t i = 0; i < count; i++) {
+        if (lng_slice_equals(part, words[i].word)) {
+            *value = words[i].meaning;
+            return true;
+        }
     }
     if (part.length == 0 || part.length >= sizeof digits || part.data[0] < '0')
         return false;
@@ -58,17 +66,17 @@ static enum lng_status set_heads(const char *text, struct lng_search_options *se
     struct lng_slice rest = lng_slice_of(text), layer = {NULL, 0}, head = {NULL, 0}, more;
     bool two = lng_text_split(&rest, '.', &layer) && lng_text_split(&rest, '.', &head);
     bool fine = two && !lng_text_split(&rest, '.', &more) &&
-                read_part(layer, "last", LNG_SEARCH_LAST_LAYER, LNG_SEARCH_ALL_LAYERS,
+                read_part(layer, layer_words, sizeof layer_words / sizeof layer_words[0],
                           &search->alignment_layer) &&
-                read_part(head, NULL, 0, -1, &search->alignment_head);
+                read_part(head, head_words, 1, &search->alignment_head);
     if (strcmp(text, "mean") == 0) {
-        search->alignment_layer = LNG_SEARCH_LAST_LAYER;
+        search->alignment_layer = LNG_SEARCH_TRAINED_LAYER;
         search->alignment_head = -1;
         fine = true;
     }
     LNG_FAIL_IF(!fine, LNG_ERR_USAGE,
                 "alignment-head: expected LAYER.HEAD, each a number from 0, mean, or (layers) "
-                "last, found %s; "
+                "last or trained, found %s; "
                 "such as last.0 or 3.mean",
                 text);
     return LNG_OK;

@@ -39,6 +39,20 @@ static enum lng_positions positions_of(enum lng_opt_positions positions)
     return LNG_POSITIONS_B;
 }
 
+/* The decoder layer that learns to align; -1 = none does. */
+static enum lng_status alignment_layer_of(const struct lng_options *o, int32_t *layer)
+{
+    int64_t number = o->dec_depth - 1;
+    bool last = strcmp(o->guided_alignment_layer, "last") == 0;
+    LNG_FAIL_IF(!last && lng_parse_int64(o->guided_alignment_layer, 0, o->dec_depth - 1, &number) !=
+                             LNG_OK,
+                LNG_ERR_USAGE,
+                "guided-alignment-layer: expected last or a decoder layer from 0 to %d, found %s",
+                o->dec_depth - 1, o->guided_alignment_layer);
+    *layer = o->guided_alignment.count > 0 ? (int32_t)number : -1;
+    return LNG_OK;
+}
+
 enum lng_status lng_setup_hparams(const struct lng_options *o,
                                   const struct lng_tokenizer *tokenizer,
                                   struct lng_hparams *hparams)
@@ -67,6 +81,7 @@ enum lng_status lng_setup_hparams(const struct lng_options *o,
                             ? LNG_ATTENTION_ADDITIVE
                             : LNG_ATTENTION_DOT;
     h.attention_scaled = o->attention_score == LNG_OPT_ATTENTION_SCORE_SCALED_DOT;
+    LNG_TRY(alignment_layer_of(o, &h.alignment_layer));
     h.eos = lng_tokenizer_eos(tokenizer, LNG_SIDE_TARGET);
     h.unk = lng_tokenizer_unk(tokenizer, LNG_SIDE_TARGET);
     h.pad = lng_tokenizer_pad(tokenizer, LNG_SIDE_TARGET);
@@ -112,6 +127,9 @@ enum lng_status lng_setup_corpus(const struct lng_options *options, const char *
     struct lng_corpus_options corpus_options = {
         .files = files,
         .file_count = count,
+        .alignments = options->guided_alignment.count > 0
+                          ? (const char *const *)options->guided_alignment.items
+                          : NULL,
         .cache_directory = cache,
         .report_path = report,
         .max_length_ratio = options->max_length_ratio,
@@ -130,14 +148,30 @@ fail:
 
 /* ---- text to ids ------------------------------------------------------------------------------ */
 
+static struct lng_tokenizer_sampling sampling_of(const struct lng_encoder_context *c,
+                                                 uint64_t epoch, uint32_t sentence_id)
+{
+    return (struct lng_tokenizer_sampling){c->alpha, c->nbest, c->seed, epoch, sentence_id};
+}
+
 static enum lng_status encode(void *context, enum lng_side side, const char *text, size_t length,
                               uint64_t epoch, uint32_t sentence_id, struct lng_ids *ids)
 {
     const struct lng_encoder_context *c = context;
     if (c->alpha <= 0)
         return lng_tokenizer_encode(c->tokenizer, side, text, length, ids);
-    struct lng_tokenizer_sampling sampling = {c->alpha, c->nbest, c->seed, epoch, sentence_id};
+    struct lng_tokenizer_sampling sampling = sampling_of(c, epoch, sentence_id);
     return lng_tokenizer_encode_sampled(c->tokenizer, side, text, length, &sampling, ids);
+}
+
+static enum lng_status locate(void *context, enum lng_side side, const char *text, size_t length,
+                              uint64_t epoch, uint32_t sentence_id, struct lng_token_spans *spans)
+{
+    const struct lng_encoder_context *c = context;
+    if (c->alpha <= 0)
+        return lng_tokenizer_encode_spans(c->tokenizer, side, text, length, spans);
+    struct lng_tokenizer_sampling sampling = sampling_of(c, epoch, sentence_id);
+    return lng_tokenizer_sample_spans(c->tokenizer, side, text, length, &sampling, spans);
 }
 
 enum lng_status lng_setup_encoder(const struct lng_options *options,
@@ -160,6 +194,9 @@ enum lng_status lng_setup_encoder(const struct lng_options *options,
     lng_store_u64(key, lng_tokenizer_digest(tokenizer));
     memcpy(key + 8, &context->alpha, 8);
     lng_store_u64(key + 16, sampled ? (uint64_t)context->nbest : 0);
-    *encoder = (struct lng_encoder){encode, context, lng_checksum(key, sizeof key)};
+    *encoder = (struct lng_encoder){.encode = encode,
+                                    .context = context,
+                                    .locate = locate,
+                                    .digest = lng_checksum(key, sizeof key)};
     return LNG_OK;
 }

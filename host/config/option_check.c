@@ -56,6 +56,12 @@ static enum lng_status check_corpus(const struct lng_options *options)
     LNG_FAIL_IF(options->train_source.count != options->train_target.count, LNG_ERR_USAGE,
                 "train-source has %zu files and train-target %zu: they are read in pairs",
                 options->train_source.count, options->train_target.count);
+    size_t aligned = options->guided_alignment.count;
+    size_t corpora = options->train_source.count + options->train_tsv.count;
+    LNG_FAIL_IF(aligned != 0 && aligned != corpora, LNG_ERR_USAGE,
+                "guided-alignment has %zu files, and there are %zu corpora (train-source, then "
+                "train-tsv): expected one for each",
+                aligned, corpora);
     LNG_FAIL_IF((options->valid_source == NULL) != (options->valid_target == NULL), LNG_ERR_USAGE,
                 "valid-source and valid-target belong together: %s is missing",
                 options->valid_source == NULL ? "valid-source" : "valid-target");

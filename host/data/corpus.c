@@ -1,6 +1,5 @@
 #include "host/data/corpus.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -9,7 +8,9 @@
 #include "host/base/bytes.h"
 #include "host/base/file.h"
 #include "host/base/mem.h"
+#include "host/data/alignment_file.h"
 #include "host/data/corpus_scan.h"
+#include "host/data/line_read.h"
 #include "host/data/pair_index.h"
 #include "host/data/unpack.h"
 
@@ -21,6 +22,7 @@ struct part {
     int source_fd, target_fd;
     uint64_t first_line, first_pair; /* sentence id of its first line; number of its first pair */
     struct lng_corpus_counts counts;
+    struct lng_alignment_file alignments; /* path NULL = none */
 };
 
 struct lng_corpus {
@@ -41,7 +43,7 @@ const char *lng_drop_reason_text(enum lng_drop_reason reason)
 }
 
 static enum lng_status part_open(struct part *part, const struct lng_corpus_files *files,
-                                 const char *cache_directory)
+                                 const char *alignments, const char *cache_directory)
 {
     part->source_path = lng_strdup(files->source);
     if (files->target != NULL)
@@ -51,7 +53,9 @@ static enum lng_status part_open(struct part *part, const struct lng_corpus_file
     LNG_TRY(lng_unpack_open(files->source, cache_directory, &part->source_fd));
     if (files->target != NULL)
         LNG_TRY(lng_unpack_open(files->target, cache_directory, &part->target_fd));
-    return LNG_OK;
+    return alignments != NULL
+               ? lng_alignment_file_open(&part->alignments, alignments, cache_directory)
+               : LNG_OK;
 }
 
 static void part_close(struct part *part)
@@ -60,6 +64,7 @@ static void part_close(struct part *part)
         close(part->source_fd);
     if (part->target_fd >= 0)
         close(part->target_fd);
+    lng_alignment_file_close(&part->alignments);
     lng_free(part->source_path);
     lng_free(part->target_path);
 }
@@ -126,12 +131,15 @@ static enum lng_status scan_part(struct lng_corpus *corpus, struct part *part,
         .first_line = part->first_line,
         .index = &corpus->index,
         .report = report,
+        .alignments = part->alignments.path != NULL ? &part->alignments : NULL,
     };
     LNG_TRY(lng_corpus_scan_run(&scan));
     part->counts = scan.counts;
     uint64_t identity[] = {scan.source_digest, scan.target_digest, scan.counts.lines,
                            scan.counts.kept};
     lng_hash_add(digest, identity, sizeof identity);
+    if (scan.alignments != NULL)
+        lng_hash_add(digest, &scan.alignment_digest, sizeof scan.alignment_digest);
     return LNG_OK;
 }
 
@@ -202,7 +210,9 @@ enum lng_status lng_corpus_open(const struct lng_corpus_options *options,
     for (size_t i = 0; i < options->file_count; i++) {
         struct part *part = &fresh->parts[fresh->part_count++];
         part->source_fd = part->target_fd = -1;
-        LNG_TRY_OR_FAIL(part_open(part, &options->files[i], options->cache_directory));
+        LNG_TRY_OR_FAIL(part_open(part, &options->files[i],
+                                  options->alignments ? options->alignments[i] : NULL,
+                                  options->cache_directory));
     }
     LNG_TRY_OR_FAIL(scan_with_report(fresh, options));
     *corpus = fresh;
@@ -268,38 +278,6 @@ static const struct part *part_of_pair(const struct lng_corpus *corpus, uint64_t
     return &corpus->parts[low];
 }
 
-static enum lng_status changed(const char *path, uint64_t line)
-{
-    return lng_fail(LNG_ERR_MISMATCH,
-                    "line %llu of %s is not where it was when training began: the file was changed "
-                    "meanwhile; put it back, or start a new run",
-                    (unsigned long long)line, path);
-}
-
-/* One byte more than the text is read: it must still be what ended it. */
-static enum lng_status read_text(int fd, const char *path, uint64_t line, uint64_t offset,
-                                 uint32_t length, struct lng_buffer *text)
-{
-    lng_buffer_clear(text);
-    LNG_TRY(lng_buffer_reserve(text, (size_t)length + 1));
-    size_t have = 0, wanted = (size_t)length + 1;
-    while (have < wanted) {
-        ssize_t got = pread(fd, text->data + have, wanted - have, (off_t)(offset + have));
-        if (got < 0 && errno == EINTR)
-            continue;
-        LNG_FAIL_IF(got < 0, LNG_ERR_IO, "cannot read line %llu of %s: %s",
-                    (unsigned long long)line, path, strerror(errno));
-        if (got == 0)
-            break;
-        have += (size_t)got;
-    }
-    if (have < length || (have == wanted && memchr("\r\n\t", text->data[length], 3) == NULL))
-        return changed(path, line);
-    text->length = length;
-    text->data[length] = '\0';
-    return LNG_OK;
-}
-
 enum lng_status lng_corpus_read(const struct lng_corpus *corpus, uint64_t pair,
                                 struct lng_buffer *source, struct lng_buffer *target,
                                 uint32_t *sentence_id)
@@ -308,13 +286,27 @@ enum lng_status lng_corpus_read(const struct lng_corpus *corpus, uint64_t pair,
     struct lng_pair_entry entry = lng_pair_index_get(&corpus->index, pair);
     uint64_t line = entry.sentence_id - part->first_line + 1;
     bool tabbed = part->target_path == NULL;
-    LNG_TRY(read_text(part->source_fd, part->source_path, line, entry.source_offset,
-                      entry.source_length, source));
-    LNG_TRY(read_text(tabbed ? part->source_fd : part->target_fd,
-                      tabbed ? part->source_path : part->target_path, line, entry.target_offset,
-                      entry.target_length, target));
+    LNG_TRY(lng_line_read(part->source_fd, part->source_path, line, entry.source_offset,
+                          entry.source_length, source));
+    LNG_TRY(lng_line_read(tabbed ? part->source_fd : part->target_fd,
+                          tabbed ? part->source_path : part->target_path, line, entry.target_offset,
+                          entry.target_length, target));
     *sentence_id = entry.sentence_id;
     return LNG_OK;
+}
+
+bool lng_corpus_is_aligned(const struct lng_corpus *corpus)
+{
+    return corpus->parts[0].alignments.path != NULL;
+}
+
+enum lng_status lng_corpus_read_alignment(const struct lng_corpus *corpus, uint64_t pair,
+                                          struct lng_buffer *text)
+{
+    const struct part *part = part_of_pair(corpus, pair);
+    uint32_t id = lng_pair_index_get(&corpus->index, pair).sentence_id;
+    return lng_alignment_file_read(&part->alignments, pair - part->first_pair,
+                                   id - part->first_line + 1, text);
 }
 
 struct lng_corpus_place lng_corpus_locate(const struct lng_corpus *corpus, uint32_t sentence_id)

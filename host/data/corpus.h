@@ -9,6 +9,7 @@
 #ifndef LNG_HOST_DATA_CORPUS_H
 #define LNG_HOST_DATA_CORPUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,8 @@ struct lng_corpus_files {
 struct lng_corpus_options {
     const struct lng_corpus_files *files;
     size_t file_count;
+    const char *const *
+        alignments; /* [file_count] word alignments of each (host/data/alignment_file.h); NULL = none */
     const char *cache_directory; /* for unpacked files, see lng_unpack_open; may be NULL */
     const char
         *report_path;      /* what was left out: corpus, line, reason; tab-separated. May be NULL */
@@ -93,6 +96,11 @@ LNG_MUST_CHECK enum lng_status lng_corpus_describe(const struct lng_corpus *corp
 LNG_MUST_CHECK enum lng_status lng_corpus_read(const struct lng_corpus *corpus, uint64_t pair,
                                                struct lng_buffer *source, struct lng_buffer *target,
                                                uint32_t *sentence_id);
+
+/* Whether there are word alignments, and those of a pair, likewise. */
+bool lng_corpus_is_aligned(const struct lng_corpus *corpus);
+LNG_MUST_CHECK enum lng_status lng_corpus_read_alignment(const struct lng_corpus *corpus,
+                                                         uint64_t pair, struct lng_buffer *text);
 
 /* Where a sentence id comes from. */
 struct lng_corpus_place {

@@ -101,6 +101,8 @@ static enum lng_status take_pair(struct lng_corpus_scan *scan, struct side *sour
                 "the corpus has more than %u lines at line %llu of %s: train on a part of it",
                 UINT32_MAX - 1, (unsigned long long)scan->counts.lines, scan->source_path);
     scan->counts.lines++;
+    if (scan->alignments != NULL)
+        LNG_TRY(lng_alignment_file_next(scan->alignments));
     enum lng_drop_reason reason = classify(scan, source, target);
     if (reason != LNG_DROP_COUNT)
         return report_drop(scan, reason);
@@ -114,6 +116,10 @@ static enum lng_status take_pair(struct lng_corpus_scan *scan, struct side *sour
         .target_length = (uint32_t)target->length,
         .sentence_id = (uint32_t)sentence_id,
     };
+    if (scan->alignments != NULL)
+        LNG_TRY(lng_alignment_file_keep(scan->alignments,
+                                        (struct lng_slice){source->data, (size_t)source->length},
+                                        (struct lng_slice){target->data, (size_t)target->length}));
     LNG_TRY(lng_pair_index_add(scan->index, &entry));
     scan->counts.kept++;
     scan->counts.source_bytes += source->length;
@@ -204,6 +210,8 @@ enum lng_status lng_corpus_scan_run(struct lng_corpus_scan *scan)
     struct lng_line_scan sources = {0}, targets = {0};
     enum lng_status status = LNG_OK;
     bool tabbed = scan->target_path == NULL;
+    if (scan->alignments != NULL)
+        LNG_TRY_OR_FAIL(lng_alignment_file_begin(scan->alignments));
     (void)posix_fadvise(scan->source_fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     LNG_TRY_OR_FAIL(
         lng_line_scan_open(&sources, scan->source_fd, scan->source_path, scan->buffer_bytes));
@@ -217,6 +225,9 @@ enum lng_status lng_corpus_scan_run(struct lng_corpus_scan *scan)
         scan->target_digest = lng_hash_value(targets.hash);
         (void)posix_fadvise(scan->target_fd, 0, 0, POSIX_FADV_RANDOM);
     }
+    if (scan->alignments != NULL)
+        LNG_TRY_OR_FAIL(lng_alignment_file_end(scan->alignments, scan->source_path,
+                                               scan->counts.lines, &scan->alignment_digest));
     scan->source_digest = lng_hash_value(sources.hash);
     (void)posix_fadvise(scan->source_fd, 0, 0, POSIX_FADV_RANDOM);
 fail:

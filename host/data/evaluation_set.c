@@ -111,6 +111,7 @@ enum lng_status lng_evaluation_set_encode(const struct lng_evaluation_set *set,
 {
     struct lng_batch_options own = *options;
     own.crop = own.keep_empty = own.in_order = true;
+    own.aligned = false;
     LNG_TRY(lng_batch_options_check(&own));
     struct lng_encoded encoded = {0};
     enum lng_status status = LNG_OK;

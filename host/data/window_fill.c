@@ -39,8 +39,16 @@ static enum lng_status add_pair(struct lng_window_fill *fill, const struct lng_w
     LNG_TRY(lng_corpus_read(plan->corpus, pair, &texts->source, &texts->target, &sentence_id));
     struct lng_slice source = {texts->source.data, texts->source.length};
     struct lng_slice target = {texts->target.data, texts->target.length};
-    enum lng_status status = lng_encoded_add(part, &plan->encoder, &plan->batch, source, target,
-                                             fill->epoch, sentence_id);
+    enum lng_status status;
+    if (plan->batch.aligned) {
+        LNG_TRY(lng_corpus_read_alignment(plan->corpus, pair, &texts->alignment));
+        struct lng_slice alignment = {texts->alignment.data, texts->alignment.length};
+        status = lng_encoded_add_aligned(part, &plan->encoder, &plan->batch, source, target,
+                                         alignment, &texts->room, fill->epoch, sentence_id);
+    } else {
+        status = lng_encoded_add(part, &plan->encoder, &plan->batch, source, target, fill->epoch,
+                                 sentence_id);
+    }
     if (status == LNG_OK)
         return LNG_OK;
     struct lng_corpus_place at = lng_corpus_locate(plan->corpus, sentence_id);
@@ -83,4 +91,6 @@ void lng_fill_texts_release(struct lng_fill_texts *texts)
 {
     lng_buffer_release(&texts->source);
     lng_buffer_release(&texts->target);
+    lng_buffer_release(&texts->alignment);
+    lng_alignment_room_release(&texts->room);
 }

@@ -34,7 +34,8 @@ struct lng_window_fill {
 
 /* Buffers of one thread. All zero is fine. */
 struct lng_fill_texts {
-    struct lng_buffer source, target;
+    struct lng_buffer source, target, alignment;
+    struct lng_alignment_room room;
 };
 
 LNG_MUST_CHECK enum lng_status lng_window_fill_begin(struct lng_window_fill *fill,

@@ -79,47 +79,6 @@ enum lng_status lng_align_target_spans(const struct lng_translator *translator,
 
 /* ---- from tokens to units ---- */
 
-/* The range of units that a span touches. */
-static void units_of(const struct lng_text_spans *units, struct lng_text_span span, size_t *first,
-                     size_t *last)
-{
-    size_t low = 0, high = units->count;
-    while (low < high) { /* the first that ends behind the span's begin */
-        size_t middle = low + (high - low) / 2;
-        if (units->data[middle].end > span.begin)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    *first = low;
-    while (low < units->count && units->data[low].begin < span.end)
-        low++;
-    *last = low;
-}
-
-static size_t count_characters(const char *text, size_t begin, size_t end)
-{
-    size_t count = 0;
-    for (size_t at = begin, step; at < end; at += step) {
-        uint32_t c;
-        step = lng_utf8_decode(text + at, end - at, &c);
-        count += !lng_line_is_blank(text + at, step);
-    }
-    return count;
-}
-
-/* The token whose text stands for that of token i: itself, the next with some, else the last. */
-static size_t stand_in(const struct lng_text_spans *tokens, const char *text, size_t i, size_t end)
-{
-    for (size_t k = i; k < end; k++)
-        if (count_characters(text, tokens->data[k].begin, tokens->data[k].end) > 0)
-            return k;
-    for (size_t k = i; k-- > 0;)
-        if (count_characters(text, tokens->data[k].begin, tokens->data[k].end) > 0)
-            return k;
-    return end;
-}
-
 /* half [tokens, columns] from weights [tokens, width]: source tokens become units. */
 static void fold_source(const struct lng_align *align, struct lng_slice text, const float *weights,
                         size_t rows, size_t width, size_t languages, bool has_eos)
@@ -128,18 +87,20 @@ static void fold_source(const struct lng_align *align, struct lng_slice text, co
     size_t columns = units->count + 1, words = width - has_eos;
     memset(align->half, 0, rows * columns * sizeof *align->half);
     for (size_t s = 0; s < width; s++) {
-        size_t k = s < languages || s >= words ? words : stand_in(tokens, text.data, s, words);
+        size_t k = s < languages || s >= words
+                       ? words
+                       : lng_text_spans_stand_in(tokens, text.data, s, words);
         size_t first = 0, last = 0, all = 0;
         if (k < words) {
-            units_of(units, tokens->data[k], &first, &last);
-            all = count_characters(text.data, tokens->data[k].begin, tokens->data[k].end);
+            lng_text_spans_touched(units, tokens->data[k], &first, &last);
+            all = lng_text_characters(text.data, tokens->data[k].begin, tokens->data[k].end);
         }
         for (size_t u = first; u < last; u++) {
             size_t begin = tokens->data[k].begin > units->data[u].begin ? tokens->data[k].begin
                                                                         : units->data[u].begin;
             size_t end =
                 tokens->data[k].end < units->data[u].end ? tokens->data[k].end : units->data[u].end;
-            float share = (float)((double)count_characters(text.data, begin, end) / (double)all);
+            float share = (float)((double)lng_text_characters(text.data, begin, end) / (double)all);
             for (size_t t = 0; t < rows; t++)
                 align->half[t * columns + u] += share * weights[t * width + s];
         }
@@ -158,10 +119,11 @@ static void fold_target(struct lng_align *align, struct lng_slice text, size_t t
     memset(align->weights, 0, (units->count + has_eos) * columns * sizeof *align->weights);
     memset(counts, 0, units->count * sizeof *counts);
     for (size_t t = 0; t < words; t++) {
-        size_t k = stand_in(tokens, text.data ? text.data : "", t, words), first, last;
+        size_t k = lng_text_spans_stand_in(tokens, text.data ? text.data : "", t, words), first,
+               last;
         if (k == words)
             continue;
-        units_of(units, tokens->data[k], &first, &last);
+        lng_text_spans_touched(units, tokens->data[k], &first, &last);
         for (size_t u = first; u < last; u++) {
             counts[u]++;
             for (size_t s = 0; s < columns; s++)

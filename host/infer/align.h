@@ -12,8 +12,8 @@
 #ifndef LNG_HOST_INFER_ALIGN_H
 #define LNG_HOST_INFER_ALIGN_H
 
-#include "host/infer/text_spans.h"
 #include "host/infer/translate_window.h"
+#include "tokenizer/text_spans.h"
 
 /* Where in its text, as lng_window_decode writes it, each token of a hypothesis lies. `spans` is cleared first. */
 LNG_MUST_CHECK enum lng_status lng_align_target_spans(const struct lng_translator *translator,

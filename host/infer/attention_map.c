@@ -105,12 +105,11 @@ static void describe_heads(const struct lng_translator *translator, char *layer,
                            size_t size)
 {
     const struct lng_search_options *o = &translator->options.search;
-    int last = translator->model->hparams.decoder_layers - 1;
-    if (o->alignment_layer == LNG_SEARCH_ALL_LAYERS)
+    int number = lng_search_layer(o, &translator->model->hparams);
+    if (number == LNG_SEARCH_ALL_LAYERS)
         snprintf(layer, size, "mean");
     else
-        snprintf(layer, size, "%d",
-                 o->alignment_layer == LNG_SEARCH_LAST_LAYER ? last : o->alignment_layer);
+        snprintf(layer, size, "%d", number);
     if (o->alignment_head < 0)
         snprintf(head, size, "mean");
     else

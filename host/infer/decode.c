@@ -20,7 +20,7 @@ struct lng_search_options lng_search_options_default(void)
     return (struct lng_search_options){
         .beam = lng_beam_options_default(),
         .batch_tokens = 4096,
-        .alignment_layer = LNG_SEARCH_LAST_LAYER,
+        .alignment_layer = LNG_SEARCH_TRAINED_LAYER,
         .steering = lng_steering_default(),
     };
 }
@@ -48,7 +48,7 @@ static enum lng_status check_options(const struct lng_search_options *o,
                 (long long)o->batch_sentences, (long long)o->max_rows);
     LNG_FAIL_IF(
         (o->alignment || o->steering.coverage_penalty > 0.0) &&
-            (o->alignment_layer < LNG_SEARCH_ALL_LAYERS ||
+            (o->alignment_layer < LNG_SEARCH_TRAINED_LAYER ||
              o->alignment_layer >= h->decoder_layers || o->alignment_head >= h->decoder_heads),
         LNG_ERR_RANGE, "alignment from layer %d, head %d: the decoder has %d layers of %d heads",
         o->alignment_layer, o->alignment_head, h->decoder_layers, h->decoder_heads);

@@ -13,7 +13,8 @@
 
 enum {
     LNG_SEARCH_LAST_LAYER = -1,
-    LNG_SEARCH_ALL_LAYERS = -2, /* the mean over layers */
+    LNG_SEARCH_ALL_LAYERS = -2,    /* the mean over layers */
+    LNG_SEARCH_TRAINED_LAYER = -3, /* that of hparams.alignment_layer, else the last */
 };
 struct lng_search_options {
     struct lng_beam_options beam; /* eos is taken from the model */
@@ -30,12 +31,21 @@ struct lng_search_options {
     int64_t max_rows;        /* hypotheses in a step at most; 0 = a good number for the device */
     size_t cache_bytes; /* device memory for keys and values of hypotheses at most; 0 = 1 GiB */
     bool alignment;     /* keep what each token attended to, see lng_hypothesis */
-    int32_t alignment_layer; /* decoder layer, from 0, or one of the two above */
+    int32_t alignment_layer; /* decoder layer, from 0, or one of the above */
     const struct lng_token_texts
         *texts;             /* borrowed; needed where inputs have constraints, see constrain.h */
     int32_t alignment_head; /* head of it; -1 = the mean of all. Marian: head 0 of the last layer */
     struct lng_steering steering; /* what it borrows must outlive the search */
 };
+/* The decoder layer, from 0, that alignments come from; LNG_SEARCH_ALL_LAYERS stays. */
+static inline int32_t lng_search_layer(const struct lng_search_options *options,
+                                       const struct lng_hparams *hparams)
+{
+    int32_t layer = options->alignment_layer, last = hparams->decoder_layers - 1;
+    if (layer == LNG_SEARCH_TRAINED_LAYER)
+        return hparams->alignment_layer >= 0 ? hparams->alignment_layer : last;
+    return layer == LNG_SEARCH_LAST_LAYER ? last : layer;
+}
 /* Beam defaults, 4096 tokens, no other limits, no alignment, no steering. */
 struct lng_search_options lng_search_options_default(void);
 

@@ -129,6 +129,7 @@ static struct lng_decoder_step_args decoder_args(const struct lng_search *search
     const struct lng_hparams *h = &search->model->hparams;
     const int32_t *on_device = search->device_step;
     bool all_heads = o->alignment_head < 0;
+    int32_t layer = lng_search_layer(o, h);
     return (struct lng_decoder_step_args){
         .rows = a->step_rows,
         .ids = on_device + a->ids,
@@ -142,9 +143,7 @@ static struct lng_decoder_step_args decoder_args(const struct lng_search *search
         .caches = search->cache.layers,
         .cross_weights = search->device_weights,
         .weights_stride = search->plan.source,
-        .alignment_layer = o->alignment_layer == LNG_SEARCH_LAST_LAYER   ? h->decoder_layers - 1
-                           : o->alignment_layer == LNG_SEARCH_ALL_LAYERS ? 0
-                                                                         : o->alignment_layer,
+        .alignment_layer = layer == LNG_SEARCH_ALL_LAYERS ? 0 : layer,
         .alignment_layers = lng_search_aligned_layers(search),
         .first_head = all_heads ? 0 : o->alignment_head,
         .head_count = all_heads ? h->decoder_heads : 1,

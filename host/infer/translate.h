@@ -17,7 +17,7 @@
 #include "host/base/file.h"
 #include "host/infer/decode.h"
 #include "host/infer/demand_options.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/text_spans.h"
 
 enum lng_translate_format {
     /* The text; after it " ||| " and the alignment, then " ||| WordScores=" and the log-probability of
@@ -51,13 +51,6 @@ enum lng_translate_alignment {
     LNG_TRANSLATE_ALIGNMENT_SOFT,
     LNG_TRANSLATE_ALIGNMENT_HARD,
     LNG_TRANSLATE_ALIGNMENT_THRESHOLD,
-};
-
-/* What is aligned: tokens, what stands between white space, or single characters (code points). */
-enum lng_align_level {
-    LNG_ALIGN_LEVEL_SUBWORD,
-    LNG_ALIGN_LEVEL_WORD,
-    LNG_ALIGN_LEVEL_CHARACTER,
 };
 
 /* Whether the end of sentence is a unit, the last of its side. Left out of soft alignments, rows sum to less

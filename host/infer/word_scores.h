@@ -2,7 +2,7 @@
 #ifndef LNG_HOST_INFER_WORD_SCORES_H
 #define LNG_HOST_INFER_WORD_SCORES_H
 
-#include "host/infer/text_spans.h"
+#include "tokenizer/text_spans.h"
 
 /* " ||| WordScores=", and then " s" for each token, as marian-decoder --word-scores. */
 LNG_MUST_CHECK enum lng_status lng_word_scores_append_mark(struct lng_buffer *out);

@@ -111,6 +111,43 @@ static enum lng_status attend_backward(const struct lng_pass *pass, int64_t laye
                              });
 }
 
+/* The part of guided alignment: adds to the gradients that attend_backward wrote. */
+static enum lng_status guide_backward(const struct lng_pass *pass, int64_t layer,
+                                      const struct attention_call *call,
+                                      const struct attention_call *gradient,
+                                      const struct lng_attention_state *state)
+{
+    const struct lng_guide *guide = pass->regularization ? pass->regularization->guide : NULL;
+    const struct lng_workspace *ws = pass->workspace;
+    if (guide == NULL || guide->layer != layer || ws->link_count == 0)
+        return LNG_OK;
+    const struct lng_packed_side *side = lng_pass_side(pass);
+    const struct lng_hparams *h = &pass->model->hparams;
+    const struct lng_tensor *score = lng_model_tensor(pass->model, call->score, (int)layer);
+    int copies = pass->regularization->r_drop > 0 ? 2 : 1; /* whose mean the loss is */
+    return lng_attention_guide(pass->model->device,
+                               &(struct lng_attention_guide_args){
+                                   .q = call->q,
+                                   .k = call->k,
+                                   .d_q = gradient->q,
+                                   .d_k = gradient->k,
+                                   .q_offsets = side->offsets,
+                                   .k_offsets = call->k_offsets,
+                                   .link_offsets = ws->link_offsets,
+                                   .link_keys = ws->link_keys,
+                                   .lse = state->lse,
+                                   .sums = ws->sums + LNG_WORKSPACE_GUIDE_SUMS,
+                                   .score_vector = score ? score->value : (struct lng_view){0},
+                                   .d_score_vector = score ? score->gradient : (struct lng_view){0},
+                                   .sentences = side->sentences,
+                                   .heads = lng_pass_heads(pass),
+                                   .link_count = ws->link_count,
+                                   .scale = lng_attention_scale(h, lng_pass_heads(pass)),
+                                   .gradient_scale = guide->weight / copies,
+                                   .score = h->attention_score,
+                               });
+}
+
 static struct lng_view sublayer_rows(const struct lng_pass *pass)
 {
     return lng_view_rows(pass->workspace->sublayer, 0, lng_pass_side(pass)->rows);
@@ -188,6 +225,7 @@ enum lng_status lng_cross_attention_backward(const struct lng_pass *pass, int64_
     struct attention_call gradient = {
         .q = d_q, .k = columns(ws->d_kv, 0, dim), .v = columns(ws->d_kv, 1, dim)};
     LNG_TRY(attend_backward(pass, layer, &call, &gradient, state));
+    LNG_TRY(guide_backward(pass, layer, &call, &gradient, state));
     LNG_TRY(lng_pass_linear_backward(
         pass, layer, LNG_PARAM_DEC_CROSS_KV_W, LNG_PARAM_DEC_CROSS_KV_B,
         &(struct lng_linear_gradient){

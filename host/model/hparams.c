@@ -25,6 +25,7 @@ struct lng_hparams lng_hparams_default(void)
         .pad = -1,
         .source_eos = 0,
         .decoder_start = -1,
+        .alignment_layer = -1,
     };
 }
 
@@ -62,6 +63,7 @@ enum lng_status lng_hparams_check(const struct lng_hparams *h)
         {"unk id", h->unk, -1, (int64_t)h->target_vocab - 1},
         {"pad id", h->pad, -1, (int64_t)h->target_vocab - 1},
         {"source eos id", h->source_eos, -1, (int64_t)h->source_vocab - 1},
+        {"alignment layer", h->alignment_layer, -1, (int64_t)h->decoder_layers - 1},
         {"decoder start id", h->decoder_start, -1, (int64_t)h->target_vocab - 1},
     };
     LNG_TRY(check_bounds(bounds, sizeof bounds / sizeof bounds[0]));

@@ -46,6 +46,9 @@ struct lng_hparams {
     bool attention_scaled; /* scores times 1/sqrt(A) */
     int32_t eos, unk, pad; /* target ids; -1 = none. The pad row stays zero. */
     int32_t source_eos;    /* appended to every source; -1 = none */
+    /* Decoder layer, from 0, whose cross-attention was trained on alignments; -1 = none. Changes nothing that is computed:
+     * alignments are taken from it unless another is asked for. */
+    int32_t alignment_layer;
     int32_t decoder_start; /* first decoder input; -1 = zero embedding (Marian) */
 };
 

@@ -72,6 +72,7 @@ LNG_MUST_CHECK enum lng_status lng_model_reserve_positions(struct lng_model *mod
 struct lng_batch_limits {
     int64_t source_rows, target_rows; /* tokens, EOS included */
     int64_t sentences;
+    int64_t links;  /* of guided alignment, see struct lng_guide; 0 = there is none */
     bool backward;  /* keep what the backward pass needs */
     bool recompute; /* keep only layer inputs and recompute the rest in the backward pass */
 };
@@ -87,6 +88,16 @@ void lng_workspace_close(struct lng_workspace *workspace);
 
 /* ---- training --------------------------------------------------------------------------------- */
 
+/* Guided alignment of one batch (lng_attention_guide_args): the source tokens that target tokens should attend to in
+ * one decoder layer, by the mean of its heads. Host memory, borrowed for the call. */
+struct lng_guide {
+    const int32_t *offsets; /* [target rows + 1], rising from 0 */
+    const int32_t
+        *sources; /* [offsets[rows]] places in the row's own source sentence, rising in a row */
+    double weight;
+    int64_t layer; /* from 0 */
+};
+
 struct lng_regularization {
     double dropout;           /* residual: output of every sub-layer, and the embedded input */
     double embedding_dropout; /* of the embedded input; < 0 = same as dropout */
@@ -95,7 +106,8 @@ struct lng_regularization {
     double source_word_dropout, target_word_dropout; /* whole embeddings */
     double label_smoothing;
     enum lng_smoothing smoothing_kind;
-    double r_drop; /* alpha of R-Drop, 0 = off: see lng_model_train */
+    double r_drop;                 /* alpha of R-Drop, 0 = off: see lng_model_train */
+    const struct lng_guide *guide; /* NULL = none: see lng_model_train */
     uint64_t seed;
     uint32_t update; /* number of the optimiser step: fresh masks each time */
 };
@@ -105,6 +117,8 @@ struct lng_loss_sums {
     double nll;     /* -log p(target), summed */
     double correct; /* arg-max hits */
     double tokens;  /* target tokens, EOS included */
+    double alignment,
+        aligned; /* guided alignment: cost, summed and without its weight; target tokens with links */
 };
 
 /* Forward and backward of one packed batch; gradients of the summed loss are added to model->gradients
@@ -112,7 +126,10 @@ struct lng_loss_sums {
  * r_drop > 0: every pair is computed twice, with other dropout, and the loss of a token is
  *   (CE1 + CE2) / 2 + r_drop / 4 * (KL(p1 || p2) + KL(p2 || p1))
  * half of that of Liang et al. 2021, so that it and its gradient stay comparable to those of one copy. The
- * workspace must have room for both copies; sums are means over them, tokens are counted once. */
+ * workspace must have room for both copies; sums are means over them, tokens are counted once.
+ * guide: the loss of a target token with links grows by weight times its cost, that of others stays. All are summed, so
+ * where the gradient is divided by the number of target tokens the cost is a mean over all of these, aligned or not, as
+ * in Garg et al. 2019 (Marian divides by 1 + weight besides). sums.loss is without it. */
 LNG_MUST_CHECK enum lng_status
 lng_model_train(struct lng_model *model, struct lng_workspace *workspace,
                 const struct lng_sequences *source, const struct lng_sequences *target,

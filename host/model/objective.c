@@ -12,10 +12,10 @@ static int64_t longest(const struct lng_sequences *s, int64_t most)
     return most;
 }
 
-/* Lays out and uploads a batch, `copies` times; target NULL = source only. */
+/* Lays out and uploads a batch, `copies` times; target NULL = source only, guide NULL = none. */
 static enum lng_status begin(struct lng_model *model, struct lng_workspace *ws,
                              const struct lng_sequences *source, const struct lng_sequences *target,
-                             int copies)
+                             const struct lng_guide *guide, int copies)
 {
     LNG_FAIL_IF(target != NULL && source->count != target->count, LNG_ERR_SHAPE,
                 "%lld source sentences but %lld targets", (long long)source->count,
@@ -26,12 +26,15 @@ static enum lng_status begin(struct lng_model *model, struct lng_workspace *ws,
     LNG_TRY(lng_model_reserve_positions(model, most));
     int64_t source_rows = source->count > 0 ? source->offsets[source->count] : 0;
     int64_t target_rows = target != NULL && target->count > 0 ? target->offsets[target->count] : 0;
+    int64_t links = guide != NULL ? guide->offsets[target_rows] : 0;
     LNG_TRY(lng_workspace_layout(ws, copies * source_rows, copies * target_rows,
-                                 copies * source->count));
+                                 copies * source->count, copies * links));
     LNG_TRY(lng_workspace_upload(ws, source, copies, &ws->source, false));
     if (target != NULL)
         LNG_TRY(lng_workspace_upload(ws, target, copies, &ws->target, true));
-    static const double zeros[3] = {0, 0, 0};
+    if (links > 0)
+        LNG_TRY(lng_workspace_upload_guide(ws, guide, source, target, copies));
+    static const double zeros[LNG_WORKSPACE_SUMS] = {0};
     return lng_device_write(model->device, ws->sums, zeros, sizeof zeros);
 }
 
@@ -130,10 +133,17 @@ static enum lng_status pair_blocks(struct lng_model *model, struct lng_workspace
 static enum lng_status read_sums(struct lng_model *model, const struct lng_workspace *ws,
                                  int copies, struct lng_loss_sums *sums)
 {
-    double values[3];
+    double values[LNG_WORKSPACE_SUMS];
     LNG_TRY(lng_device_read(model->device, values, ws->sums, sizeof values));
-    *sums = (struct lng_loss_sums){values[0] / copies, values[1] / copies, values[2] / copies,
-                                   (double)(ws->target.rows / copies)};
+    const double *guide = values + LNG_WORKSPACE_GUIDE_SUMS;
+    *sums = (struct lng_loss_sums){
+        .loss = values[0] / copies,
+        .nll = values[1] / copies,
+        .correct = values[2] / copies,
+        .tokens = (double)(ws->target.rows / copies),
+        .alignment = guide[0] / copies,
+        .aligned = guide[1] / copies,
+    };
     return LNG_OK;
 }
 
@@ -174,7 +184,12 @@ enum lng_status lng_model_train(struct lng_model *model, struct lng_workspace *w
     LNG_FAIL_IF(!model->training || !ws->limits.backward, LNG_ERR_USAGE,
                 "training needs a model and a workspace opened for it");
     bool pairs = regularization != NULL && regularization->r_drop > 0;
-    LNG_TRY(begin(model, ws, source, target, pairs ? 2 : 1));
+    const struct lng_guide *guide = regularization != NULL ? regularization->guide : NULL;
+    LNG_FAIL_IF(
+        guide != NULL && (guide->layer < 0 || guide->layer >= model->hparams.decoder_layers),
+        LNG_ERR_RANGE, "guided alignment: expected a decoder layer from 0 to %d, found %lld",
+        model->hparams.decoder_layers - 1, (long long)guide->layer);
+    LNG_TRY(begin(model, ws, source, target, guide, pairs ? 2 : 1));
     struct lng_pass encoder = {
         .model = model, .workspace = ws, .regularization = regularization, .backward = true};
     struct lng_pass decoder = encoder;
@@ -195,7 +210,7 @@ enum lng_status lng_model_score(struct lng_model *model, struct lng_workspace *w
                                 const struct lng_sequences *target, float *token_logprob,
                                 struct lng_loss_sums *sums)
 {
-    LNG_TRY(begin(model, ws, source, target, 1));
+    LNG_TRY(begin(model, ws, source, target, NULL, 1));
     struct lng_pass encoder = {.model = model, .workspace = ws};
     struct lng_pass decoder = {.model = model, .workspace = ws, .decoder = true};
     struct lng_view encoded, output;
@@ -211,7 +226,7 @@ enum lng_status lng_model_logits(struct lng_model *model, struct lng_workspace *
                                  const struct lng_sequences *source,
                                  const struct lng_sequences *target, float *logits)
 {
-    LNG_TRY(begin(model, ws, source, target, 1));
+    LNG_TRY(begin(model, ws, source, target, NULL, 1));
     struct lng_pass encoder = {.model = model, .workspace = ws};
     struct lng_pass decoder = {.model = model, .workspace = ws, .decoder = true};
     struct lng_view encoded, output;
@@ -239,7 +254,7 @@ fail:
 enum lng_status lng_model_encode(struct lng_model *model, struct lng_workspace *ws,
                                  const struct lng_sequences *source, struct lng_view *encoded)
 {
-    LNG_TRY(begin(model, ws, source, NULL, 1));
+    LNG_TRY(begin(model, ws, source, NULL, NULL, 1));
     struct lng_pass encoder = {.model = model, .workspace = ws};
     struct lng_view result;
     LNG_TRY(forward(&encoder, NULL, &result, NULL));

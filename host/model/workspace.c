@@ -15,7 +15,7 @@ struct layout {
     const struct lng_model *model;
     struct lng_arena *arena;
     const struct lng_batch_limits *limits;
-    int64_t source_rows, target_rows, sentences;
+    int64_t source_rows, target_rows, sentences, links;
     size_t real;
 };
 
@@ -127,6 +127,17 @@ static void lay_gradients(struct layout *layout, struct lng_workspace *ws)
     ws->d_kv = take(layout, layout->source_rows, 2 * h->dim);
 }
 
+static void lay_guide(struct layout *layout, struct lng_workspace *ws)
+{
+    bool guided = layout->limits->links > 0;
+    size_t rows = (size_t)layout->target_rows;
+    ws->link_count = layout->links;
+    ws->link_offsets =
+        guided ? lng_arena_take(layout->arena, rows + 1, sizeof *ws->link_offsets) : NULL;
+    ws->link_keys =
+        guided ? lng_arena_take(layout->arena, (size_t)layout->links, sizeof *ws->link_keys) : NULL;
+}
+
 static void lay_workspace(struct layout *layout, struct lng_workspace *ws)
 {
     const struct lng_hparams *h = &layout->model->hparams;
@@ -135,7 +146,8 @@ static void lay_workspace(struct layout *layout, struct lng_workspace *ws)
     ws->targets = lng_arena_take(layout->arena, (size_t)layout->target_rows, sizeof *ws->targets);
     ws->token_logprob =
         lng_arena_take(layout->arena, (size_t)layout->target_rows, sizeof *ws->token_logprob);
-    ws->sums = lng_arena_take(layout->arena, 3, sizeof *ws->sums);
+    ws->sums = lng_arena_take(layout->arena, LNG_WORKSPACE_SUMS, sizeof *ws->sums);
+    lay_guide(layout, ws);
     lay_stack(layout, &ws->encoder, false);
     lay_stack(layout, &ws->decoder, true);
     ws->sublayer = take(layout, max64(layout->source_rows, layout->target_rows), h->dim);
@@ -179,6 +191,7 @@ static size_t measure(struct lng_workspace *ws)
                             ws->limits.source_rows,
                             ws->limits.target_rows,
                             ws->limits.sentences,
+                            ws->limits.links,
                             lng_dtype_size(lng_device_real(ws->model->device))};
     lay_workspace(&layout, ws);
     return arena.overflowed ? SIZE_MAX : arena.used + LNG_ARENA_ALIGNMENT;
@@ -204,6 +217,7 @@ static int64_t fitting_tokens(struct lng_workspace *ws, size_t bytes)
         ws->limits.source_rows = (int64_t)((double)asked.source_rows * share);
         ws->limits.target_rows = (int64_t)((double)asked.target_rows * share);
         ws->limits.sentences = max64(1, (int64_t)((double)asked.sentences * share));
+        ws->limits.links = (int64_t)((double)asked.links * share);
         if (measure(ws) <= bytes)
             fits = middle;
         else
@@ -275,7 +289,7 @@ void lng_workspace_close(struct lng_workspace *ws)
 }
 
 enum lng_status lng_workspace_layout(struct lng_workspace *ws, int64_t source_rows,
-                                     int64_t target_rows, int64_t sentences)
+                                     int64_t target_rows, int64_t sentences, int64_t links)
 {
     const struct lng_batch_limits *limits = &ws->limits;
     LNG_FAIL_IF(source_rows > limits->source_rows || target_rows > limits->target_rows ||
@@ -286,14 +300,13 @@ enum lng_status lng_workspace_layout(struct lng_workspace *ws, int64_t source_ro
                 (long long)sentences, (long long)source_rows, (long long)target_rows,
                 (long long)limits->sentences, (long long)limits->source_rows,
                 (long long)limits->target_rows);
+    LNG_FAIL_IF(links > limits->links, LNG_ERR_MEMORY,
+                "the batch has %lld alignment links; memory was planned for %lld", (long long)links,
+                (long long)limits->links);
     lng_arena_rewind(&ws->arena, 0);
-    struct layout layout = {ws->model,
-                            &ws->arena,
-                            limits,
-                            source_rows,
-                            target_rows,
-                            sentences,
-                            lng_dtype_size(lng_device_real(ws->model->device))};
+    struct layout layout = {
+        ws->model,   &ws->arena, limits, source_rows,
+        target_rows, sentences,  links,  lng_dtype_size(lng_device_real(ws->model->device))};
     lay_workspace(&layout, ws);
     return lng_arena_check(&ws->arena);
 }

@@ -45,6 +45,8 @@ struct lng_stack_state {
     int64_t count;
 };
 
+enum { LNG_WORKSPACE_GUIDE_SUMS = 3, LNG_WORKSPACE_SUMS = 5 }; /* of the loss, then of the guide */
+
 struct lng_workspace {
     const struct lng_model *model;
     struct lng_batch_limits limits;
@@ -61,14 +63,24 @@ struct lng_workspace {
     struct lng_view d_wide;                   /* [max N, max(3D, F)] */
     struct lng_view d_kv;                     /* [Ns, 2D] */
     struct lng_view logits;                   /* [chunk, V] */
-    double *sums;                             /* [3] */
-    float *token_logprob;                     /* [target rows] */
+    int32_t *link_offsets;                    /* [target rows + 1]; NULL without guided alignment */
+    int32_t *link_keys;                       /* [link_count] */
+    int64_t link_count;
+    double *sums;         /* [LNG_WORKSPACE_SUMS] */
+    float *token_logprob; /* [target rows] */
 };
 
 /* Lays the workspace out for one batch. LNG_ERR_MEMORY when it is larger than the limits allow for. */
 LNG_MUST_CHECK enum lng_status lng_workspace_layout(struct lng_workspace *workspace,
                                                     int64_t source_rows, int64_t target_rows,
-                                                    int64_t sentences);
+                                                    int64_t sentences, int64_t links);
+
+/* Checks the links of a batch, which was uploaded before, and copies them to the device, as often as the batch was. */
+LNG_MUST_CHECK enum lng_status lng_workspace_upload_guide(struct lng_workspace *workspace,
+                                                          const struct lng_guide *guide,
+                                                          const struct lng_sequences *source,
+                                                          const struct lng_sequences *target,
+                                                          int copies);
 
 /* Checks ids and offsets and copies them to the device, as often as the side was laid out to hold them: the
  * second copy lies behind the first, and its sentences' ids have the highest bit the other way, so that

@@ -13,7 +13,13 @@ static const char *const position_names[] = {"A", "B", "C", "learned"};
 static const char *const tie_names[] = {"all", "target", "none"};
 static const char *const score_names[] = {"dot", "additive"};
 
-enum kind { KIND_INT, KIND_BOOL, KIND_DOUBLE, KIND_NAME };
+enum kind {
+    KIND_INT,
+    KIND_BOOL,
+    KIND_DOUBLE,
+    KIND_NAME,
+    KIND_OPTIONAL, /* an integer that need not be there; -1 is not written */
+};
 
 /* Names stand for enum values 0, 1, ... in their order. */
 static const struct field {
@@ -59,6 +65,7 @@ static const struct field {
     FIELD(pad, KIND_INT, false),
     FIELD(source_eos, KIND_INT, true),
     FIELD(decoder_start, KIND_INT, true),
+    FIELD(alignment_layer, KIND_OPTIONAL, true),
 #undef FIELD
 #undef NAMES
 };
@@ -67,7 +74,8 @@ static json_t *value_of(const struct field *field, const struct lng_hparams *hpa
 {
     const char *at = (const char *)hparams + field->offset;
     switch (field->kind) {
-    case KIND_INT: {
+    case KIND_INT:
+    case KIND_OPTIONAL: {
         int32_t value;
         memcpy(&value, at, sizeof value);
         return json_integer(value);
@@ -95,11 +103,20 @@ static bool among(const struct field *field, enum lng_hparams_keys which)
     return which == LNG_HPARAMS_ALL || (which == LNG_HPARAMS_EXTRA && field->extra);
 }
 
+static bool is_absent(const struct field *field, const struct lng_hparams *hparams)
+{
+    int32_t value;
+    if (field->kind != KIND_OPTIONAL)
+        return false;
+    memcpy(&value, (const char *)hparams + field->offset, sizeof value);
+    return value == -1;
+}
+
 enum lng_status lng_hparams_to_json(const struct lng_hparams *hparams, enum lng_hparams_keys which,
                                     json_t *object)
 {
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (among(&fields[i], which))
+        if (among(&fields[i], which) && !is_absent(&fields[i], hparams))
             LNG_TRY(lng_json_set(object, fields[i].key, value_of(&fields[i], hparams)));
     return LNG_OK;
 }
@@ -131,7 +148,8 @@ static enum lng_status read_field(const struct field *field, const json_t *objec
 {
     char *at = (char *)hparams + field->offset;
     switch (field->kind) {
-    case KIND_INT: {
+    case KIND_INT:
+    case KIND_OPTIONAL: {
         int64_t value = 0;
         LNG_TRY(lng_json_get_int(object, file, field->key, INT32_MIN, INT32_MAX, &value));
         int32_t narrow = (int32_t)value;
@@ -160,7 +178,8 @@ enum lng_status lng_hparams_from_json(const json_t *object, const char *file,
 {
     struct lng_hparams result = *hparams;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (among(&fields[i], needed) || lng_json_has(object, fields[i].key))
+        if ((among(&fields[i], needed) && fields[i].kind != KIND_OPTIONAL) ||
+            lng_json_has(object, fields[i].key))
             LNG_TRY(read_field(&fields[i], object, file, &result));
     *hparams = result;
     return LNG_OK;

@@ -168,8 +168,10 @@ enum lng_status lng_hparams_agree(const struct lng_hparams *a, const char *a_nam
     const char *key;
     char left_text[LNG_JSON_TEXT_BYTES], right_text[LNG_JSON_TEXT_BYTES];
     LNG_GOTO_FAIL_IF(!left || !right, LNG_ERR_MEMORY, "out of memory");
-    LNG_TRY_OR_FAIL(lng_hparams_to_json(a, LNG_HPARAMS_ALL, left));
-    LNG_TRY_OR_FAIL(lng_hparams_to_json(b, LNG_HPARAMS_ALL, right));
+    struct lng_hparams shape_a = *a, shape_b = *b;
+    shape_a.alignment_layer = shape_b.alignment_layer = -1; /* says nothing of the shape */
+    LNG_TRY_OR_FAIL(lng_hparams_to_json(&shape_a, LNG_HPARAMS_ALL, left));
+    LNG_TRY_OR_FAIL(lng_hparams_to_json(&shape_b, LNG_HPARAMS_ALL, right));
     json_object_foreach(left, key, value)
     {
         const json_t *other = json_object_get(right, key);

@@ -43,6 +43,8 @@ void lng_report_update(struct lng_report *report, const struct lng_run_state *st
     report->sums.nll += sums->nll;
     report->sums.correct += sums->correct;
     report->sums.tokens += sums->tokens;
+    report->sums.alignment += sums->alignment;
+    report->sums.aligned += sums->aligned;
     report->norm_sum += step->gradient_norm;
     report->updates++;
     report->clipped += step->clipped;
@@ -86,11 +88,17 @@ enum lng_status lng_report_write(struct lng_report *report, const struct lng_run
         lng_progress_format_seconds(left, text, sizeof text);
         snprintf(eta, sizeof eta, ", %s left", text);
     }
-    lng_info(
-        "update %lld, epoch %.2f: loss %.4f, perplexity %.2f, gradient %.3f, lr %.3g, %.0f target "
-        "tokens/s%s",
-        (long long)state->progress.updates, state->progress.epochs, sums->loss / sums->tokens,
-        exp(nll), norm, report->lr, rate, eta);
+    bool guided = report->options->guided_alignment.count > 0;
+    double alignment =
+        sums->alignment / sums->aligned; /* of a target token with links; NaN: there was none */
+    char cost[48] = "";
+    if (guided)
+        snprintf(cost, sizeof cost, ", alignment %.4f", alignment);
+    lng_info("update %lld, epoch %.2f: loss %.4f%s, perplexity %.2f, gradient %.3f, lr %.3g, %.0f "
+             "target "
+             "tokens/s%s",
+             (long long)state->progress.updates, state->progress.epochs, sums->loss / sums->tokens,
+             cost, exp(nll), norm, report->lr, rate, eta);
     struct lng_metric metrics[] = {
         {"update", (double)state->progress.updates},
         {"epoch", state->progress.epochs},
@@ -106,9 +114,10 @@ enum lng_status lng_report_write(struct lng_report *report, const struct lng_run
         {"targets_per_second", rate},
         {"seconds", state->seconds},
         {"skipped", (double)state->skipped},
+        {"alignment", alignment}, /* the last: left out without guided alignment */
     };
     LNG_TRY(lng_metrics_log_write(&report->metrics, "train", metrics,
-                                  sizeof metrics / sizeof metrics[0]));
+                                  sizeof metrics / sizeof metrics[0] - !guided));
     report->sums = (struct lng_loss_sums){0};
     report->norm_sum = 0;
     report->updates = report->clipped = 0;

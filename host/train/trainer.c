@@ -59,6 +59,7 @@ struct lng_batch_options lng_train_batch_options(const struct lng_training *trai
         .max_sentences = options->train_batch_sentences,
         .max_length = options->train_max_length,
         .crop = options->max_length_crop,
+        .aligned = lng_corpus_is_aligned(training->corpus),
         .source_eos = h->source_eos,
         .target_eos = h->eos,
         .source_unknown = training->source_unknown,
@@ -74,10 +75,17 @@ static enum lng_status open_workspace(struct trainer *t)
     int64_t rows = batch.max_tokens > 0 ? batch.max_tokens : batch.max_sentences * batch.max_length;
     int64_t sentences = batch.max_sentences > 0 ? batch.max_sentences : rows;
     int copies = copies_of(t->options);
+    /* Every target token to every source token of the longest sentence: a few bytes beside the rest of a token. */
+    int64_t links = batch.aligned ? copies * rows * batch.max_length : 0;
+    LNG_FAIL_IF(links > INT32_MAX, LNG_ERR_RANGE,
+                "guided alignment: batches of %lld tokens of sentences of up to %lld may have more "
+                "than %d links: lower --batch-tokens or --max-length",
+                (long long)rows, (long long)batch.max_length, INT32_MAX);
     struct lng_batch_limits limits = {
         .source_rows = copies * rows,
         .target_rows = copies * rows,
         .sentences = copies * sentences,
+        .links = links,
         .backward = true,
         .recompute = t->options->recompute,
     };
@@ -90,14 +98,16 @@ static enum lng_status open_workspace(struct trainer *t)
 }
 
 /* Pairs whose ids fit --window-memory, by the corpus's mean length; 0 = what prefetching finds good. Two
- * windows are in memory, and a token takes 16 bytes at most (host/data/prefetch.h). */
+ * windows are in memory, and a token takes 16 bytes at most (host/data/prefetch.h), and about as much again for its
+ * alignments, where there are any. */
 static uint64_t window_pairs(const struct trainer *t)
 {
     if (t->options->window_memory == 0)
         return 0;
     struct lng_corpus_counts counts = lng_corpus_get_counts(t->training->corpus, SIZE_MAX);
     uint64_t characters = (counts.source_characters + counts.target_characters) / counts.kept + 2;
-    uint64_t pairs = (uint64_t)t->options->window_memory / (2 * (16 * characters + 64));
+    uint64_t bytes = lng_corpus_is_aligned(t->training->corpus) ? 32 : 16;
+    uint64_t pairs = (uint64_t)t->options->window_memory / (2 * (bytes * characters + 64));
     uint64_t most = LNG_PREFETCH_MAX_WINDOW;
     return pairs < 1 ? 1 : pairs < most ? pairs : most;
 }
@@ -181,6 +191,10 @@ static enum lng_status train_batch(struct trainer *t, struct lng_loss_sums *sums
     struct lng_sequences target = {batch.target_ids, batch.target_offsets, batch.sentence_ids,
                                    batch.count};
     struct lng_regularization regularization = lng_regularization_of(t->options);
+    struct lng_guide guide = {batch.link_offsets, batch.link_sources,
+                              t->options->guided_alignment_weight,
+                              t->model->hparams.alignment_layer};
+    regularization.guide = batch.link_offsets != NULL ? &guide : NULL;
     regularization.update = (uint32_t)t->state.progress.updates;
     struct lng_loss_sums one;
     LNG_TRY(lng_model_train(t->model, t->workspace, &source, &target, &regularization, &one));
@@ -188,6 +202,8 @@ static enum lng_status train_batch(struct trainer *t, struct lng_loss_sums *sums
     sums->nll += one.nll;
     sums->correct += one.correct;
     sums->tokens += one.tokens;
+    sums->alignment += one.alignment;
+    sums->aligned += one.aligned;
     t->state.sources += batch.source_tokens;
     t->state.sentences += batch.count;
     return LNG_OK;

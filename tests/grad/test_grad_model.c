@@ -31,6 +31,12 @@ static struct lng_hparams small(void)
     return h;
 }
 
+/* Of the sentences below: rows with none, one, some and all source tokens. */
+static const int32_t link_offsets[] = {0, 1, 3, 3, 4, 4, 6, 7, 7, 11};
+static const int32_t link_sources[] = {2, 0, 4, 1, 0, 1, 0, 0, 1, 2, 3};
+static const struct lng_guide first_layer_guide = {link_offsets, link_sources, 0.8, 0};
+static const struct lng_guide last_layer_guide = {link_offsets, link_sources, 1.7, 1};
+
 static struct variant make_variant(int index)
 {
     struct variant v = {.name = "post-norm, tied, no dropout", .hparams = small()};
@@ -97,6 +103,24 @@ static struct variant make_variant(int index)
         v.regularization.r_drop = 0.7;
         v.recompute = true;
         break;
+    case 8:
+        v.name = "post-norm, all dropouts, guided alignment of the first layer, recomputation";
+        v.regularization.dropout = 0.2;
+        v.regularization.attention_dropout = 0.2;
+        v.regularization.ffn_dropout = 0.2;
+        v.regularization.label_smoothing = 0.1;
+        v.regularization.guide = &first_layer_guide;
+        v.recompute = true;
+        break;
+    case 9:
+        v.name = "pre-norm, additive attention, R-Drop, guided alignment of the last layer";
+        v.hparams.pre_norm = true;
+        v.hparams.attention_score = LNG_ATTENTION_ADDITIVE;
+        v.hparams.attention_scaled = false;
+        v.regularization.dropout = 0.2;
+        v.regularization.r_drop = 2;
+        v.regularization.guide = &last_layer_guide;
+        break;
     case 7:
         v.name = "R-Drop, three pairs to a block of logits";
         v.hparams.target_vocab = v.hparams.source_vocab = 600000;
@@ -138,6 +162,7 @@ static void open_problem(struct problem *p, int index)
     struct lng_batch_limits limits = {.source_rows = copies * 11,
                                       .target_rows = copies * 9,
                                       .sentences = copies * SENTENCES,
+                                      .links = p->variant.regularization.guide ? copies * 11 : 0,
                                       .backward = true,
                                       .recompute = p->variant.recompute};
     cr_assert(lng_workspace_open(&p->model, &limits, &p->workspace) == LNG_OK, "%s",
@@ -162,7 +187,9 @@ static double loss_at(struct problem *p, const double *values)
                               &p->variant.regularization, &sums) == LNG_OK,
               "%s", lng_error_message());
     cr_assert(sums.tokens == 9);
-    return sums.loss;
+    const struct lng_guide *guide = p->variant.regularization.guide;
+    cr_assert(sums.aligned == (guide ? 6 : 0) && (sums.alignment > 0) == (guide != NULL));
+    return sums.loss + (guide ? guide->weight * sums.alignment : 0);
 }
 
 /* The pad row is held at zero on purpose, so its true gradient is not what training uses. */
@@ -263,6 +290,40 @@ Test(grad_model, r_drop)
 Test(grad_model, r_drop_recompute)
 {
     check_variant(6);
+}
+
+Test(grad_model, guided_alignment)
+{
+    check_variant(8);
+}
+Test(grad_model, guided_alignment_r_drop)
+{
+    check_variant(9);
+}
+
+static void refuse(struct problem *p, const struct lng_guide *guide, const char *what)
+{
+    struct lng_loss_sums sums;
+    p->variant.regularization.guide = guide;
+    cr_assert(lng_model_train(&p->model, p->workspace, &p->source, &p->target,
+                              &p->variant.regularization, &sums) != LNG_OK);
+    cr_assert(strstr(lng_error_message(), what) != NULL, "%s", lng_error_message());
+}
+
+Test(grad_model, guided_alignment_refuses)
+{
+    static const int32_t more[] = {0, 3, 5, 5, 6, 6, 8, 9, 9, 12};
+    static const int32_t falling[] = {0, 1, 0, 3, 4, 4, 6, 7, 7, 11};
+    static const int32_t outside[] = {2, 0, 5, 1, 0, 1, 0, 0, 1, 2, 3};
+    static const int32_t twice[] = {2, 0, 4, 1, 1, 1, 0, 0, 1, 2, 3};
+    struct problem p;
+    open_problem(&p, 8);
+    refuse(&p, &(struct lng_guide){link_offsets, link_sources, 1, 2}, "layer from 0 to 1, found 2");
+    refuse(&p, &(struct lng_guide){more, link_sources, 1, 0}, "12 alignment links");
+    refuse(&p, &(struct lng_guide){falling, link_sources, 1, 0}, "row 1 ends at 0");
+    refuse(&p, &(struct lng_guide){link_offsets, outside, 1, 0}, "from 1 to 4, found 5");
+    refuse(&p, &(struct lng_guide){link_offsets, twice, 1, 0}, "found 1");
+    close_problem(&p);
 }
 
 /* Adds the gradients and the loss of one batch to those already there. */

@@ -327,6 +327,49 @@ static void refuse_attention_weights(struct rig *rig)
     REFUSE(attention_weights, RANGE, first_head = -1, "first_head: ");
 }
 
+static void refuse_attention_guide(struct rig *rig)
+{
+    static const int32_t link_offsets[] = {0, 1, 1, 3}, link_keys[] = {0, 0, 1};
+    static const int32_t high[] = {0, 0, 2}, twice[] = {0, 1, 1}, below[] = {-1, 0, 1};
+    static const int32_t falling[] = {0, 2, 1, 3}, sentences[] = {0, 1, 3};
+    const struct lng_attention_guide_args good = {.q = matrix(rig, 3, 4),
+                                                  .k = matrix(rig, 3, 4),
+                                                  .d_q = matrix(rig, 3, 4),
+                                                  .d_k = matrix(rig, 3, 4),
+                                                  .q_offsets = rig_array(rig, sentences, 3, 4),
+                                                  .k_offsets = rig_array(rig, sentences, 3, 4),
+                                                  .link_offsets =
+                                                      rig_array(rig, link_offsets, 4, 4),
+                                                  .link_keys = rig_array(rig, link_keys, 3, 4),
+                                                  .lse = matrix(rig, 2, 3).data,
+                                                  .score_vector = matrix(rig, 1, 4),
+                                                  .d_score_vector = matrix(rig, 1, 4),
+                                                  .sentences = 2,
+                                                  .heads = 2,
+                                                  .link_count = 3,
+                                                  .scale = 1,
+                                                  .gradient_scale = 1,
+                                                  .score = LNG_ATTENTION_ADDITIVE};
+    ACCEPT(attention_guide);
+    REFUSE(attention_guide, SHAPE, k.cols = 2, "k: ");
+    REFUSE(attention_guide, SHAPE, d_q.rows = 2, "d_q: ");
+    REFUSE(attention_guide, SHAPE, d_k.data = NULL, "d_k: ");
+    REFUSE(attention_guide, SHAPE, lse = NULL, "lse: ");
+    REFUSE(attention_guide, SHAPE, link_offsets = NULL, "link_offsets: ");
+    REFUSE(attention_guide, SHAPE, link_keys = NULL, "link_keys: ");
+    REFUSE(attention_guide, RANGE, link_count = -1, "link_count: ");
+    REFUSE(attention_guide, RANGE, gradient_scale = NAN, "gradient_scale: ");
+    REFUSE(attention_guide, SHAPE, d_score_vector.data = NULL, "d_score_vector: ");
+    REFUSE(attention_guide, SHAPE, d_q.data = good.q.data, "d_q: expected memory apart from q");
+    REFUSE(attention_guide, RANGE, link_count = 2, "link_offsets[3]: expected 2, found 3");
+    REFUSE(attention_guide, RANGE, link_offsets = rig_array(rig, falling, 4, 4),
+           "link_offsets[2]: ");
+    REFUSE(attention_guide, RANGE, link_keys = rig_array(rig, high, 3, 4),
+           "link_keys[2]: expected 1 to 1, found 2");
+    REFUSE(attention_guide, RANGE, link_keys = rig_array(rig, twice, 3, 4), "link_keys[2]: ");
+    REFUSE(attention_guide, RANGE, link_keys = rig_array(rig, below, 3, 4), "link_keys[0]: ");
+}
+
 static void refuse_activation_fwd(struct rig *rig)
 {
     const struct lng_activation_fwd_args good = {.x = matrix(rig, 3, 4), .y = matrix(rig, 3, 4)};

@@ -58,6 +58,10 @@ static const struct {
     {                                     \
         PARITY_ATTENTION, REAL_ONLY, true \
     }
+#define ROW_attention_guide               \
+    {                                     \
+        PARITY_ATTENTION, REAL_ONLY, true \
+    }
 #define ROW_activation_fwd                 \
     {                                      \
         PARITY_ACTIVATION, REAL_ONLY, true \

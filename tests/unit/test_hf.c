@@ -72,6 +72,7 @@ static struct lng_hparams variant(int which, const char **type)
         break;
     case 3:
         h.positions = LNG_POSITIONS_A;
+        h.alignment_layer = 0;
         h.norm_epsilon = 1e-6;
         h.activation = LNG_ACTIVATION_GELU_SIGMOID;
         break;
@@ -148,6 +149,7 @@ Test(hf, saved_models_come_back)
         save_data(path, &saved, LNG_DTYPE_F32);
         check_ok(lng_hf_load(path, &loaded));
         check_ok(lng_hparams_agree(&h, "saved", &loaded.hparams, "loaded"));
+        cr_assert(loaded.hparams.alignment_layer == (i == 3 ? 0 : -1), "variant %d", i);
         cr_assert(data_distance(&saved, &loaded) == 0, "variant %d", i);
         cr_assert(!loaded.warnings.data, "variant %d: %s", i, loaded.warnings.data);
         cr_assert_str_eq(loaded.directory, path);
@@ -261,6 +263,8 @@ static const struct {
     {"lingster.positions", "\"learned\"", LNG_ERR_FORMAT, "embed_positions.weight"},
     {"lingster.position_offset", "-1", LNG_ERR_RANGE, "position offset"},
     {"lingster.decoder_start", "13", LNG_ERR_RANGE, "decoder start"},
+    {"lingster.alignment_layer", "9", LNG_ERR_RANGE, "alignment layer"},
+    {"lingster.alignment_layer", "\"last\"", LNG_ERR_FORMAT, "alignment_layer"},
     {"lingster.unk", "13", LNG_ERR_RANGE, "unk"},
     {"lingster.source_eos", "99999999999", LNG_ERR_RANGE, "source_eos"},
     {"lingster.output_bias", "false", LNG_ERR_MISMATCH, "final_logits_bias"},

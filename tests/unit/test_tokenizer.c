@@ -386,6 +386,26 @@ Test(tokenizer, symbols)
     scratch_remove();
 }
 
+/* The spans of a sample: its ids, one after the other without gaps but spaces, up to the end of the text. */
+static void check_sampled_spans(const struct lng_tokenizer *tokenizer, const char *text,
+                                const struct lng_tokenizer_sampling *sampling,
+                                const struct lng_ids *ids)
+{
+    struct lng_token_spans spans = {0};
+    size_t at = 0;
+    check_ok(lng_tokenizer_sample_spans(tokenizer, LNG_SIDE_SOURCE, text, strlen(text), sampling,
+                                        &spans));
+    cr_assert(spans.count == ids->count);
+    for (size_t i = 0; i < spans.count; i++) {
+        while (at < spans.data[i].begin && text[at] == ' ')
+            at++;
+        cr_assert(spans.data[i].id == ids->data[i] && spans.data[i].begin == at);
+        at = spans.data[i].end;
+    }
+    cr_assert(at == strlen(text));
+    lng_token_spans_release(&spans);
+}
+
 Test(tokenizer, sampling_is_a_function_of_its_key)
 {
     write_directory(false);
@@ -402,6 +422,7 @@ Test(tokenizer, sampling_is_a_function_of_its_key)
         check_ok(lng_tokenizer_encode_sampled(tokenizer, LNG_SIDE_SOURCE, text, sizeof text - 1,
                                               &sampling, &second));
         cr_assert(same_ids(&first, &second) && first.data[0] == 2);
+        check_sampled_spans(tokenizer, text, &sampling, &first);
         same += same_ids(&first, &best);
         check_decoded(tokenizer, LNG_SIDE_SOURCE, first.data + 1, first.count - 1,
                       "the walked trees");

@@ -1,7 +1,7 @@
-#include "host/infer/text_spans.h"
+#include "tokenizer/text_spans.h"
 
+#include "host/base/blank_text.h"
 #include "host/base/mem.h"
-#include "host/infer/line_text.h"
 
 void lng_text_spans_release(struct lng_text_spans *spans)
 {
@@ -50,4 +50,44 @@ enum lng_status lng_text_spans_encoded(const struct lng_tokenizer *tokenizer, en
     }
     lng_token_spans_release(&found);
     return status;
+}
+
+void lng_text_spans_touched(const struct lng_text_spans *units, struct lng_text_span span,
+                            size_t *first, size_t *last)
+{
+    size_t low = 0, high = units->count;
+    while (low < high) { /* the first that ends behind the span's begin */
+        size_t middle = low + (high - low) / 2;
+        if (units->data[middle].end > span.begin)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    *first = low;
+    while (low < units->count && units->data[low].begin < span.end)
+        low++;
+    *last = low;
+}
+
+size_t lng_text_characters(const char *text, size_t begin, size_t end)
+{
+    size_t count = 0;
+    for (size_t at = begin, step; at < end; at += step) {
+        uint32_t c;
+        step = lng_utf8_decode(text + at, end - at, &c);
+        count += !lng_line_is_blank(text + at, step);
+    }
+    return count;
+}
+
+size_t lng_text_spans_stand_in(const struct lng_text_spans *tokens, const char *text, size_t i,
+                               size_t end)
+{
+    for (size_t k = i; k < end; k++)
+        if (lng_text_characters(text, tokens->data[k].begin, tokens->data[k].end) > 0)
+            return k;
+    for (size_t k = i; k-- > 0;)
+        if (lng_text_characters(text, tokens->data[k].begin, tokens->data[k].end) > 0)
+            return k;
+    return end;
 }
