@@ -47,33 +47,40 @@ static enum lng_status fuzz_change(void *context, const struct lng_slice *lines,
     return LNG_OK;
 }
 
+/* By the sum of the bytes one of two translators: half of the work an input, and both over many inputs. */
 static inline void fuzz_document(enum lng_opt_document_format format, const uint8_t *data,
                                  size_t size)
 {
     struct lng_read_options options = lng_read_options_default();
-    struct lng_buffer same = {0}, again = {0}, changed = {0};
+    struct lng_buffer out = {0}, again = {0};
     const char *bytes = (const char *)data;
+    unsigned sum = 0;
+    for (size_t i = 0; i < size; i++)
+        sum += data[i];
+    const bool change = sum % 2 == 1;
     options.target_language = "de";
     options.review = size % 2 == 0;
-    enum lng_status status = lng_translate_document("fuzz", bytes, size, format, &options,
-                                                    fuzz_same, NULL, &same, NULL, NULL);
-    if (status == LNG_OK) {
-        bool filled = format == LNG_OPT_DOCUMENT_FORMAT_PO ||
-                      format == LNG_OPT_DOCUMENT_FORMAT_XLIFF ||
-                      format == LNG_OPT_DOCUMENT_FORMAT_TMX;
-        if (!filled && (same.length != size || (size > 0 && memcmp(same.data, data, size) != 0)))
+    enum lng_status status =
+        lng_translate_document("fuzz", bytes, size, format, &options,
+                               change ? fuzz_change : fuzz_same, NULL, &out, NULL, NULL);
+    bool filled = format == LNG_OPT_DOCUMENT_FORMAT_PO || format == LNG_OPT_DOCUMENT_FORMAT_XLIFF ||
+                  format == LNG_OPT_DOCUMENT_FORMAT_TMX;
+    if (change && status != LNG_OK) {
+        /* A translation is no reason to fail. */
+        if (lng_translate_document("fuzz", bytes, size, format, &options, fuzz_same, NULL, &again,
+                                   NULL, NULL) == LNG_OK)
             abort();
-        /* What was written can be read. */
-        if (lng_translate_document("again", same.data != NULL ? same.data : "", same.length, format,
+    } else if (!change && status == LNG_OK && !filled) {
+        if (out.length != size || (size > 0 && memcmp(out.data, data, size) != 0))
+            abort();
+    } else if (!change && status == LNG_OK) {
+        /* What was filled in can be read. */
+        if (lng_translate_document("again", out.data != NULL ? out.data : "", out.length, format,
                                    &options, fuzz_same, NULL, &again, NULL, NULL) != LNG_OK)
             abort();
-        if (lng_translate_document("fuzz", bytes, size, format, &options, fuzz_change, NULL,
-                                   &changed, NULL, NULL) != LNG_OK)
-            abort();
     }
-    lng_buffer_release(&same);
+    lng_buffer_release(&out);
     lng_buffer_release(&again);
-    lng_buffer_release(&changed);
 }
 
 #endif
