@@ -144,8 +144,8 @@ static enum lng_status check_fresh(const struct lng_resumable *output, bool has_
 {
     const struct lng_journal *journal = &output->journal;
     LNG_FAIL_IF(!journal->ours, LNG_ERR_FORMAT,
-                "%s is in the way: it is no journal of lingster; move it away, or choose another "
-                "output",
+                "%s is in the way: it is no journal of this lingster; move it away, or choose "
+                "another output",
                 output->progress);
     LNG_FAIL_IF(has_part && part_size > 0 && journal->dropped == 0, LNG_ERR_MISMATCH,
                 "%s is in the way: %s, which would say what it is, is missing or empty; move it "

@@ -366,7 +366,7 @@ Test(translate_jobs, damaged_journal)
     }
     scratch_write("out.progress", "a shopping list\n", 16);
     scratch_write("out.part", part.data, part.length);
-    refused(begun, "it is no journal of lingster");
+    refused(begun, "it is no journal of this lingster");
     run("-i @text -o @out --overwrite", 0, "translated 1500 lines");
     same_files("out", "whole");
     lng_buffer_release(&journal);

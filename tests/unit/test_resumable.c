@@ -164,7 +164,7 @@ Test(resumable, what_is_in_the_way)
     cr_assert(output.journal.last.lines == 2, "put back as it was");
     lng_resumable_close(&output);
     scratch_write("out.progress", "my notes\n", 9);
-    refused("out", LNG_ERR_FORMAT, "it is no journal of lingster");
+    refused("out", LNG_ERR_FORMAT, "it is no journal of this lingster");
     cr_assert(remove(scratch_path("out.progress")) == 0);
     refused("out", LNG_ERR_MISMATCH, "out.part is in the way");
     cr_assert(!lng_file_exists(scratch_path("out.progress")), "a refusal leaves nothing");
