@@ -11,7 +11,8 @@ struct guide_job {
 static void guide_task(void *context, int64_t task, int thread)
 {
     const struct guide_job *job = context;
-    lng_ref_guide_sentence(job->args, task, job->cpu->private[thread], NULL, job -> sums[task]);
+    double *sums = job->sums[task];
+    lng_ref_guide_sentence(job->args, task, job->cpu->private[thread], NULL, sums);
 }
 
 /* Additive scores are rare, and their vector's gradient is a sum over sentences: left to ref. */
