@@ -7,6 +7,10 @@
 #include "host/store/shortlist_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *count, char ***arguments);
+
+/* Opened once: they cost more than most inputs. */
+static struct lng_vocab *source, *target;
 
 static struct lng_vocab *words(const char *const *list)
 {
@@ -19,11 +23,22 @@ static struct lng_vocab *words(const char *const *list)
     return vocab;
 }
 
+int LLVMFuzzerInitialize(int *count, char ***arguments)
+{
+    static const char *const one[] = {"</s>", "<unk>", "a", "b", "c", NULL};
+    static const char *const other[] = {"</s>", "<unk>", "x", "y", "z", "w", "v", NULL};
+    (void)count;
+    (void)arguments;
+    source = words(one);
+    target = words(other);
+    return 0;
+}
+
 static void use(const struct lng_shortlist *list, int32_t rows)
 {
     uint8_t marks[8] = {0};
-    int32_t tokens[9], source[] = {0, 2, 3, 4}, eos = 0;
-    int32_t count = lng_shortlist_collect(list, source, 4, &eos, 1, marks, tokens);
+    int32_t tokens[9], ids[] = {0, 2, 3, 4}, eos = 0;
+    int32_t count = lng_shortlist_collect(list, ids, 4, &eos, 1, marks, tokens);
     if (count < 1 || count > rows || list->lines_left_out < 0)
         abort();
     for (int32_t i = 0; i < count; i++)
@@ -33,14 +48,7 @@ static void use(const struct lng_shortlist *list, int32_t rows)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const one[] = {"</s>", "<unk>", "a", "b", "c", NULL};
-    static const char *const other[] = {"</s>", "<unk>", "x", "y", "z", "w", "v", NULL};
     const struct lng_shortlist_options options = {.first = 2, .best = 2, .threshold = 0.01};
-    static struct lng_vocab *source, *target; /* once: they cost more than most inputs */
-    if (source == NULL) {
-        source = words(one);
-        target = words(other);
-    }
     struct lng_shortlist list = {.target_rows = lng_vocab_size(target)};
     struct lng_lines *lines;
     int fd = memfd_create("fuzz", MFD_CLOEXEC);
