@@ -9,14 +9,15 @@
 #              there. LANGUAGE is a folder's name: fre hun hin kor ...
 #   --seeds    one training each; 1 by default
 #   --concatenate  N times as many examples again, each of two training words drawn at random with # between them, so
-#              that words are seen at other places (as Kondo et al. 2021 do with sentences); 0 by default
+#              that words are seen at other places (as Kondo et al. 2021 do with sentences); 0 by default, 1 for fre,
+#              which then also has larger batches, fewer updates and more choice among checkpoints
 #   --output   where models and results go, build/g2p by default; what is there already is not done again,
 #              and what was interrupted goes on
 #   LINGSTER   the program, build/lingster by default
 # Exit status: 0 done, 1 failed or interrupted, 2 wrong usage.
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
-data='' output=$here/build/g2p seeds=1 languages= concatenate=0
+data='' output=$here/build/g2p seeds=1 languages= concatenate=
 
 fail() {
     echo "g2p: $*" >&2
@@ -49,7 +50,7 @@ done
 [ -n "$data" ] || usage "--data DIR is required"
 [ -n "$languages" ] || usage "expected at least one language"
 echo "$seeds" | grep -Eqx ' *[0-9]+( +[0-9]+)* *' || usage "--seeds: expected numbers, found '$seeds'"
-echo "$concatenate" | grep -Eqx '[0-9]{1,3}' || usage "--concatenate: expected a number, found '$concatenate'"
+echo "${concatenate:-0}" | grep -Eqx '[0-9]{1,3}' || usage "--concatenate: expected a number, found '$concatenate'"
 for language in $languages; do
     for file in train.g train.p dev.g dev.p; do
         [ -f "$data/$language/$file" ] || fail "$data/$language/$file is not there"
@@ -66,6 +67,12 @@ spell() { # LANGUAGE: OUTPUT/LANGUAGE/PART.g
             "$data/$1/$part.g" >"$output/$1/$part.g.part" || return 1
         mv "$output/$1/$part.g.part" "$output/$1/$part.g" || return 1
     done
+}
+# What helps a language beyond configs/g2p.yml (tests/reports); options of the caller come later, and win.
+recipe() { # LANGUAGE: times, recipe_options
+    times=${concatenate:-0} recipe_options=
+    [ "$1" != fre ] || times=${concatenate:-1}
+    [ "$1$times" != fre1 ] || recipe_options='--batch-tokens 2048 --max-updates 4300 --valid-every 10u'
 }
 concatenate() { # LANGUAGE: OUTPUT/LANGUAGE/more.{g,p}, the training words and then pairs of them
     [ ! -f "$output/$1/more.p" ] || return 0
@@ -84,11 +91,12 @@ concatenate() { # LANGUAGE: OUTPUT/LANGUAGE/more.{g,p}, the training words and t
             print $out "$_\n" for @{$sides[$side]};
             print $out "$sides[$side][$_->[0]] # $sides[$side][$_->[1]]\n" for @pairs;
             close($out) && rename("$name.part", $name) or die "$name: $!\n";
-        }' "$output/$1/train.g" "$data/$1/train.p" "$concatenate" "$output/$1/more"
+        }' "$output/$1/train.g" "$data/$1/train.p" "$times" "$output/$1/more"
 }
 train() { # LANGUAGE SEED FOLDER [TRAIN_OPTION...]
     files=$data/$1 spelled=$output/$1 seed=$2 folder=$3 train_g=$output/$1/train.g train_p=$data/$1/train.p
-    [ "$concatenate" = 0 ] || { concatenate "$1" && train_g=$spelled/more.g train_p=$spelled/more.p; } || return 1
+    recipe "$1"
+    [ "$times" = 0 ] || { concatenate "$1" && train_g=$spelled/more.g train_p=$spelled/more.p; } || return 1
     shift 3
     for side in g p; do
         text=$train_g
@@ -96,7 +104,8 @@ train() { # LANGUAGE SEED FOLDER [TRAIN_OPTION...]
         [ -f "$folder/../$side.json" ] || "$lingster" vocab -q --model-type symbols \
             --input "$text" --output "$folder/../$side.json" || return 1
     done
-    "$lingster" train "$here/configs/g2p.yml" --seed "$seed" --output "$folder" \
+    # shellcheck disable=SC2086 # options, word by word
+    "$lingster" train "$here/configs/g2p.yml" $recipe_options --seed "$seed" --output "$folder" \
         --source-vocab "$folder/../g.json" --target-vocab "$folder/../p.json" \
         --train-source "$train_g" --train-target "$train_p" \
         --valid-source "$spelled/dev.g" --valid-target "$files/dev.p" "$@" || return 1

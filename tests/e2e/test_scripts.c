@@ -271,6 +271,14 @@ Test(scripts, g2p_prints_a_table)
     cr_assert(shell("test $(wc -l <c/xx/more.g) = 120 && test $(grep -c ' # ' c/xx/more.p) = 80 && "
                     "head -n 40 c/xx/more.p | cmp - data/xx/train.p") == 0,
               "%s", output);
+    /* French has a recipe of its own, unless --concatenate says otherwise. */
+    cr_assert(shell("cp -r data/xx data/fre && $S/g2p.sh --data data --output e fre xx " SMALL) ==
+                  0,
+              "%s", output);
+    cr_assert(shell("test $(wc -l <e/fre/more.g) = 80 && test ! -e e/xx/more.g && "
+                    "grep -x 'valid-every: 10u' e/fre/seed-1/config.yml && "
+                    "! grep -x 'valid-every: 10u' e/xx/seed-1/config.yml") == 0,
+              "%s", output);
     cr_assert(shell("$S/g2p.sh --data data --concatenate many --output d xx") == 2, "%s", output);
     cr_assert(shell("LINGSTER=/nonexistent $S/g2p.sh --data data --output o xx") == 1);
     cr_assert(strstr(output, "/nonexistent is not there"), "%s", output);
