@@ -47,17 +47,10 @@ static const char config[] =
     "ffn-dim: 64\nlr: 0.01\nwarmup: 40u\nmax-length: 16\nbatch-tokens: 256\nlog-every: 10u\n"
     "threads: 1\n";
 
-static void run(const char *words, int want, struct program *program)
-{
-    program_run(program, words, NULL, 0, NULL);
-    cr_assert(program->status == want, "lingster %s: status %d, %s", words, program->status,
-              program->err);
-}
-
 static void run_well(const char *words)
 {
     struct program program;
-    run(words, 0, &program);
+    program_expect(&program, words, 0);
     program_release(&program);
 }
 
@@ -136,7 +129,7 @@ static void translate(const char *name, const char *more, struct program *progra
              "word %s",
              scratch_path(model), scratch_path("test.s"), more);
     words[strlen(words) - (more[0] == '\0')] = '\0'; /* no empty argument */
-    run(words, 0, program);
+    program_expect(program, words, 0);
 }
 
 /* Links of the test set that a model finds, in percent of all; by its usual layer or that of `more`. */
@@ -242,7 +235,8 @@ Test(guided, resumes_exactly_and_threads_change_nothing)
     for (int with = 0; with < 2; with++) {
         struct program program;
         const char *more = "--max-updates 25";
-        run(with ? guided_words("whole", more) : train_words("whole", more), 1, &program);
+        program_expect(&program, with ? guided_words("whole", more) : train_words("whole", more),
+                       1);
         cr_assert(strstr(program.err, "training corpus is not the one") != NULL, "%s", program.err);
         program_release(&program);
     }
@@ -269,7 +263,7 @@ Test(guided, refusals)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct program program;
-        run(train_words("refused", cases[i].more), cases[i].status, &program);
+        program_expect(&program, train_words("refused", cases[i].more), cases[i].status);
         cr_assert(strstr(program.err, cases[i].what) != NULL, "%s: %s", cases[i].more, program.err);
         program_release(&program);
     }

@@ -47,13 +47,6 @@ static const char config[] =
     "warmup: 20u\nmax-length: 16\nbatch-tokens: 128\nlog-every: 10u\nsave-every: 10u\n"
     "valid-every: 20u\nema: 0.01\nthreads: 1\n";
 
-static void run(const char *words, int want, struct program *program)
-{
-    program_run(program, words, NULL, 0, NULL);
-    cr_assert(program->status == want, "lingster %s: status %d, %s", words, program->status,
-              program->err);
-}
-
 static void setup(void)
 {
     scratch_make();
@@ -65,7 +58,7 @@ static void setup(void)
         snprintf(words, sizeof words,
                  "vocab --model-type symbols --vocab-size 50 --input %s --output %s",
                  scratch_path(i ? "train.t" : "train.s"), scratch_path(i ? "t.json" : "s.json"));
-        run(words, 0, &program);
+        program_expect(&program, words, 0);
         program_release(&program);
     }
 }
@@ -109,20 +102,21 @@ Test(train, n_plus_n_updates_equal_2n, .timeout = 120)
 {
     setup();
     struct program program;
-    run(train_words("whole", "--max-updates 40"), 0, &program);
+    program_expect(&program, train_words("whole", "--max-updates 40"), 0);
     program_release(&program);
-    run(train_words("parts", "--max-updates 20"), 0, &program);
+    program_expect(&program, train_words("parts", "--max-updates 20"), 0);
     program_release(&program);
-    run(train_words("parts", "--max-updates 40"), 0, &program);
+    program_expect(&program, train_words("parts", "--max-updates 40"), 0);
     cr_assert(strstr(program.err, "going on after update 20") != NULL, "%s", program.err);
     program_release(&program);
     check_same_state("whole", "parts", 40);
     /* Threads do not change a bit either. */
-    run(train_words("threads", "--max-updates 40 --threads 3 --loader-threads 2"), 0, &program);
+    program_expect(&program,
+                   train_words("threads", "--max-updates 40 --threads 3 --loader-threads 2"), 0);
     program_release(&program);
     check_same_state("whole", "threads", 40);
     /* Neither does recomputing activations. */
-    run(train_words("recompute", "--max-updates 40 --recompute"), 0, &program);
+    program_expect(&program, train_words("recompute", "--max-updates 40 --recompute"), 0);
     program_release(&program);
     check_same_state("whole", "recompute", 40);
     scratch_remove();
@@ -145,7 +139,7 @@ Test(train, r_drop_resumes_exactly_and_counts_pairs_once, .timeout = 120)
         {"odd", "--max-updates 30 --r-drop 5 --batch-tokens 129 --batch-sentences 3"},
     };
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
-        run(train_words(runs[i][0], runs[i][1]), 0, &program);
+        program_expect(&program, train_words(runs[i][0], runs[i][1]), 0);
         program_release(&program);
     }
     check_same_state("whole", "parts", 30);
@@ -172,7 +166,7 @@ Test(train, r_drop_refusals, .timeout = 60)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct program program;
-        run(train_words("refused", cases[i][0]), 2, &program);
+        program_expect(&program, train_words("refused", cases[i][0]), 2);
         cr_assert(strstr(program.err, cases[i][1]) != NULL, "%s: %s", cases[i][0], program.err);
         program_release(&program);
     }
@@ -201,7 +195,7 @@ Test(train, killed_runs_go_on_exactly, .timeout = 120)
 {
     setup();
     struct program program;
-    run(train_words("whole", "--max-updates 40 --save-every 2u"), 0, &program);
+    program_expect(&program, train_words("whole", "--max-updates 40 --save-every 2u"), 0);
     program_release(&program);
     for (int attempt = 0; attempt < 8; attempt++) {
         const char *words = train_words("killed", "--max-updates 40 --save-every 2u");
@@ -210,7 +204,7 @@ Test(train, killed_runs_go_on_exactly, .timeout = 120)
         kill(pid, SIGKILL);
         program_wait(pid);
     }
-    run(train_words("killed", "--max-updates 40 --save-every 2u"), 0, &program);
+    program_expect(&program, train_words("killed", "--max-updates 40 --save-every 2u"), 0);
     program_release(&program);
     check_same_state("whole", "killed", 40);
     scratch_remove();
@@ -279,7 +273,7 @@ Test(train, learns_to_reverse_and_exports_a_model, .timeout = 120)
         "--seed 5",
         scratch_path("train.s"), scratch_path("train.t"));
     struct program program;
-    run(train_words("learn", more), 0, &program);
+    program_expect(&program, train_words("learn", more), 0);
     program_release(&program);
     cr_assert(last_metric("learn", "valid", "loss") < 0.05, "loss %g",
               last_metric("learn", "valid", "loss"));
@@ -305,7 +299,7 @@ Test(train, pre_norm_follows_m2m_100, .timeout = 60)
         scratch_path("run.yml"), scratch_path("s.json"), scratch_path("train.s"),
         scratch_path("train.s"), scratch_path("pre"));
     struct program program;
-    run(words, 0, &program);
+    program_expect(&program, words, 0);
     program_release(&program);
     struct lng_model_data data;
     check_ok(lng_model_data_open(scratch_path("pre"), &data));
@@ -327,17 +321,17 @@ Test(train, refuses_what_cannot_work, .timeout = 60)
              "--output %s",
              scratch_path("run.yml"), scratch_path("s.json"), scratch_path("t.json"),
              scratch_path("train.s"), scratch_path("short.t"), scratch_path("bad"));
-    run(words, 1, &program);
+    program_expect(&program, words, 1);
     cr_assert(strstr(program.err, "120") && strstr(program.err, "short.t"), "%s", program.err);
     program_release(&program);
-    run(train_words("one", "--max-updates 3"), 0, &program);
+    program_expect(&program, train_words("one", "--max-updates 3"), 0);
     program_release(&program);
     /* Another architecture, and another vocabulary, in the same run directory. */
-    run(train_words("one", "--max-updates 6 --dim 32"), 1, &program);
+    program_expect(&program, train_words("one", "--max-updates 6 --dim 32"), 1);
     cr_assert(strstr(program.err, "dim") || strstr(program.err, "d_model"), "%s", program.err);
     program_release(&program);
     scratch_write("t.json", "{\"</s>\":0,\"<unk>\":1,\"t9\":2,\"<pad>\":3}", 37);
-    run(train_words("one", "--max-updates 6"), 1, &program);
+    program_expect(&program, train_words("one", "--max-updates 6"), 1);
     program_release(&program);
     scratch_write("empty", "", 0);
     snprintf(words, sizeof words,
@@ -345,7 +339,7 @@ Test(train, refuses_what_cannot_work, .timeout = 60)
              "--output %s",
              scratch_path("run.yml"), scratch_path("s.json"), scratch_path("s.json"),
              scratch_path("empty"), scratch_path("empty"), scratch_path("none"));
-    run(words, 1, &program);
+    program_expect(&program, words, 1);
     cr_assert(strstr(program.err, "empty") != NULL, "%s", program.err);
     program_release(&program);
     scratch_remove();

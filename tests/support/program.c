@@ -97,6 +97,13 @@ void program_run(struct program *program, const char *words, const char *input, 
     free(copy);
 }
 
+void program_expect(struct program *program, const char *words, int want)
+{
+    program_run(program, words, NULL, 0, NULL);
+    cr_assert(program->status == want, "lingster %s: status %d, %s", words, program->status,
+              program->err);
+}
+
 void program_release(struct program *program)
 {
     free(program->out);

@@ -21,6 +21,8 @@ void program_run(struct program *program, const char *words, const char *input, 
 /* The same with arguments as they are, ended by NULL. */
 void program_run_arguments(struct program *program, const char *const *arguments, const char *input,
                            size_t input_length, const char *const *environment);
+/* Without input; asserts that it ends with exit status `want`. */
+void program_expect(struct program *program, const char *words, int want);
 void program_release(struct program *program);
 
 /* For tests that need other descriptors: starts it with the given ones (-1 = closed), returns its

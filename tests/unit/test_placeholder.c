@@ -152,9 +152,27 @@ Test(placeholder, endless_expressions, .timeout = 20)
 /* The own table takes a megabyte of anything in one breath. */
 Test(placeholder, long_texts, .timeout = 20)
 {
-    static const char *const seeds[] = {"a",      "a@",    "{",       "{a", "%",    "%(",
-                                        "<a ",    "__a",   "http://", "$A", "[[a",  "a://",
-                                        "w://a.", "w://(", "<!-- ",   " ",  "www.", "a."};
+    static const char *const seeds[] = {"a",
+                                        "a@",
+                                        "{",
+                                        "{a",
+                                        "%",
+                                        "%(",
+                                        "<a ",
+                                        "__a",
+                                        "http://",
+                                        "$A",
+                                        "[[a",
+                                        "a://",
+                                        "w://a.",
+                                        "w://(",
+                                        "<!-- ",
+                                        " ",
+                                        "www.",
+                                        "a.",
+                                        "{a,plural,",
+                                        "{a,plural,x{b}",
+                                        "{a,select,x{b{c}} "};
     enum { SIZE = 1 << 18 };
     struct lng_placeholders *placeholders = NULL;
     char *text = lng_alloc(SIZE, 1);
