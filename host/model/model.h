@@ -199,7 +199,10 @@ struct lng_decoder_step_args {
     int64_t weights_stride;
     int64_t alignment_layer, alignment_layers, first_head, head_count;
     int64_t old_rows;       /* rows from here on are at time 0; read with model->raw_decoder_keys */
-    struct lng_view logits; /* [rows, V] activation, written */
+    struct lng_view logits; /* [rows, V] activation, written; data NULL: see candidates */
+    /* NULL, or what is wanted instead of logits (lng_device_fuses_logits): they go from here to lng_candidates, which gets
+     * x, weight and bias from the model. Not for steps that a device repeats. */
+    const struct lng_candidates_args *candidates;
     /* tokens NULL, or those whose logits are wanted: column j of row r is then its j-th, the rest is left alone */
     struct lng_token_selection selection;
 };
