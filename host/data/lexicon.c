@@ -233,8 +233,7 @@ static enum lng_status index_words(struct learner *l)
             l->where[--next[p->ids[0][i]]] = (int32_t)pair;
     next[0] = 0;
     for (int32_t word = 0; word < words; word++) {
-        int64_t most =
-            p->followed < p->options.target_words ? p->followed : p->options.target_words;
+        const int64_t most = p->followed;
         int64_t met = 0; /* no more targets than tokens in its pairs */
         for (int64_t at = l->where_offsets[word]; met < most && at < l->where_offsets[word + 1];
              at++)

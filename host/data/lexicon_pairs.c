@@ -35,8 +35,8 @@ enum lng_status lng_lexicon_pairs_init(struct lng_lexicon_pairs *pairs,
     *pairs = (struct lng_lexicon_pairs){.options = *o, .every = 1};
     pairs->options.best = best;
     pairs->followed = (int32_t)(affordable < MOST_FOLLOWED ? affordable : MOST_FOLLOWED);
-    if (pairs->followed < best)
-        pairs->followed = best;
+    if (pairs->followed > o->target_words)
+        pairs->followed = o->target_words;
     pairs->room = o->memory - fixed - each * pairs->followed;
     return LNG_OK;
 }

@@ -77,7 +77,6 @@ struct select_job {
     struct lng_cpu *cpu;
     const struct lng_select_logits_args *args;
     const struct lng_cpu_weight *weight; /* BF16 or I8; NULL: f32 */
-    struct lng_view table;               /* f32 */
     struct select_group *groups;
     int64_t group_count;
     uint32_t *x;       /* rows of x in the weight's type, [R, rows_pitch] */
@@ -127,8 +126,8 @@ static void select_f32(const struct select_job *job, const struct select_group *
         const int64_t token = tokens[j];
         const float add = a->bias.data ? ((const float *)a->bias.data)[token] : 0.0f;
         job->cpu->simd->dot_rows(x, a->x.stride, group->rows,
-                                 (const float *)job->table.data + token * job->table.stride,
-                                 a->x.cols, add, y + j, a->y.stride);
+                                 (const float *)a->table.data + token * a->table.stride, a->x.cols,
+                                 add, y + j, a->y.stride);
     }
 }
 
@@ -171,11 +170,11 @@ static void select_task(void *context, int64_t task, int thread)
         job->cpu->simd->select_i8(&block);
 }
 
-static bool selection_is_good(const struct lng_select_logits_args *a, int64_t words)
+static bool selection_is_good(const struct lng_select_logits_args *a)
 {
     bool good = true;
     for (int64_t i = 0; i < a->token_count; i++)
-        good &= a->tokens[i] >= 0 && a->tokens[i] < words;
+        good &= a->tokens[i] >= 0 && a->tokens[i] < a->table.rows;
     for (int64_t r = 0; r < a->x.rows; r++)
         good &= a->first[r] >= 0 && a->count[r] >= 0 && a->count[r] <= a->y.cols &&
                 a->first[r] + (int64_t)a->count[r] <= a->token_count;
@@ -215,25 +214,26 @@ static int64_t find_groups(struct select_job *job)
 }
 
 enum lng_status lng_cpu_select_logits(struct lng_device *device,
-                                      const struct lng_select_logits_args *args)
+                                      const struct lng_select_logits_args *given)
 {
+    struct lng_select_logits_args args = *given;
     struct lng_cpu *cpu = lng_cpu_of(device);
-    struct select_job job = {.cpu = cpu, .args = args, .table = args->table};
-    if (args->weight != NULL && args->weight->compute == LNG_DTYPE_F32)
-        job.table = args->weight->master;
-    else
-        job.weight = (const struct lng_cpu_weight *)args->weight;
-    const int64_t words = job.weight ? job.weight->head.master.rows : job.table.rows;
-    if (args->x.dtype != LNG_DTYPE_F32 || !selection_is_good(args, words)) {
-        LNG_FAIL_IF(args->weight != NULL, LNG_ERR_RANGE,
-                    "select_logits: expected x in f32 and tokens 0 to %lld, found %s or a token, "
-                    "first or count outside",
-                    (long long)words - 1, lng_dtype_name(args->x.dtype));
-        return lng_backend_ref.ops.select_logits(device, args);
-    }
+    struct select_job job = {.cpu = cpu, .args = &args};
+    const struct lng_view master = args.weight ? args.weight->master : args.table;
+    if (args.weight != NULL && args.weight->compute != LNG_DTYPE_F32)
+        job.weight = (const struct lng_cpu_weight *)args.weight;
+    args.weight = NULL;
+    args.table = master;
+    if (!selection_is_good(&args)) /* which ref says better */
+        return lng_backend_ref.ops.select_logits(device, &args);
+    LNG_FAIL_IF(args.x.dtype != LNG_DTYPE_F32 && job.weight != NULL, LNG_ERR_UNSUPPORTED,
+                "select_logits: x: expected f32 (the cpu stores activations in f32), found %s",
+                lng_dtype_name(args.x.dtype));
+    if (args.x.dtype != LNG_DTYPE_F32)
+        return lng_backend_ref.ops.select_logits(device, &args);
     LNG_TRY(reserve(&job));
     if (job.weight != NULL)
-        lng_cpu_run(cpu, lng_cpu_ceil(args->x.rows, PREPARED), prepare_task, &job);
+        lng_cpu_run(cpu, lng_cpu_ceil(args.x.rows, PREPARED), prepare_task, &job);
     const int64_t tasks = find_groups(&job);
     lng_cpu_run(cpu, tasks, select_task, &job);
     return LNG_OK;
