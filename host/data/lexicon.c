@@ -346,6 +346,8 @@ enum lng_status lng_lexicon_learn(const struct lng_lexicon_pairs *pairs,
             status = run_phase(&l, words + 1, count_word);
         l.first = false;
         l.done_before = (uint64_t)(words * (i + 1));
+        if (progress != NULL)
+            lng_progress_update(progress, l.done_before, NULL);
     }
     if (status == LNG_OK)
         status = take_best(&l, &made);

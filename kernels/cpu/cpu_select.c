@@ -5,8 +5,9 @@
 
 #include "kernels/cpu/cpu_device.h"
 
-/* Tokens of a task; rows of x that a task makes ready; elements of 32 bits that vectors read at once. */
-enum { TOKENS = 64, PREPARED = 16, WHOLE = 16 };
+/* Tokens of a task, about; rows of x that a task makes ready; elements of 32 bits that vectors, and caches, take at once;
+ * rows of the table that are fetched ahead, as they lie anywhere. */
+enum { TOKENS = 64, PREPARED = 16, WHOLE = 16, AHEAD = 4 };
 
 /* ---- rows of a weight ---- */
 
@@ -71,30 +72,17 @@ enum lng_status lng_cpu_weight_keep_rows(struct lng_device *device, struct lng_w
 
 /* Neighbouring rows that ask for the same tokens. */
 struct select_group {
-    int64_t first, rows, tasks; /* tasks: of this group and all before it */
+    int64_t first, rows;
 };
 struct select_job {
     struct lng_cpu *cpu;
     const struct lng_select_logits_args *args;
     const struct lng_cpu_weight *weight; /* BF16 or I8; NULL: f32 */
     struct select_group *groups;
-    int64_t group_count;
+    int64_t group_count, parts;
     uint32_t *x;       /* rows of x in the weight's type, [R, rows_pitch] */
     float *row_scales; /* I8: [R] */
 };
-
-static const struct select_group *group_of(const struct select_job *job, int64_t task)
-{
-    int64_t low = 0, high = job->group_count - 1;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (job->groups[middle].tasks > task)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return &job->groups[low];
-}
 
 /* Some rows of x as the products want them. */
 static void prepare_task(void *context, int64_t task, int thread)
@@ -121,25 +109,29 @@ static void select_f32(const struct select_job *job, const struct select_group *
                        const int32_t *tokens, int64_t count, float *y)
 {
     const struct lng_select_logits_args *a = job->args;
-    const float *x = (const float *)a->x.data + group->first * a->x.stride;
+    const float *x = (const float *)a->x.data + group->first * a->x.stride, *table = a->table.data;
     for (int64_t j = 0; j < count; j++) {
         const int64_t token = tokens[j];
+        if (j + AHEAD < count)
+            for (int64_t k = 0; k < a->x.cols; k += WHOLE)
+                __builtin_prefetch(table + tokens[j + AHEAD] * a->table.stride + k);
         const float add = a->bias.data ? ((const float *)a->bias.data)[token] : 0.0f;
-        job->cpu->simd->dot_rows(x, a->x.stride, group->rows,
-                                 (const float *)a->table.data + token * a->table.stride, a->x.cols,
-                                 add, y + j, a->y.stride);
+        job->cpu->simd->dot_rows(x, a->x.stride, group->rows, table + token * a->table.stride,
+                                 a->x.cols, add, y + j, a->y.stride);
     }
 }
 
+/* The parts of all lists that lie alike come one after the other: lists rise, as a rule, so that sentences share rows
+ * of the table that are near. */
 static void select_task(void *context, int64_t task, int thread)
 {
     const struct select_job *job = context;
     const struct lng_select_logits_args *a = job->args;
-    const struct select_group *group = group_of(job, task);
+    const struct select_group *group = &job->groups[task % job->group_count];
     const struct lng_cpu_weight *weight = job->weight;
-    const int64_t before = group == job->groups ? 0 : group[-1].tasks;
-    const int64_t begin = (task - before) * TOKENS;
-    const int64_t count = lng_cpu_min(a->count[group->first] - begin, TOKENS);
+    const int64_t part = task / job->group_count, all = a->count[group->first];
+    const int64_t begin = all * part / job->parts;
+    const int64_t count = all * (part + 1) / job->parts - begin;
     const int32_t *tokens = a->tokens + a->first[group->first] + begin;
     float *y = (float *)a->y.data + group->first * a->y.stride + begin;
     (void)thread;
@@ -196,10 +188,10 @@ static enum lng_status reserve(struct select_job *job)
     return LNG_OK;
 }
 
-static int64_t find_groups(struct select_job *job)
+static void find_groups(struct select_job *job)
 {
     const struct lng_select_logits_args *args = job->args;
-    int64_t tasks = 0;
+    int64_t longest = 0;
     for (int64_t r = 0; r < args->x.rows; r++) {
         bool joins =
             r > 0 && args->first[r] == args->first[r - 1] && args->count[r] == args->count[r - 1];
@@ -207,10 +199,10 @@ static int64_t find_groups(struct select_job *job)
             job->groups[job->group_count - 1].rows++;
             continue;
         }
-        tasks += lng_cpu_ceil(args->count[r], TOKENS);
-        job->groups[job->group_count++] = (struct select_group){r, 1, tasks};
+        longest = args->count[r] > longest ? args->count[r] : longest;
+        job->groups[job->group_count++] = (struct select_group){r, 1};
     }
-    return tasks;
+    job->parts = lng_cpu_ceil(longest, TOKENS);
 }
 
 enum lng_status lng_cpu_select_logits(struct lng_device *device,
@@ -234,7 +226,7 @@ enum lng_status lng_cpu_select_logits(struct lng_device *device,
     LNG_TRY(reserve(&job));
     if (job.weight != NULL)
         lng_cpu_run(cpu, lng_cpu_ceil(args.x.rows, PREPARED), prepare_task, &job);
-    const int64_t tasks = find_groups(&job);
-    lng_cpu_run(cpu, tasks, select_task, &job);
+    find_groups(&job);
+    lng_cpu_run(cpu, job.group_count * job.parts, select_task, &job);
     return LNG_OK;
 }
