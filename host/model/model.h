@@ -28,9 +28,11 @@ struct lng_model {
     struct lng_hparams hparams;
     struct lng_params params;
     struct lng_device *device; /* borrowed */
-    enum lng_dtype compute;    /* F32 or BF16 products */
+    enum lng_dtype compute;    /* F32, BF16 or I8 products */
     enum lng_dtype activation; /* dtype of activations */
+    enum lng_dtype cache;      /* dtype of keys and values in the caches of decoding, see model.c */
     bool training;
+    bool shared; /* parameters belong to another model, see lng_model_share */
     /* Decoding only, pre-norm only: after its first token a hypothesis attends to keys and values projected from
      * inputs that were not normalised. So Marian's decoder, though not its training, computes. */
     bool raw_decoder_keys;
@@ -47,6 +49,11 @@ LNG_MUST_CHECK enum lng_status lng_model_init(struct lng_model *model, struct ln
                                               const struct lng_hparams *hparams,
                                               enum lng_dtype compute, bool training);
 void lng_model_release(struct lng_model *model);
+
+/* The same model on another device of the same kind, for one more thread to decode with: parameters are shared, and must
+ * neither change nor be released meanwhile. Not for training. The caller releases `shared` first. */
+LNG_MUST_CHECK enum lng_status lng_model_share(const struct lng_model *model,
+                                               struct lng_device *device, struct lng_model *shared);
 
 /* Random initialisation by Philox: the same values for a seed on every device. depth_scaled: layer l's
  * matrices times 1 / sqrt(l + 1) (Zhang et al. 2019). */
@@ -159,18 +166,20 @@ LNG_MUST_CHECK enum lng_status lng_model_encode(struct lng_model *model,
                                                 const struct lng_sequences *source,
                                                 struct lng_view *encoded);
 
-/* Caches of one decoder layer, made and owned by the caller (dtype: model->activation). */
+/* Caches of one decoder layer, made and owned by the caller (dtype: model->cache). */
 struct lng_layer_cache {
     struct lng_view self_k, self_v; /* [capacity in time * slots, D]; row s * slots + slot */
     struct lng_view cross;          /* [rows, 2 D]: keys, then values, of source tokens */
 };
 
 /* Projects encoder rows [n, D] to keys and values of every layer: caches[l].cross rows
- * [first_row, first_row + n). Done once per sentence; shared by its whole beam. */
+ * [first_row, first_row + n). Done once per sentence; shared by its whole beam. staging: activation
+ * [some rows, 2 D], worked through in turns; used and needed only where the caches have another dtype. */
 LNG_MUST_CHECK enum lng_status lng_decoder_project_source(struct lng_model *model,
                                                           struct lng_view encoded,
                                                           const struct lng_layer_cache *caches,
-                                                          int64_t first_row);
+                                                          int64_t first_row,
+                                                          struct lng_view staging);
 
 /* A few target tokens a row, in device memory: tokens[first[r]] .. tokens[first[r] + count[r] - 1]. */
 struct lng_token_selection {
@@ -196,7 +205,10 @@ struct lng_decoder_step_args {
     int64_t weights_stride;
     int64_t alignment_layer, alignment_layers, first_head, head_count;
     int64_t old_rows;       /* rows from here on are at time 0; read with model->raw_decoder_keys */
-    struct lng_view logits; /* [rows, V] activation, written */
+    struct lng_view logits; /* [rows, V] activation, written; data NULL: see candidates */
+    /* NULL, or what is wanted instead of logits (lng_device_fuses_logits): they go from here to lng_candidates, which gets
+     * x, weight and bias from the model. Not for steps that a device repeats. */
+    const struct lng_candidates_args *candidates;
     /* tokens NULL, or those whose logits are wanted: column j of row r is then its j-th, the rest is left alone */
     struct lng_token_selection selection;
 };
