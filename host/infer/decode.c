@@ -159,6 +159,8 @@ void lng_search_close(struct lng_search *search)
 
 int32_t lng_search_time(const struct lng_search *search, const struct lng_search_input *input)
 {
+    if (input->exact_length > 0)
+        return input->exact_length;
     int64_t demanded = input->prefix_length + (int64_t)lng_constraints_tokens(input->constraints);
     return lng_beam_max_length(&search->options.beam, input->source_length, demanded);
 }
@@ -298,6 +300,9 @@ static enum lng_status check_input(const struct lng_search *search,
     LNG_FAIL_IF(input->constraints != NULL && search->steer != NULL, LNG_ERR_UNSUPPORTED,
                 "phrases and placeholders cannot be asked of a search with samples, alternatives, "
                 "penalties, several models or a shortlist");
+    LNG_FAIL_IF(input->exact_length < 0 || (input->exact_length > 0 && input->constraints != NULL),
+                LNG_ERR_RANGE, "sentence %lld: expected an exact length or constraints",
+                (long long)index);
     if (input->constraints != NULL)
         LNG_TRY(lng_constraints_check(input->constraints, search->model->hparams.target_vocab));
     return LNG_OK;
@@ -377,8 +382,10 @@ static enum lng_status seat_group(struct lng_search *search, int64_t group, int6
         const struct lng_search_input *input = &search->inputs[index];
         int32_t number = search->vacant[search->vacant_count - 1];
         struct lng_seat *seat = &search->seats[number];
-        LNG_TRY(
-            lng_beam_start(&seat->beam, input->source_length, input->prefix, input->prefix_length));
+        LNG_TRY(input->exact_length > 0 ? lng_beam_start_exact(&seat->beam, input->exact_length,
+                                                               input->prefix, input->prefix_length)
+                                        : lng_beam_start(&seat->beam, input->source_length,
+                                                         input->prefix, input->prefix_length));
         search->vacant_count--;
         search->active[search->active_count++] = number;
         seat->input = index;
