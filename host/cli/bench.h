@@ -38,7 +38,6 @@ struct lng_bench {
 #define LNG_BENCH_WORKLOAD(id, model, sentences, summary) \
     LNG_MUST_CHECK enum lng_status lng_bench_##id(struct lng_bench *bench, json_t *report);
 #include "host/cli/bench_workloads.def"
-#undef LNG_BENCH_WORKLOAD
 
 /* ---- models ---- */
 

@@ -146,21 +146,23 @@ static void choose_lengths(uint64_t seed, size_t sentence, int32_t *source, int3
     *target = (int32_t)fmax(1, round(target_factor * s + target_deviation * normal[1]));
 }
 
-/* Uniform over the vocabulary without its special tokens; the last one is the source's end token, where it has one. */
+/* Uniform over the vocabulary without its special tokens; the last one is the end token, where there is one. */
 static enum lng_status add_random(struct lng_bench_sentences *s, const struct lng_hparams *h,
-                                  uint64_t seed, int32_t length)
+                                  uint64_t seed, int32_t length, bool target)
 {
     const int32_t special[] = {h->eos, h->unk, h->pad, h->source_eos};
+    const int32_t end = target ? h->eos : h->source_eos;
+    const int32_t vocabulary = target ? h->target_vocab : h->source_vocab;
     for (int32_t i = 0; i < length; i++) {
         bool taken = true;
         int32_t id = 0;
-        if (i + 1 == length && h->source_eos >= 0) {
-            LNG_TRY(lng_ids_push(&s->ids, h->source_eos));
+        if (i + 1 == length && end >= 0) {
+            LNG_TRY(lng_ids_push(&s->ids, end));
             continue;
         }
         for (uint32_t attempt = 0; taken; attempt++) {
             struct lng_philox random = draw(seed + attempt, SITE_TOKEN, s->count, (size_t)i);
-            id = (int32_t)(lng_philox_uniform(random.word[0]) * h->source_vocab);
+            id = (int32_t)(lng_philox_uniform(random.word[0]) * vocabulary);
             taken = false;
             for (size_t k = 0; k < sizeof special / sizeof special[0]; k++)
                 taken = taken || id == special[k];
@@ -178,10 +180,22 @@ enum lng_status lng_bench_sentences_random(const struct lng_hparams *hparams, ui
         int32_t source = length, target = length;
         if (length == 0)
             choose_lengths(seed, i, &source, &target);
-        LNG_TRY(add_random(sentences, hparams, seed, source));
+        LNG_TRY(add_random(sentences, hparams, seed, source, false));
         LNG_TRY(add_sentence(sentences, (size_t)source, target));
     }
     return find_begins(sentences);
+}
+
+enum lng_status lng_bench_sentences_targets(const struct lng_hparams *hparams, uint64_t seed,
+                                            const struct lng_bench_sentences *sources,
+                                            struct lng_bench_sentences *targets)
+{
+    for (size_t i = 0; i < sources->count; i++) {
+        int32_t length = sources->produced.data[i];
+        LNG_TRY(add_random(targets, hparams, seed, length, true));
+        LNG_TRY(add_sentence(targets, (size_t)length, length));
+    }
+    return find_begins(targets);
 }
 
 enum lng_status lng_bench_sentences_open(const struct lng_options *options,

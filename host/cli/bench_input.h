@@ -6,6 +6,8 @@
 #include "host/model/hparams.h"
 #include "tokenizer/ids.h"
 
+#define LNG_BENCH_MEAN_TARGET 28.35 /* tokens of a target as long as in news */
+
 struct lng_bench_sentences {
     struct lng_ids ids;     /* all, end to end */
     struct lng_ids lengths; /* [count] source tokens, >= 1 */
@@ -28,6 +30,11 @@ LNG_MUST_CHECK enum lng_status lng_bench_sentences_random(const struct lng_hpara
                                                           uint64_t seed, size_t count,
                                                           int32_t length,
                                                           struct lng_bench_sentences *sentences);
+/* Random targets for them, the end token included, as long as `produced` says. */
+LNG_MUST_CHECK enum lng_status
+lng_bench_sentences_targets(const struct lng_hparams *hparams, uint64_t seed,
+                            const struct lng_bench_sentences *sources,
+                            struct lng_bench_sentences *targets);
 void lng_bench_sentences_release(struct lng_bench_sentences *sentences);
 
 #endif

@@ -9,19 +9,19 @@
 #include "host/cli/train_setup.h"
 #include "host/store/model_dir.h"
 
+enum needs { NONE, INFERENCE, TRAINING };
 static const struct workload {
     const char *name;
-    bool model, sentences;
+    enum needs model;
+    bool sentences;
     enum lng_status (*run)(struct lng_bench *bench, json_t *report);
 } workloads[] = {
 #define LNG_BENCH_WORKLOAD(id, model, sentences, summary) {#id, model, sentences, lng_bench_##id},
 #include "host/cli/bench_workloads.def"
-#undef LNG_BENCH_WORKLOAD
 };
 static const char known_workloads[] =
 #define LNG_BENCH_WORKLOAD(id, model, sentences, summary) ", " #id
 #include "host/cli/bench_workloads.def"
-#undef LNG_BENCH_WORKLOAD
     ;
 enum { WORKLOADS = sizeof workloads / sizeof workloads[0] };
 
@@ -129,8 +129,12 @@ static enum lng_status print(const json_t *report, bool json)
 static enum lng_status measure(struct lng_bench *bench, const struct workload *workload,
                                json_t *report)
 {
-    if (workload->model)
-        LNG_TRY(open_model(bench, false));
+    LNG_FAIL_IF(workload->model == TRAINING && bench->dtype == LNG_DTYPE_I8, LNG_ERR_USAGE,
+                "%s: expected --dtype f32 or bf16, int8 is not trained in", workload->name);
+    LNG_FAIL_IF(workload->model == NONE && bench->options->bench_model != NULL, LNG_ERR_USAGE,
+                "%s works on shapes, not on a model; leave --model out", workload->name);
+    if (workload->model != NONE)
+        LNG_TRY(open_model(bench, workload->model == TRAINING));
     if (workload->sentences)
         LNG_TRY(lng_bench_sentences_open(bench->options, &bench->model.hparams, &bench->sentences));
     LNG_TRY(lng_bench_add_head(bench, workload->name, report));
