@@ -50,6 +50,7 @@ ISAS = {
     "avx2": ({"LNG_CPU_ISA": "avx2"}, {"CT2_FORCE_CPU_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2",
                                        "MKL_ENABLE_INSTRUCTIONS": "AVX2"}),
 }
+OTHERS_LIMIT = 0.10
 LIMITS = {"cpu f32 = ref f32": 1.0, "f32 = CTranslate2 float32": 1.0, "bf16 = f32": 0.97, "int8 = f32": 0.95}
 
 
@@ -121,6 +122,21 @@ def do(args, name, function):
     with open(temporary, "w", encoding="utf-8") as file:
         json.dump(made, file)
     os.replace(temporary, path_of(args, name))
+    if os.path.exists(path_of(args, name) + ".part"):
+        os.remove(path_of(args, name) + ".part")
+
+
+def keep(args, name, found):
+    """What a step has found so far: interrupted, it goes on from there."""
+    write(json.dumps(found), path_of(args, name) + ".part")
+
+
+def unfinished(args, name, nothing):
+    path = path_of(args, name) + ".part"
+    if not os.path.exists(path):
+        return nothing
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
 
 
 # ---- model ----
@@ -175,12 +191,10 @@ def run_ours(args, case, isa, dtype, *more):
 
 
 def choose(args, case, isa):
-    """Rates of all ways; the fastest at all and in float32. What is known is kept at once: an interrupted one goes on."""
-    kept = path_of(args, f"choose.{case}.{isa}") + ".partial"
-    rates, ways = {}, {peer_bench.name_of(how): how for how in peer_bench.ways(args, ISAS[isa][1])}
-    if os.path.exists(kept):
-        with open(kept, encoding="utf-8") as file:
-            rates = json.load(file)
+    """Rates of all ways; the fastest at all and in float32."""
+    step = f"choose.{case}.{isa}"
+    ways = {peer_bench.name_of(how): how for how in peer_bench.ways(args, ISAS[isa][1])}
+    rates = unfinished(args, step, {})
     rates = {name: rate for name, rate in rates.items() if name in ways}
     for name, how in ways.items():
         if name in rates:
@@ -189,8 +203,7 @@ def choose(args, case, isa):
             peer.ask("run")
             rates[name] = rate(case, peer.ask("run"))
         say(f"  CTranslate2 {name}: {rates[name]:.1f}")
-        write(json.dumps(rates), kept)
-    os.remove(kept)
+        keep(args, step, rates)
     f32 = [name for name, how in ways.items() if how["compute_type"] == "float32"]
     return {"rates": rates, "best": ways[max(rates, key=rates.get)], "f32": ways[max(f32, key=rates.get)]}
 
@@ -207,24 +220,35 @@ def compare(args, case, isa, what):
     else:
         do(args, f"choose.{case}.{isa}", lambda args: choose(args, case, isa))
         kind, how = "ctranslate2", load(args, f"choose.{case}.{isa}")[what]
-    rounds, ours_ids = [], os.path.join(args.work, f"{case}.{isa}.{what}.out")
+    step = f"{case}.{isa}.{what}"
+    rounds, ours_ids = unfinished(args, step, []), os.path.join(args.work, f"{step}.out")
     with peer_of(args, case, isa, kind, how) as peer:
         peer.ask("run")
-        for number in range(args.rounds):
+        for number in range(len(rounds), 2 * args.rounds):
+            if len(undisturbed(rounds)) >= args.rounds:
+                break
             theirs = peer.measure()
             ours = run_ours(args, case, isa, dtype, *([f"--output={ours_ids}"] if number == 0 else []))
             pair = {"peer": theirs, "lingster": ours, "ratio": rate(case, ours) / rate(case, theirs)}
             rounds.append(pair)
+            keep(args, step, rounds)
             say(f"  round {number + 1}: lingster {rate(case, ours):.1f}, {kind} {rate(case, theirs):.1f} tokens/s, ratio "
                 f"{pair['ratio']:.2f}, others {100 * max(ours['others'], theirs['others']):.0f}%")
         same = peer_bench.equal_share(peer_bench.read_ids(ours_ids), peer.ask("ids")["ids"])
         memory = peer.ask("memory")["bytes"]
+        disturbed = len(rounds) - len(undisturbed(rounds))
+        rounds = undisturbed(rounds) or rounds
         return {"case": case, "isa": isa, "what": what, "kind": kind, "version": peer.version, "dtype": dtype,
-                "mode": peer.name, "rounds": rounds, "same_ids": same, "peer_peak_bytes": memory,
+                "mode": peer.name, "rounds": rounds, "disturbed": disturbed, "same_ids": same, "peer_peak_bytes": memory,
                 "ratio": spread([one["ratio"] for one in rounds]),
                 "lingster": spread([rate(case, one["lingster"]) for one in rounds]),
                 "peer": spread([rate(case, one["peer"]) for one in rounds]),
                 "lingster_peak_bytes": max(one["lingster"]["peak_bytes"] for one in rounds)}
+
+
+def undisturbed(rounds):
+    """What others did not take part in; what they did is measured again, as often at most."""
+    return [one for one in rounds if max(one[who]["others"] for who in ("peer", "lingster")) <= OTHERS_LIMIT]
 
 
 def spread(values):
@@ -256,13 +280,17 @@ def comparison_table(results):
              "|---|---|---|---|---|---|---|---|---|---|"]
     for one in results:
         goal = CASES[one["case"]][4].get(one["what"]) if one["isa"] == "native" else 1.0
-        disturbed = sum(max(pair["peer"]["others"], pair["lingster"]["others"]) > 0.05 for pair in one["rounds"])
-        remark = f" ({disturbed} of {len(one['rounds'])} disturbed)" if disturbed else ""
+        remark = "" if undisturbed(one["rounds"]) else " (all rounds disturbed)"
         lines.append(
             f"| {one['case']} | {one['isa']} | {one['dtype']} | {one['lingster']['median']:.0f} | {one['kind']} {one['mode']} "
             f"| {one['peer']['median']:.0f} | {bold_ratio(one['ratio'])}{remark} | {goal or '-'} | "
-            f"{one['lingster_peak_bytes'] / 1e6:.0f}, {one['peer_peak_bytes'] / 1e6:.0f} | {100 * one['same_ids']:.0f}% |")
+            f"{one['lingster_peak_bytes'] / 1e6:.0f}, {one['peer_peak_bytes'] / 1e6:.0f} | {same_ids(one)} |")
     return lines
+
+
+def same_ids(one):
+    """Weights of random models round to other ids: only the same type can give the same."""
+    return f"{100 * one['same_ids']:.0f}%" if one["dtype"] == "f32" and one["what"] != "best" else "-"
 
 
 def tables(args, machine, results):
