@@ -85,6 +85,7 @@ def random_case(parser, args, text):
     if len(fields) != 4 or not all(field.isdigit() and int(field) > 0 for field in fields[2:]):
         parser.error(f"--random {text}: expected NAME,CONFIG,WORDS,BATCH_TOKENS")
     name, config, words, tokens = fields[0], fields[1], int(fields[2]), int(fields[3])
+    os.environ.setdefault("LINGSTER_PRESETS", os.path.dirname(os.path.abspath(config)))
     try:
         case = peer_runs.Case(name, *peer_data.write_random_case(args.work, name, config, words, tokens))
     except OSError as error:

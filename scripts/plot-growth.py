@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 from svg_axes import COLOURS, document, escape, log_ticks  # noqa: E402
 
 WIDTH, HEIGHT, LEFT, TOP, GAP_X, GAP_Y, COLUMNS = 280, 190, 56, 64, 76, 66, 2
-NAMES = {"length": "tokens of a sentence and its translation", "beam": "beam size", "batch": "sentences at once",
+NAMES = {"length": "length in tokens, source and target", "beam": "beam size", "batch": "sentences at once",
          "vocabulary": "entries of the vocabulary", "threads": "threads", "layers": "decoder layers"}
 
 
@@ -75,7 +75,10 @@ def panel(left, top, axis, lines):
         path = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in points)
         out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
         out.extend('<circle cx="{:.1f}" cy="{:.1f}" r="2.5" fill="{}"/>'.format(*at(x, y), colour) for x, y in points)
-        out.append(f'<text x="{left + 8}" y="{top + 16 + 14 * i}" fill="{colour}">{escape(label)}</text>')
+        rising = lines[0][1][-1][1] > lines[0][1][0][1]  # so that a corner below is free
+        x, anchor = (left + WIDTH - 8, "end") if rising else (left + 8, "start")
+        y = top + HEIGHT - 8 - 14 * (len(lines) - 1 - i)
+        out.append(f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="{colour}">{escape(label)}</text>')
     return out
 
 
@@ -89,12 +92,13 @@ def curves_of(reports, axis):
 
 
 def draw(reports, title):
-    body, drawn = [], 0
+    body, drawn, names = [], 0, list(dict.fromkeys(map(label_of, reports)))
     for axis in axes_of(reports):
         lines = []
-        for i, (report, curve) in enumerate(curves_of(reports, axis)):
-            exponent = curve["fits"][0]["seconds_exponent"]
-            lines.append((f"{label_of(report)}: exponent {exponent:.2f}", values(axis, curve), COLOURS[i % len(COLOURS)]))
+        for report, curve in curves_of(reports, axis):
+            name = label_of(report)
+            text = name if axis == "batch" else f"{name}: exponent {curve['fits'][0]['seconds_exponent']:.2f}"
+            lines.append((text, values(axis, curve), COLOURS[names.index(name) % len(COLOURS)]))
         if lines:
             left = LEFT + drawn % COLUMNS * (WIDTH + GAP_X)
             body += panel(left, TOP + drawn // COLUMNS * (HEIGHT + GAP_Y), axis, lines)
