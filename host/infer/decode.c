@@ -167,7 +167,7 @@ int32_t lng_search_time(const struct lng_search *search, const struct lng_search
 
 /* Sizes for sentences of up to `time` target and `source` source tokens. */
 static enum lng_status make_plan(const struct lng_search *search, int64_t time, int64_t source,
-                                 struct lng_search_plan *plan)
+                                 bool fused, struct lng_search_plan *plan)
 {
     const int halvings = search->halvings;
     const struct lng_search_options *o = &search->options;
@@ -176,7 +176,7 @@ static enum lng_status make_plan(const struct lng_search *search, int64_t time, 
     int64_t rows = o->max_rows > 0 ? o->max_rows : LNG_SEARCH_ROWS;
     rows = min64(rows, lng_device_logit_rows(model->device, model->hparams.target_vocab));
     rows >>= halvings;
-    struct lng_search_plan p = {.time = time, .source = source};
+    struct lng_search_plan p = {.time = time, .source = source, .fused = fused};
     p.seats = max64(1, rows / beam);
     if (o->batch_sentences > 0)
         p.seats = min64(p.seats, o->batch_sentences);
@@ -205,8 +205,10 @@ static void carve_device(struct lng_search *search, struct lng_arena *arena)
     const struct lng_model *model = search->model;
     int64_t stride = lng_logit_stride(model);
     size_t k = (size_t)lng_beam_candidates(&search->options.beam);
-    void *logits =
-        lng_arena_take(arena, (size_t)(p->step_rows * stride), lng_dtype_size(model->activation));
+    void *logits = NULL;
+    if (!p->fused)
+        logits = lng_arena_take(arena, (size_t)(p->step_rows * stride),
+                                lng_dtype_size(model->activation));
     search->logits = lng_view_make(logits, model->activation, p->step_rows, stride);
     search->logits.cols = model->hparams.target_vocab;
     search->device_candidates =
@@ -308,10 +310,11 @@ static enum lng_status check_input(const struct lng_search *search,
     return LNG_OK;
 }
 
-static enum lng_status open_plan(struct lng_search *search, int64_t time, int64_t source)
+static enum lng_status open_plan(struct lng_search *search, int64_t time, int64_t source,
+                                 bool fused)
 {
     struct lng_search_plan plan;
-    LNG_TRY(make_plan(search, time, source, &plan));
+    LNG_TRY(make_plan(search, time, source, fused, &plan));
     release_plan(search);
     search->plan = plan;
     enum lng_status status = open_host_memory(search);
@@ -322,22 +325,32 @@ static enum lng_status open_plan(struct lng_search *search, int64_t time, int64_
     return status;
 }
 
+/* Whether nobody but the choice of candidates looks at logits. */
+static bool can_fuse(const struct lng_search *search)
+{
+    return lng_device_fuses_logits(search->model->device) && search->steer == NULL &&
+           !search->options.renormalise;
+}
+
 /* Makes room for the longest of the inputs, for fewer at once where memory is short; keeps what is there when it suffices. */
 static enum lng_status prepare(struct lng_search *search, const struct lng_search_input *inputs,
                                int64_t count)
 {
     int64_t time = search->plan.time, source = search->plan.source;
+    bool fused = can_fuse(search) && (search->plan.fused || search->plan.seats == 0);
     for (int64_t i = 0; i < count; i++) {
         LNG_TRY(check_input(search, &inputs[i], i));
         time = max64(time, lng_search_time(search, &inputs[i]));
         source = max64(source, inputs[i].source_length);
+        fused = fused && inputs[i].constraints == NULL;
     }
-    if (time == search->plan.time && source == search->plan.source)
+    const struct lng_search_plan *plan = &search->plan;
+    if (time == plan->time && source == plan->source && fused == plan->fused)
         return LNG_OK;
-    enum lng_status status = open_plan(search, time, source);
+    enum lng_status status = open_plan(search, time, source, fused);
     while (status == LNG_ERR_MEMORY && search->halvings < MOST_HALVINGS) {
         search->halvings++;
-        status = open_plan(search, time, source);
+        status = open_plan(search, time, source, fused);
     }
     if (status != LNG_OK)
         search->halvings = 0;
@@ -420,7 +433,8 @@ static enum lng_status encode_group(struct lng_search *search, int64_t group, in
         .ids = search->ids, .offsets = search->offsets, .count = group};
     struct lng_view encoded;
     LNG_TRY(lng_model_encode(search->model, search->workspace, &sequences, &encoded));
-    LNG_TRY(lng_decoder_project_source(search->model, encoded, search->cache.layers, first));
+    LNG_TRY(lng_decoder_project_source(search->model, encoded, search->cache.layers, first,
+                                       search->cache.staging));
     if (search->steer != NULL)
         LNG_TRY(lng_steer_encode(search, &sequences, first));
     search->stats.groups++;

@@ -29,6 +29,7 @@ struct lng_search_plan {
     int64_t positions;   /* of the self cache */
     int64_t source_rows; /* of the cross cache */
     int64_t step_words;  /* int32 words that a step uploads at most */
+    bool fused;          /* logits are nowhere stored, see lng_device_fuses_logits */
 };
 
 struct lng_search {
@@ -48,7 +49,7 @@ struct lng_search {
     struct lng_kv_cache cache;
     void *device_memory; /* the five below, carved */
     size_t device_memory_bytes;
-    struct lng_view logits;                  /* [step_rows, V] */
+    struct lng_view logits;                  /* [step_rows, V]; no data where plan.fused */
     struct lng_candidate *device_candidates; /* [seats, 2 beam] */
     int32_t *device_step;                    /* [step_words] */
     /* [aligned layers, step_rows, source]; alignment and coverage only */

@@ -70,6 +70,9 @@ enum lng_status lng_cpu_weight_prepare(struct lng_device *device, struct lng_vie
 enum lng_status lng_cpu_weight_refresh(struct lng_device *device, struct lng_weight *weight);
 void lng_cpu_weight_release(struct lng_device *device, struct lng_weight *weight);
 
+/* cpu_candidates.c: log-sum-exp of a row from that of its blocks of LNG_CPU_SCAN columns, in order. */
+double lng_cpu_log_sum(const struct lng_cpu_sum *sums, int64_t blocks);
+
 /* One function an op; those without a faster way of their own hand over to ref (cpu_fallback.c). */
 #define LNG_OP(name) \
     enum lng_status lng_cpu_##name(struct lng_device *device, const struct lng_##name##_args *args);
