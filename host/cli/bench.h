@@ -89,7 +89,7 @@ LNG_MUST_CHECK enum lng_status lng_bench_text(const json_t *report, struct lng_b
 /* ---- translating ---- */
 
 struct lng_bench_search {
-    int32_t beam;
+    int32_t beam, workers; /* workers as in struct lng_search_options */
     int64_t batch;
 };
 /* A search for the sentences that is never cut short by batch or cache limits; close with lng_search_close. */

@@ -68,7 +68,8 @@ static enum lng_status time_point(struct rig *rig, const struct point *point, do
                                   double *bytes)
 {
     const struct lng_options *o = rig->bench->options;
-    struct lng_bench_search how = {.beam = (int32_t)point->beam, .batch = point->batch};
+    struct lng_bench_search how = {
+        .beam = (int32_t)point->beam, .batch = point->batch, .workers = o->bench_workers};
     struct lng_bench_sentences sentences = {0};
     struct lng_search *search = NULL;
     double *times = lng_alloc((size_t)o->bench_repetitions, sizeof *times);

@@ -15,6 +15,7 @@ enum lng_status lng_bench_open_search(struct lng_model *model,
     options.beam.beam = how->beam;
     options.allow_unk = true; /* as others do */
     options.batch_sentences = how->batch;
+    options.workers = how->workers;
     options.batch_tokens = how->batch * (int64_t)sentences->longest;
     options.max_rows = how->batch * how->beam;
     options.cache_bytes = SIZE_MAX;
@@ -134,6 +135,7 @@ static enum lng_status add_search(const struct lng_bench_search *how, const stru
     LNG_TRY(lng_bench_section(report, "config", &config));
     LNG_TRY(lng_json_set(config, "beam_size", json_integer(how->beam)));
     LNG_TRY(lng_json_set(config, "batch_sentences", json_integer(how->batch)));
+    LNG_TRY(lng_json_set(config, "workers", json_integer(how->workers)));
     LNG_TRY(lng_json_set(config, "ids",
                          bench->options->bench_ids ? json_string(bench->options->bench_ids)
                                                    : json_null()));
@@ -194,7 +196,8 @@ static enum lng_status decode(struct lng_bench *bench, struct lng_search *search
 enum lng_status lng_bench_decode(struct lng_bench *bench, json_t *report)
 {
     const struct lng_options *o = bench->options;
-    struct lng_bench_search how = {.beam = o->beam_size, .batch = o->bench_batch};
+    struct lng_bench_search how = {
+        .beam = o->beam_size, .batch = o->bench_batch, .workers = o->bench_workers};
     struct lng_search *search = NULL;
     struct lng_bench_clock *runs = lng_alloc((size_t)o->bench_repetitions, sizeof *runs);
     enum lng_status status = runs != NULL ? LNG_OK : LNG_ERR_MEMORY;
@@ -276,7 +279,7 @@ static enum lng_status latency(struct lng_bench *bench, struct lng_search *searc
 enum lng_status lng_bench_latency(struct lng_bench *bench, json_t *report)
 {
     const struct lng_options *o = bench->options;
-    struct lng_bench_search how = {.beam = o->beam_size, .batch = 1};
+    struct lng_bench_search how = {.beam = o->beam_size, .batch = 1, .workers = 1};
     struct lng_search *search = NULL;
     size_t count = (size_t)o->bench_repetitions;
     struct lng_bench_clock *runs = lng_alloc(count, sizeof *runs);

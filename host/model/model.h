@@ -32,6 +32,7 @@ struct lng_model {
     enum lng_dtype activation; /* dtype of activations */
     enum lng_dtype cache;      /* dtype of keys and values in the caches of decoding, see model.c */
     bool training;
+    bool shared; /* parameters belong to another model, see lng_model_share */
     /* Decoding only, pre-norm only: after its first token a hypothesis attends to keys and values projected from
      * inputs that were not normalised. So Marian's decoder, though not its training, computes. */
     bool raw_decoder_keys;
@@ -48,6 +49,11 @@ LNG_MUST_CHECK enum lng_status lng_model_init(struct lng_model *model, struct ln
                                               const struct lng_hparams *hparams,
                                               enum lng_dtype compute, bool training);
 void lng_model_release(struct lng_model *model);
+
+/* The same model on another device of the same kind, for one more thread to decode with: parameters are shared, and must
+ * neither change nor be released meanwhile. Not for training. The caller releases `shared` first. */
+LNG_MUST_CHECK enum lng_status lng_model_share(const struct lng_model *model,
+                                               struct lng_device *device, struct lng_model *shared);
 
 /* Random initialisation by Philox: the same values for a seed on every device. depth_scaled: layer l's
  * matrices times 1 / sqrt(l + 1) (Zhang et al. 2019). */
