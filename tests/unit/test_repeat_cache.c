@@ -128,8 +128,8 @@ Test(repeat_cache, collisions)
         cr_assert(get(cache, 5, &sample));
     }
     static const int32_t ids[] = {1, 2, 3};
-    struct lng_search_input a = {ids, 3, NULL, 0, NULL}, b = {ids, 2, ids + 2, 1, NULL},
-                            c = {ids, 3, ids, 1, NULL};
+    struct lng_search_input a = {ids, 3, NULL, 0, NULL, 0}, b = {ids, 2, ids + 2, 1, NULL, 0},
+                            c = {ids, 3, ids, 1, NULL, 0};
     cr_assert(!lng_repeat_same(&a, &b) && !lng_repeat_same(&a, &c) && lng_repeat_same(&c, &c));
     struct lng_search_input d = {ids, 2, ids + 1, 1, NULL, 0}, e = {ids + 1, 2, ids + 2, 1, NULL, 0};
     cr_assert(!lng_repeat_same(&b, &d), "another prefix of the same length");
