@@ -29,8 +29,8 @@ static bool same_ids(const int32_t *a, const int32_t *b, int32_t length)
 bool lng_repeat_same(const struct lng_search_input *a, const struct lng_search_input *b)
 {
     return a->constraints == NULL && b->constraints == NULL && /* others are not compared */
-           a->exact_length == 0 && b->exact_length == 0 &&
-           a->source_length == b->source_length && a->prefix_length == b->prefix_length &&
+           a->exact_length == 0 && b->exact_length == 0 && a->source_length == b->source_length &&
+           a->prefix_length == b->prefix_length &&
            same_ids(a->source, b->source, a->source_length) &&
            same_ids(a->prefix, b->prefix, a->prefix_length);
 }

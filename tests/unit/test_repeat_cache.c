@@ -131,7 +131,8 @@ Test(repeat_cache, collisions)
     struct lng_search_input a = {ids, 3, NULL, 0, NULL, 0}, b = {ids, 2, ids + 2, 1, NULL, 0},
                             c = {ids, 3, ids, 1, NULL, 0};
     cr_assert(!lng_repeat_same(&a, &b) && !lng_repeat_same(&a, &c) && lng_repeat_same(&c, &c));
-    struct lng_search_input d = {ids, 2, ids + 1, 1, NULL, 0}, e = {ids + 1, 2, ids + 2, 1, NULL, 0};
+    struct lng_search_input d = {ids, 2, ids + 1, 1, NULL, 0},
+                            e = {ids + 1, 2, ids + 2, 1, NULL, 0};
     cr_assert(!lng_repeat_same(&b, &d), "another prefix of the same length");
     cr_assert(!lng_repeat_same(&b, &e), "another source of the same length");
     cr_assert(lng_repeat_hash(&a) != lng_repeat_hash(&b));
