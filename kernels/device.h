@@ -124,6 +124,11 @@ LNG_MUST_CHECK enum lng_status lng_weight_prepare(struct lng_device *device, str
 LNG_MUST_CHECK enum lng_status lng_weight_refresh(struct lng_device *device,
                                                   struct lng_weight *weight);
 void lng_weight_release(struct lng_device *device, struct lng_weight *weight);
+/* From now on single rows can be read as products see them (lng_select_logits), which takes memory once; after
+ * a refresh too. A device that cannot does nothing. May be called by several threads at once. */
+LNG_MUST_CHECK enum lng_status lng_weight_keep_rows(struct lng_device *device,
+                                                    struct lng_weight *weight);
+bool lng_weight_has_rows(const struct lng_weight *weight);
 /* Bytes held beside the master. */
 size_t lng_weight_bytes(const struct lng_weight *weight);
 

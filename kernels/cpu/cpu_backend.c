@@ -185,4 +185,5 @@ const struct lng_backend lng_backend_cpu = {
     .weight_prepare = lng_cpu_weight_prepare,
     .weight_refresh = lng_cpu_weight_refresh,
     .weight_release = lng_cpu_weight_release,
+    .weight_keep_rows = lng_cpu_weight_keep_rows,
 };

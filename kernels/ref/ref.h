@@ -42,6 +42,7 @@ struct ref_weight {
 enum lng_status REF(weight_prepare)(struct lng_device *device, struct lng_view master,
                                     enum lng_dtype compute, int flags, struct lng_weight **weight);
 enum lng_status REF(weight_refresh)(struct lng_device *device, struct lng_weight *weight);
+enum lng_status REF(weight_keep_rows)(struct lng_device *device, struct lng_weight *weight);
 void REF(weight_release)(struct lng_device *device, struct lng_weight *weight);
 
 /* q[i] = round to nearest even of x[i] / scale clamped to [-127, 127]; the scale is the result:

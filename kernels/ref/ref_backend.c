@@ -135,4 +135,5 @@ const struct lng_backend BACKEND = {
     .weight_prepare = REF(weight_prepare),
     .weight_refresh = REF(weight_refresh),
     .weight_release = REF(weight_release),
+    .weight_keep_rows = REF(weight_keep_rows),
 };
