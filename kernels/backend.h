@@ -37,7 +37,8 @@ struct lng_backend {
     enum lng_dtype (*activation)(const struct lng_device *device, enum lng_dtype compute);
     enum lng_status (*supports)(const struct lng_device *device, enum lng_dtype compute);
     int64_t (*logit_rows)(const struct lng_device *device, int64_t vocabulary);
-    size_t (*free_memory)(struct lng_device *device); /* NULL: nobody knows */
+    size_t (*free_memory)(struct lng_device *device);             /* NULL: nobody knows */
+    const char *(*instructions)(const struct lng_device *device); /* NULL: there is no choice */
     /* NULL: work is called. Counts in device->repeats. */
     enum lng_status (*repeat)(struct lng_device *device, const void *key, size_t bytes,
                               lng_device_work work, void *context);

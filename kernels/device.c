@@ -122,6 +122,11 @@ int lng_device_threads(const struct lng_device *device)
     return device->threads;
 }
 
+const char *lng_device_instructions(const struct lng_device *device)
+{
+    return device->backend->instructions == NULL ? "" : device->backend->instructions(device);
+}
+
 enum lng_dtype lng_device_real(const struct lng_device *device)
 {
     return device->backend->real;

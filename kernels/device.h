@@ -61,6 +61,8 @@ const char *lng_device_name(const struct lng_device *device);
 /* Of a device that "auto" chose: why it is no GPU although this installation serves them; else "". */
 const char *lng_device_remark(const struct lng_device *device);
 int lng_device_threads(const struct lng_device *device);
+/* The instructions in use, such as "avx512 vnni bf16"; "" where there is no choice. Static. */
+const char *lng_device_instructions(const struct lng_device *device);
 /* Dtype of statistics, parameters and gradients: F32, or F64 on ref64. */
 enum lng_dtype lng_device_real(const struct lng_device *device);
 /* Dtype in which activations are stored when computing in `compute` (F32 or BF16). */

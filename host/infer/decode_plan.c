@@ -24,6 +24,8 @@ static int64_t max64(int64_t a, int64_t b)
 
 int32_t lng_search_time(const struct lng_search *search, const struct lng_search_input *input)
 {
+    if (input->exact_length > 0)
+        return input->exact_length;
     int64_t demanded = input->prefix_length + (int64_t)lng_constraints_tokens(input->constraints);
     return lng_beam_max_length(&search->options.beam, input->source_length, demanded);
 }
@@ -194,6 +196,9 @@ static enum lng_status check_input(const struct lng_search *search,
     LNG_FAIL_IF(input->constraints != NULL && search->steer != NULL, LNG_ERR_UNSUPPORTED,
                 "phrases and placeholders cannot be asked of a search with samples, alternatives, "
                 "penalties, several models or a shortlist");
+    LNG_FAIL_IF(input->exact_length < 0 || (input->exact_length > 0 && input->constraints != NULL),
+                LNG_ERR_RANGE, "sentence %lld: expected an exact length or constraints",
+                (long long)index);
     if (input->constraints != NULL)
         LNG_TRY(lng_constraints_check(input->constraints, search->model->hparams.target_vocab));
     return LNG_OK;

@@ -52,8 +52,10 @@ static enum lng_status seat_group(struct lng_search *search, int64_t group, int6
         const struct lng_search_input *input = &search->inputs[index];
         int32_t number = search->vacant[search->vacant_count - 1];
         struct lng_seat *seat = &search->seats[number];
-        LNG_TRY(
-            lng_beam_start(&seat->beam, input->source_length, input->prefix, input->prefix_length));
+        LNG_TRY(input->exact_length > 0 ? lng_beam_start_exact(&seat->beam, input->exact_length,
+                                                               input->prefix, input->prefix_length)
+                                        : lng_beam_start(&seat->beam, input->source_length,
+                                                         input->prefix, input->prefix_length));
         search->vacant_count--;
         search->active[search->active_count++] = number;
         seat->input = index;
