@@ -10,7 +10,7 @@ enum lng_status lng_select_logits(struct lng_device *device,
     struct lng_check check = lng_check_begin(device, "select_logits");
     const int64_t rows = args->x.rows;
     CHECK_ACTIVATION(x, -1, -1);
-    CHECK_REAL(table, -1, args->x.cols);
+    LNG_TRY(lng_check_table(&check, &args->table, args->rows, args->x.cols));
     IF_PRESENT(bias, CHECK_REAL(bias, 1, args->table.rows));
     CHECK_ACTIVATION(y, rows, -1);
     CHECK_APART(x, y);

@@ -168,6 +168,8 @@ const struct lng_backend lng_backend_cpu = {
     .supports = cpu_supports,
     .logit_rows = cpu_logit_rows,
     .weight_prepare = lng_cpu_weight_prepare,
+    .weight_prepare_rows = lng_cpu_weight_prepare_rows,
+    .rows_compute = 1u << LNG_DTYPE_F32 | 1u << LNG_DTYPE_BF16 | 1u << LNG_DTYPE_I8,
     .weight_refresh = lng_cpu_weight_refresh,
     .weight_release = lng_cpu_weight_release,
 };

@@ -69,6 +69,21 @@ enum lng_status lng_cpu_weight_prepare(struct lng_device *device, struct lng_vie
                                        struct lng_weight **weight);
 enum lng_status lng_cpu_weight_refresh(struct lng_device *device, struct lng_weight *weight);
 void lng_cpu_weight_release(struct lng_device *device, struct lng_weight *weight);
+/* cpu_weight_rows.c: weights without a master. */
+enum lng_status lng_cpu_weight_prepare_rows(struct lng_device *device,
+                                            const struct lng_weight_rows *rows,
+                                            enum lng_dtype compute, struct lng_weight **weight);
+/* ref, which takes other activations than f32, cannot read such a weight. */
+static inline enum lng_status lng_cpu_check_table(const char *op, const struct lng_view *table,
+                                                  enum lng_dtype activation)
+{
+    LNG_FAIL_IF(table->data == NULL && activation != LNG_DTYPE_F32, LNG_ERR_UNSUPPORTED,
+                "%s: rows: expected f32 activations, found %s", op, lng_dtype_name(activation));
+    return LNG_OK;
+}
+/* Row `row` of W out of the panels of an I8 weight. values [in] */
+void lng_cpu_weight_row(const struct lng_cpu *cpu, const struct lng_cpu_weight *weight, int64_t row,
+                        float *values);
 
 /* One function an op; those without a faster way of their own hand over to ref (cpu_fallback.c). */
 #define LNG_OP(name) \

@@ -40,13 +40,17 @@ static void select_task(void *context, int64_t task, int thread)
     const float *x = (const float *)a->x.data + group->first * a->x.stride;
     float *y = (float *)a->y.data + group->first * a->y.stride;
     const int64_t begin = (task - before) * SELECT_BLOCK;
-    (void)thread;
+    float *unpacked = job->cpu->private[thread];
     for (int64_t j = begin; j < lng_cpu_min(begin + SELECT_BLOCK, count); j++) {
         const int64_t token = tokens[j];
         float add = a->bias.data ? ((const float *)a->bias.data)[token] : 0.0f;
-        job->cpu->simd->dot_rows(x, a->x.stride, group->rows,
-                                 (const float *)a->table.data + token * a->table.stride, a->x.cols,
-                                 add, y + j, a->y.stride);
+        const float *row = unpacked;
+        if (a->table.data)
+            row = (const float *)a->table.data + token * a->table.stride;
+        else
+            lng_cpu_weight_row(job->cpu, (const struct lng_cpu_weight *)a->rows, token, unpacked);
+        job->cpu->simd->dot_rows(x, a->x.stride, group->rows, row, a->x.cols, add, y + j,
+                                 a->y.stride);
     }
 }
 
@@ -65,10 +69,12 @@ enum lng_status lng_cpu_select_logits(struct lng_device *device,
                                       const struct lng_select_logits_args *args)
 {
     struct lng_cpu *cpu = lng_cpu_of(device);
+    LNG_TRY(lng_cpu_check_table("select_logits", &args->table, args->x.dtype));
     if (args->x.dtype != LNG_DTYPE_F32 || !selection_is_good(args))
         return lng_backend_ref.ops.select_logits(device, args);
     struct select_job job = {.cpu = cpu, .args = args};
-    LNG_TRY(lng_cpu_reserve(cpu, 0, (size_t)args->x.rows * sizeof *job.groups));
+    LNG_TRY(lng_cpu_reserve(cpu, args->table.data ? 0 : (size_t)args->x.cols * sizeof(float),
+                            (size_t)args->x.rows * sizeof *job.groups));
     job.groups = cpu->shared;
     int64_t tasks = 0;
     for (int64_t r = 0; r < args->x.rows; r++) {

@@ -132,6 +132,8 @@ const struct lng_backend BACKEND = {
     .supports = ref_supports,
     .logit_rows = ref_logit_rows,
     .weight_prepare = REF(weight_prepare),
+    .weight_prepare_rows = REF(weight_prepare_rows),
+    .rows_compute = 1u << LNG_DTYPE_I8,
     .weight_refresh = REF(weight_refresh),
     .weight_release = REF(weight_release),
 };

@@ -18,7 +18,8 @@ enum lng_status REF(select_logits)(struct lng_device *device,
             int64_t token = args->tokens[args->first[r] + j];
             double sum = args->bias.data ? ref_load(&args->bias, 0, token) : 0;
             for (int64_t d = 0; d < args->x.cols; d++)
-                sum += ref_load(&args->x, r, d) * ref_load(&args->table, token, d);
+                sum +=
+                    ref_load(&args->x, r, d) * REF(table_load)(&args->table, args->rows, token, d);
             ref_store(&args->y, r, j, sum);
         }
     }
