@@ -43,7 +43,7 @@ static enum lng_status load_model(const struct lng_options *options, struct lng_
 {
     struct lng_buffer choices = {0};
     enum lng_status status;
-    LNG_TRY(lng_model_data_open(options->model, &setup->data));
+    LNG_TRY(lng_model_data_open_lazily(options->model, &setup->data));
     LNG_TRY_OR_FAIL(lng_compat_model(options->compat, &setup->data, &choices));
     if (options->compat == LNG_OPT_COMPAT_HF && setup->data.directory != NULL)
         LNG_TRY_OR_FAIL(lng_hf_generation_read(setup->data.directory, &setup->data.hparams,
