@@ -31,6 +31,14 @@ enum lng_dtype lng_infer_compute_type(enum lng_opt_dtype dtype)
     }
 }
 
+enum lng_dtype lng_infer_choose_type(const struct lng_options *options,
+                                     const struct lng_device *device, enum lng_dtype stored)
+{
+    if (LNG_OPTION_IS_SET(options, dtype) || stored != LNG_DTYPE_I8)
+        return lng_infer_compute_type(options->dtype);
+    return lng_device_supports(device, LNG_DTYPE_I8) == LNG_OK ? LNG_DTYPE_I8 : LNG_DTYPE_F32;
+}
+
 void lng_setup_remark(const struct lng_device *device)
 {
     const char *remark = lng_device_remark(device);
@@ -48,7 +56,8 @@ static enum lng_status load_model(const struct lng_options *options, struct lng_
     if (options->compat == LNG_OPT_COMPAT_HF && setup->data.directory != NULL)
         LNG_TRY_OR_FAIL(lng_hf_generation_read(setup->data.directory, &setup->data.hparams,
                                                &setup->generation));
-    status = lng_model_place(&setup->data, setup->device, lng_infer_compute_type(options->dtype),
+    status = lng_model_place(&setup->data, setup->device,
+                             lng_infer_choose_type(options, setup->device, setup->data.stored),
                              false, &setup->model);
     if (status != LNG_OK) {
         status = lng_fail_context(status, "%s", options->model);

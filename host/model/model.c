@@ -86,6 +86,19 @@ void lng_model_release(struct lng_model *model)
     *model = (struct lng_model){0};
 }
 
+size_t lng_model_bytes(const struct lng_model *model)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < model->params.count; i++) {
+        const struct lng_tensor *tensor = &model->tensors[i];
+        const int64_t count = tensor->value.rows * tensor->value.cols;
+        bytes += tensor->value.data != NULL ? (size_t)count * real_size(model) : 0;
+        bytes += tensor->gradient.data != NULL ? (size_t)count * real_size(model) : 0;
+        bytes += tensor->weight != NULL ? lng_weight_bytes(tensor->weight) : 0;
+    }
+    return bytes;
+}
+
 enum lng_status lng_model_write_reals(struct lng_device *device, void *to, const float *from,
                                       size_t count)
 {

@@ -65,6 +65,9 @@ LNG_MUST_CHECK enum lng_status lng_model_init_inference(struct lng_model *model,
                                                         enum lng_dtype compute,
                                                         const struct lng_param_source *source);
 
+/* Bytes of parameters and weights on the device. */
+size_t lng_model_bytes(const struct lng_model *model);
+
 /* Random initialisation by Philox: the same values for a seed on every device. depth_scaled: layer l's
  * matrices times 1 / sqrt(l + 1) (Zhang et al. 2019). */
 LNG_MUST_CHECK enum lng_status lng_model_randomize(struct lng_model *model, uint64_t seed,
