@@ -413,7 +413,8 @@ static enum lng_status encode_group(struct lng_search *search, int64_t group, in
         .ids = search->ids, .offsets = search->offsets, .count = group};
     struct lng_view encoded;
     LNG_TRY(lng_model_encode(search->model, search->workspace, &sequences, &encoded));
-    LNG_TRY(lng_decoder_project_source(search->model, encoded, search->cache.layers, first));
+    LNG_TRY(lng_decoder_project_source(search->model, encoded, search->cache.layers, first,
+                                       search->cache.staging));
     if (search->steer != NULL)
         LNG_TRY(lng_steer_encode(search, &sequences, first));
     search->stats.groups++;

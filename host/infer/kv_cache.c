@@ -5,30 +5,34 @@
 #include "host/base/arena.h"
 #include "host/base/mem.h"
 
+enum { STAGING_ROWS = 256 };
+
 size_t lng_kv_position_bytes(const struct lng_model *model)
 {
     const struct lng_hparams *h = &model->hparams;
-    return 2 * (size_t)h->dim * (size_t)h->decoder_layers * lng_dtype_size(model->activation);
+    return 2 * (size_t)h->dim * (size_t)h->decoder_layers * lng_dtype_size(model->cache);
 }
 
-static struct lng_view carve_rows(struct lng_arena *arena, const struct lng_model *model,
-                                  int64_t rows, int64_t cols)
+static struct lng_view carve_rows(struct lng_arena *arena, enum lng_dtype dtype, int64_t rows,
+                                  int64_t cols)
 {
-    void *data =
-        lng_arena_take(arena, (size_t)rows * (size_t)cols, lng_dtype_size(model->activation));
-    return lng_view_make(data, model->activation, rows, cols);
+    void *data = lng_arena_take(arena, (size_t)rows * (size_t)cols, lng_dtype_size(dtype));
+    return lng_view_make(data, dtype, rows, cols);
 }
 
 /* layers NULL: only measures. */
 static void carve(struct lng_arena *arena, const struct lng_model *model, int64_t positions,
-                  int64_t source_rows, struct lng_layer_cache *layers)
+                  int64_t source_rows, struct lng_layer_cache *layers, struct lng_view *staging)
 {
     int64_t dim = model->hparams.dim;
+    if (model->cache != model->activation)
+        *staging = carve_rows(arena, model->activation,
+                              source_rows < STAGING_ROWS ? source_rows : STAGING_ROWS, 2 * dim);
     for (int32_t l = 0; l < model->hparams.decoder_layers; l++) {
         struct lng_layer_cache layer;
-        layer.self_k = carve_rows(arena, model, positions, dim);
-        layer.self_v = carve_rows(arena, model, positions, dim);
-        layer.cross = carve_rows(arena, model, source_rows, 2 * dim);
+        layer.self_k = carve_rows(arena, model->cache, positions, dim);
+        layer.self_v = carve_rows(arena, model->cache, positions, dim);
+        layer.cross = carve_rows(arena, model->cache, source_rows, 2 * dim);
         if (layers != NULL)
             layers[l] = layer;
     }
@@ -37,8 +41,9 @@ static void carve(struct lng_arena *arena, const struct lng_model *model, int64_
 size_t lng_kv_cache_plan(const struct lng_model *model, int64_t positions, int64_t source_rows)
 {
     struct lng_arena arena;
+    struct lng_view staging;
     lng_arena_init_measuring(&arena);
-    carve(&arena, model, positions, source_rows, NULL);
+    carve(&arena, model, positions, source_rows, NULL, &staging);
     return arena.overflowed ? SIZE_MAX : arena.used;
 }
 
@@ -65,7 +70,7 @@ enum lng_status lng_kv_cache_init(struct lng_kv_cache *cache, const struct lng_m
     LNG_TRY_OR_FAIL(lng_device_alloc(model->device, made.bytes, &made.memory));
     struct lng_arena arena;
     lng_arena_init(&arena, made.memory, made.bytes);
-    carve(&arena, model, positions, source_rows, made.layers);
+    carve(&arena, model, positions, source_rows, made.layers, &made.staging);
     LNG_TRY_OR_FAIL(lng_arena_check(&arena));
     lng_kv_clear_source(&made);
     *cache = made;

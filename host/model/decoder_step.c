@@ -354,20 +354,29 @@ enum lng_status lng_decoder_step(struct lng_model *model, struct lng_step_scratc
 }
 
 enum lng_status lng_decoder_project_source(struct lng_model *model, struct lng_view encoded,
-                                           const struct lng_layer_cache *caches, int64_t first_row)
+                                           const struct lng_layer_cache *caches, int64_t first_row,
+                                           struct lng_view staging)
 {
+    const bool direct = model->cache == model->activation;
+    const int64_t most = direct ? encoded.rows : staging.rows;
     for (int64_t layer = 0; layer < model->hparams.decoder_layers; layer++) {
         const struct lng_tensor *weight =
             lng_model_tensor(model, LNG_PARAM_DEC_CROSS_KV_W, (int)layer);
         const struct lng_tensor *bias =
             lng_model_tensor(model, LNG_PARAM_DEC_CROSS_KV_B, (int)layer);
-        LNG_TRY(lng_linear_fwd(model->device,
-                               &(struct lng_linear_fwd_args){
-                                   .x = encoded,
-                                   .weight = weight->weight,
-                                   .bias = bias->value,
-                                   .y = lng_view_rows(caches[layer].cross, first_row, encoded.rows),
-                               }));
+        for (int64_t row = 0, rows; row < encoded.rows; row += rows) {
+            rows = encoded.rows - row < most ? encoded.rows - row : most;
+            struct lng_view cache = lng_view_rows(caches[layer].cross, first_row + row, rows);
+            struct lng_view y = direct ? cache : lng_view_rows(staging, 0, rows);
+            LNG_TRY(lng_linear_fwd(model->device, &(struct lng_linear_fwd_args){
+                                                      .x = lng_view_rows(encoded, row, rows),
+                                                      .weight = weight->weight,
+                                                      .bias = bias->value,
+                                                      .y = y,
+                                                  }));
+            if (!direct)
+                LNG_TRY(lng_copy(model->device, &(struct lng_copy_args){.x = y, .y = cache}));
+        }
     }
     return LNG_OK;
 }

@@ -52,6 +52,16 @@ static enum lng_status open_tensors(struct lng_model *model)
     return LNG_OK;
 }
 
+/* Products in less than f32 are worth no better caches, which decoding reads from memory at each step. The widths are those
+ * that fast attention to bf16 keys is made for. */
+static enum lng_dtype cache_dtype(const struct lng_model *model)
+{
+    const struct lng_hparams *h = &model->hparams;
+    bool rounds = model->compute != LNG_DTYPE_F32 && model->activation == LNG_DTYPE_F32 &&
+                  h->attention_score == LNG_ATTENTION_DOT && h->dim / h->decoder_heads % 16 == 0;
+    return rounds ? LNG_DTYPE_BF16 : model->activation;
+}
+
 enum lng_status lng_model_init(struct lng_model *model, struct lng_device *device,
                                const struct lng_hparams *hparams, enum lng_dtype compute,
                                bool training)
@@ -61,6 +71,7 @@ enum lng_status lng_model_init(struct lng_model *model, struct lng_device *devic
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_device_supports(device, compute));
     result.activation = lng_device_activation(device, compute);
+    result.cache = cache_dtype(&result);
     LNG_TRY_OR_FAIL(lng_params_init(&result.params, hparams));
     LNG_TRY_OR_FAIL(open_tensors(&result));
     LNG_TRY_OR_FAIL(lng_model_reserve_positions(&result, LNG_FIRST_POSITIONS));

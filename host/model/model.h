@@ -28,8 +28,9 @@ struct lng_model {
     struct lng_hparams hparams;
     struct lng_params params;
     struct lng_device *device; /* borrowed */
-    enum lng_dtype compute;    /* F32 or BF16 products */
+    enum lng_dtype compute;    /* F32, BF16 or I8 products */
     enum lng_dtype activation; /* dtype of activations */
+    enum lng_dtype cache;      /* dtype of keys and values in the caches of decoding, see model.c */
     bool training;
     /* Decoding only, pre-norm only: after its first token a hypothesis attends to keys and values projected from
      * inputs that were not normalised. So Marian's decoder, though not its training, computes. */
@@ -179,18 +180,20 @@ LNG_MUST_CHECK enum lng_status lng_model_encode(struct lng_model *model,
                                                 const struct lng_sequences *source,
                                                 struct lng_view *encoded);
 
-/* Caches of one decoder layer, made and owned by the caller (dtype: model->activation). */
+/* Caches of one decoder layer, made and owned by the caller (dtype: model->cache). */
 struct lng_layer_cache {
     struct lng_view self_k, self_v; /* [capacity in time * slots, D]; row s * slots + slot */
     struct lng_view cross;          /* [rows, 2 D]: keys, then values, of source tokens */
 };
 
 /* Projects encoder rows [n, D] to keys and values of every layer: caches[l].cross rows
- * [first_row, first_row + n). Done once per sentence; shared by its whole beam. */
+ * [first_row, first_row + n). Done once per sentence; shared by its whole beam. staging: activation
+ * [some rows, 2 D], worked through in turns; used and needed only where the caches have another dtype. */
 LNG_MUST_CHECK enum lng_status lng_decoder_project_source(struct lng_model *model,
                                                           struct lng_view encoded,
                                                           const struct lng_layer_cache *caches,
-                                                          int64_t first_row);
+                                                          int64_t first_row,
+                                                          struct lng_view staging);
 
 /* A few target tokens a row, in device memory: tokens[first[r]] .. tokens[first[r] + count[r] - 1]. */
 struct lng_token_selection {

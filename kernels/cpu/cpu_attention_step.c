@@ -3,10 +3,14 @@
 
 #include "kernels/cpu/cpu_device.h"
 
+/* Key elements a task, about: rows of a few dozen keys go by eights, long ones alone. */
+enum { TASK_ELEMENTS = 1 << 17 };
+
 struct step_job {
     struct lng_cpu *cpu;
     const struct lng_attention_step_args *args;
     int64_t block;
+    bool grouped; /* simd's attention_step_group, else _row */
 };
 
 static int64_t cache_row(const struct lng_attention_step_args *args, int64_t r, int64_t s)
@@ -23,7 +27,10 @@ static bool keys_exist(const struct lng_attention_step_args *args, int64_t *long
     for (int64_t r = 0; good && r < args->q.rows; r++) {
         int64_t count = args->key_count[r];
         good = count >= 0 && (!args->ancestor || count <= args->ancestor_stride);
-        for (int64_t s = 0; good && s < count; s++) {
+        if (good && !args->ancestor)
+            good = count == 0 ||
+                   (args->key_start[r] >= 0 && args->key_start[r] + count <= args->k_cache.rows);
+        for (int64_t s = 0; good && args->ancestor && s < count; s++) {
             int64_t row = cache_row(args, r, s);
             good = row >= 0 && row < args->k_cache.rows;
         }
@@ -32,41 +39,80 @@ static bool keys_exist(const struct lng_attention_step_args *args, int64_t *long
     return good;
 }
 
-static void write_newest(const struct lng_attention_step_args *args)
+static void write_row(const struct lng_cpu *cpu, const float *from, const struct lng_view *cache,
+                      int64_t row)
 {
-    const size_t bytes = (size_t)args->q.cols * sizeof(float);
+    if (cache->dtype == LNG_DTYPE_BF16)
+        cpu->simd->copy_bf16(from, cache->cols, (uint16_t *)cache->data + row * cache->stride);
+    else
+        memcpy((float *)cache->data + row * cache->stride, from,
+               (size_t)cache->cols * sizeof *from);
+}
+
+static void write_newest(const struct lng_cpu *cpu, const struct lng_attention_step_args *args)
+{
     for (int64_t r = 0; r < args->q.rows; r++) {
         if (args->key_count[r] == 0)
             continue;
         int64_t row = cache_row(args, r, args->key_count[r] - 1);
-        memcpy((float *)args->k_cache.data + row * args->k_cache.stride,
-               (const float *)args->new_k.data + r * args->new_k.stride, bytes);
-        memcpy((float *)args->v_cache.data + row * args->v_cache.stride,
-               (const float *)args->new_v.data + r * args->new_v.stride, bytes);
+        write_row(cpu, (const float *)args->new_k.data + r * args->new_k.stride, &args->k_cache,
+                  row);
+        write_row(cpu, (const float *)args->new_v.data + r * args->new_v.stride, &args->v_cache,
+                  row);
     }
+}
+
+/* How many rows from r on have the same keys. */
+static int64_t group_at(const struct lng_attention_step_args *args, int64_t r, int64_t end)
+{
+    int64_t rows = 1;
+    while (!args->ancestor && rows < LNG_ATTENTION_GROUP && r + rows < end &&
+           args->key_start[r + rows] == args->key_start[r] &&
+           args->key_count[r + rows] == args->key_count[r])
+        rows++;
+    return rows;
 }
 
 static void step_task(void *context, int64_t task, int thread)
 {
     const struct step_job *job = context;
+    const struct lng_simd *simd = job->cpu->simd;
+    float *scratch = job->cpu->private[thread];
     int64_t end = lng_cpu_min((task + 1) * job->block, job->args->q.rows);
-    for (int64_t row = task * job->block; row < end; row++)
-        job->cpu->simd->attention_step_row(job->args, row, job->cpu->private[thread]);
+    for (int64_t row = task * job->block, rows; row < end; row += rows) {
+        rows = job->grouped ? group_at(job->args, row, end) : 1;
+        if (job->grouped)
+            simd->attention_step_group(job->args, row, rows, scratch);
+        else
+            simd->attention_step_row(job->args, row, scratch);
+    }
 }
 
 enum lng_status lng_cpu_attention_step(struct lng_device *device,
                                        const struct lng_attention_step_args *args)
 {
+    struct lng_cpu *cpu = lng_cpu_of(device);
     int64_t longest = 0;
-    if (args->q.dtype != LNG_DTYPE_F32 || args->k_cache.dtype != LNG_DTYPE_F32 ||
+    struct step_job job = {.cpu = cpu, .args = args};
+    /* of a register's width, or two, whatever the instruction set */
+    job.grouped = args->score != LNG_ATTENTION_ADDITIVE &&
+                  args->q.cols / args->heads % (cpu->simd->nr / 2) == 0;
+    const bool half = args->k_cache.dtype == LNG_DTYPE_BF16;
+    if (args->q.dtype != LNG_DTYPE_F32 ||
+        (args->k_cache.dtype != LNG_DTYPE_F32 && !(half && job.grouped)) ||
         !keys_exist(args, &longest))
         return lng_backend_ref.ops.attention_step(device, args);
-    struct step_job job = {.cpu = lng_cpu_of(device), .args = args};
-    job.block = 1 + 16384 / ((longest + 1) * args->q.cols);
-    size_t bytes = (size_t)longest * (2 * sizeof(void *) + sizeof(float)) + 64 * sizeof(float);
-    LNG_TRY(lng_cpu_reserve(job.cpu, bytes, 0));
+    job.block = 1 + TASK_ELEMENTS / ((longest + 1) * args->q.cols);
+    if (job.block * cpu->threads > args->q.rows)
+        job.block = lng_cpu_ceil(args->q.rows, cpu->threads);
+    if (job.block > LNG_ATTENTION_GROUP) /* whole beams of four, eight, ... */
+        job.block = lng_cpu_ceil(job.block, LNG_ATTENTION_GROUP) * LNG_ATTENTION_GROUP;
+    const int64_t most = job.grouped ? LNG_ATTENTION_GROUP * args->heads : 1;
+    size_t bytes =
+        (size_t)longest * (2 * sizeof(void *)) + (size_t)((longest + 64) * most) * sizeof(float);
+    LNG_TRY(lng_cpu_reserve(cpu, bytes, 0));
     if (args->new_k.data)
-        write_newest(args);
-    lng_cpu_run(job.cpu, lng_cpu_ceil(args->q.rows, job.block), step_task, &job);
+        write_newest(cpu, args);
+    lng_cpu_run(cpu, lng_cpu_ceil(args->q.rows, job.block), step_task, &job);
     return LNG_OK;
 }

@@ -117,6 +117,11 @@ EACH_ROW(blend_task, {
 EACH_ROW(copy_task, {
     memcpy(y, (const float *)job->x.data + row * job->x.stride, (size_t)job->y.cols * sizeof *y);
 })
+EACH_ROW(round_task, {
+    job->cpu->simd->copy_bf16((const float *)job->x.data + row * job->x.stride, job->y.cols,
+                              (uint16_t *)job->y.data + row * job->y.stride);
+    (void)y;
+})
 EACH_ROW(fill_task, {
     for (int64_t j = 0; j < job->y.cols; j++)
         y[j] = job->b;
@@ -151,10 +156,11 @@ enum lng_status lng_cpu_fill(struct lng_device *device, const struct lng_fill_ar
 
 enum lng_status lng_cpu_copy(struct lng_device *device, const struct lng_copy_args *args)
 {
-    if (args->x.dtype != LNG_DTYPE_F32 || args->y.dtype != LNG_DTYPE_F32)
+    const bool rounds = args->y.dtype == LNG_DTYPE_BF16;
+    if (args->x.dtype != LNG_DTYPE_F32 || (args->y.dtype != LNG_DTYPE_F32 && !rounds))
         return lng_backend_ref.ops.copy(device, args);
     struct move_job job = move_job_make(device, args->x, args->y);
-    run_moves(&job, copy_task);
+    run_moves(&job, rounds ? round_task : copy_task);
     return LNG_OK;
 }
 

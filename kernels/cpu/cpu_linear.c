@@ -32,35 +32,6 @@ static void product_bf16(const struct lng_cpu *cpu, const struct lng_gemm *g, ui
     }
 }
 
-/* Bytes of scratch of product_int8: rows of int8, after their scales. */
-static size_t int8_scratch(int64_t in)
-{
-    return (size_t)(BLOCK * (lng_cpu_ceil(in, 4) + 16) * 4 + BLOCK * 4);
-}
-
-/* c = x W^T with rows of x quantised here; col is where the columns of g start. */
-static void product_int8(const struct lng_cpu *cpu, const struct lng_gemm *g,
-                         const struct lng_cpu_weight *weight, int64_t col, void *scratch)
-{
-    float scales[BLOCK];
-    const int64_t quads = lng_cpu_ceil(g->k, 4), pitch = quads + 16;
-    for (int64_t i = 0; i < g->m; i++)
-        scales[i] =
-            cpu->simd->quantize_row((const float *)g->a + i * g->a_row, g->k, cpu->vnni ? 0x80 : 0,
-                                    (int8_t *)scratch + i * pitch * 4);
-    struct lng_gemm_i8 job = {.gemm = *g,
-                              .row_scales = scales,
-                              .col_scales = weight->scales + col,
-                              .less = cpu->vnni ? weight->less + col : NULL};
-    job.gemm.a = scratch;
-    job.gemm.a_row = pitch;
-    job.gemm.k = quads;
-    if (cpu->vnni)
-        cpu->simd->gemm_i8_vnni(&job);
-    else
-        cpu->simd->gemm_i8(&job);
-}
-
 struct forward {
     struct lng_cpu *cpu;
     const struct lng_linear_fwd_args *args;
@@ -97,8 +68,6 @@ static void forward_task(void *context, int64_t task, int thread)
         };
         if (weight->head.compute == LNG_DTYPE_BF16)
             product_bf16(job->cpu, &g, job->cpu->private[thread]);
-        else if (weight->head.compute == LNG_DTYPE_I8)
-            product_int8(job->cpu, &g, weight, col, job->cpu->private[thread]);
         else
             simd->gemm_f32(&g);
         if (args->activation != LNG_ACTIVATION_NONE && args->activation != LNG_ACTIVATION_RELU)
@@ -116,10 +85,9 @@ enum lng_status lng_cpu_linear_fwd(struct lng_device *device,
     LNG_FAIL_IF(args->x.dtype != LNG_DTYPE_F32, LNG_ERR_UNSUPPORTED,
                 "linear_fwd: x: expected f32 (the cpu stores activations in f32), found %s",
                 lng_dtype_name(args->x.dtype));
-    const size_t scratch = args->weight->compute == LNG_DTYPE_I8
-                               ? int8_scratch(args->x.cols)
-                               : (BLOCK + 16) * PIECE_STRIDE * sizeof(uint32_t);
-    LNG_TRY(lng_cpu_reserve(cpu, scratch, 0));
+    if (args->weight->compute == LNG_DTYPE_I8)
+        return lng_cpu_linear_i8(cpu, args);
+    LNG_TRY(lng_cpu_reserve(cpu, (BLOCK + 16) * PIECE_STRIDE * sizeof(uint32_t), 0));
     struct forward job = {.cpu = cpu, .args = args, .block = BLOCK, .columns = args->y.cols};
     int64_t panels = lng_cpu_ceil(args->y.cols, cpu->simd->nr);
     if (2.0 * args->y.rows * args->y.cols * args->x.cols < SMALL_FLOPS) {

@@ -136,7 +136,7 @@ static void check_steps(struct lng_device *device, int index)
         caches[l].cross =
             lng_view_make(base + 2 * LONGEST * d * item, model.activation, S, 2 * h.dim);
     }
-    check_ok(lng_decoder_project_source(&model, encoded, caches, 0));
+    check_ok(lng_decoder_project_source(&model, encoded, caches, 0, (struct lng_view){0}));
     check_ok(lng_device_alloc(device, TINY_V * item, &logits));
     check_ok(lng_device_alloc(device, (5 + LONGEST) * sizeof(int32_t), &memory));
     struct lng_step_scratch *scratch;

@@ -103,22 +103,38 @@ VEC_INLINE vi load_quads(const uint32_t *p)
 }
 #endif
 
-/* c = (sum - less) * row scale * column scale, then as finish_row says. */
-VEC_INLINE void finish_i8(const struct lng_gemm_i8 *g, const struct tile_job *job, int64_t row,
-                          int64_t col, vi s0, vi s1, float *c)
+/* c = (sum - less) * row scale * column scale, then as finish_row says. A tile that is not whole, or is added, goes
+ * through a copy: the sums must not leave their registers. */
+VEC_INLINE void finish_tile(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job,
+                            int64_t row, int64_t col, vi sum[MR][2])
 {
-    const int64_t cols = job->cols, cols1 = cols > VW ? cols - VW : 0;
-    const vf scale = v_set(g->row_scales[row]);
-    vf low0 = v_zero(), low1 = v_zero();
+    float copy[MR * NR];
+    const bool whole = job->cols == NR && !job->add;
+    const int64_t n0 = job->cols, n1 = n0 > VW ? n0 - VW : 0, c_row = whole ? job->c_row : NR;
+    float *c = whole ? job->c : copy;
+    const float *scales = g->row_scales + row;
+    const vf scale0 = v_load_n(g->col_scales + col, n0);
+    const vf scale1 = v_load_n(g->col_scales + col + VW, n1);
+    vf less0 = v_zero(), less1 = v_zero(), bias0 = v_zero(), bias1 = v_zero();
     if (g->less) {
-        low0 = v_load_n((const float *)(const void *)(g->less + col), cols);
-        low1 = v_load_n((const float *)(const void *)(g->less + col + VW), cols1);
+        less0 = v_load_n((const float *)(const void *)(g->less + col), n0);
+        less1 = v_load_n((const float *)(const void *)(g->less + col + VW), n1);
     }
-    vf y0 = v_to_float(vi_sub(s0, VEC_CASTI(low0)));
-    vf y1 = v_to_float(vi_sub(s1, VEC_CASTI(low1)));
-    y0 = v_mul(v_mul(y0, scale), v_load_n(g->col_scales + col, cols));
-    y1 = v_mul(v_mul(y1, scale), v_load_n(g->col_scales + col + VW, cols1));
-    finish_row(job, y0, y1, c);
+    if (whole && job->bias) {
+        bias0 = v_load(job->bias);
+        bias1 = v_load(job->bias + VW);
+    }
+    const vf floor = v_set(whole && job->relu ? 0.0f : -INFINITY);
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++) {
+        const vf scale = v_set(scales[i]);
+        vf y0 = v_mul(v_to_float(vi_sub(sum[i][0], VEC_CASTI(less0))), scale);
+        vf y1 = v_mul(v_to_float(vi_sub(sum[i][1], VEC_CASTI(less1))), scale);
+        v_store(c + i * c_row, v_max(v_add(v_mul(y0, scale0), bias0), floor));
+        v_store(c + i * c_row + VW, v_max(v_add(v_mul(y1, scale1), bias1), floor));
+    }
+    for (int i = 0; i < mr && !whole; i++)
+        finish_row(job, v_load(copy + i * NR), v_load(copy + i * NR + VW), job->c + i * job->c_row);
 }
 
 VEC_INLINE void tile_i8(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job,
@@ -138,9 +154,7 @@ VEC_INLINE void tile_i8(int mr, const struct lng_gemm_i8 *g, const struct tile_j
             sum[i][1] = dot_quads(sum[i][1], x, m, b1);
         }
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++)
-        finish_i8(g, job, row + i, col, sum[i][0], sum[i][1], job->c + i * job->c_row);
+    finish_tile(mr, g, job, row, col, sum);
 }
 
 #if defined(__AVX512F__)
@@ -151,11 +165,16 @@ tile_vnni(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job, int64
 {
     vi sum[MR][2];
     const uint32_t *a = job->a, *b = job->b;
+    const int64_t ahead = g->gemm.b_panel; /* the next panel, for the next tile */
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)
         sum[i][0] = sum[i][1] = vi_set(0);
     for (int64_t k = 0; k < job->depth; k++, a++, b += NR) {
         vi b0 = load_quads(b), b1 = load_quads(b + VW);
+        if (mr > 4) { /* else the processor's own reading ahead keeps up better alone */
+            _mm_prefetch(b + ahead, _MM_HINT_T0);
+            _mm_prefetch(b + ahead + VW, _MM_HINT_T0);
+        }
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
             vi x = vi_set((int32_t)a[i * job->a_row]);
@@ -164,9 +183,7 @@ tile_vnni(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job, int64
             __asm__("vpdpbusd %2, %1, %0" : "+v"(sum[i][1]) : "v"(x), "v"(b1));
         }
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++)
-        finish_i8(g, job, row + i, col, sum[i][0], sum[i][1], job->c + i * job->c_row);
+    finish_tile(mr, g, job, row, col, sum);
 }
 #endif
 
@@ -179,11 +196,13 @@ VEC_INLINE void walk_i8(const struct lng_gemm_i8 *gi, tile_i8_function *const *t
     const struct lng_gemm *g = &gi->gemm;
     const int64_t panels = (g->n + NR - 1) / NR, held = GROUP_BYTES / (g->k * NR * 4 + 1);
     const int64_t group = held < 1 ? 1 : held;
+    const int64_t count = (g->m + MR - 1) / MR;
     struct tile_job job = {
         .a_row = g->a_row, .c_row = g->c_row, .depth = g->k, .add = g->add, .relu = g->relu};
     for (int64_t first = 0; first < panels; first += group)
-        for (int64_t i = 0; i < g->m; i += MR) {
-            int64_t rows = g->m - i < MR ? g->m - i : MR;
+        for (int64_t t = 0; t < count; t++) {
+            /* tiles of equal height, but for one row */
+            const int64_t i = g->m * t / count, rows = g->m * (t + 1) / count - i;
             job.a = (const uint32_t *)g->a + i * g->a_row;
             for (int64_t p = first; p < panels && p < first + group; p++) {
                 job.b = (const uint32_t *)g->b + p * g->b_panel;

@@ -50,6 +50,9 @@ struct lng_softmax_block {
     uint16_t *halves; /* scratch [queries * (keys + 8) + 256] when dropping */
 };
 
+/* Rows of attention_step at a time, at most. */
+enum { LNG_ATTENTION_GROUP = 4 };
+
 /* Queries and keys of one head. scores: written, or read as gradients. */
 struct lng_additive_block {
     const float *q, *k, *vector;

@@ -1,0 +1,217 @@
+/* Attention of a few query rows that share their keys (a beam's, to the source), or of one, against cached keys and values.
+ * Keys are read one after the other over all heads, as they lie in memory. What a row becomes does not depend on how many
+ * there are. */
+#include <math.h>
+
+#include "kernels/cpu/simd/simd.h"
+#include "kernels/cpu/simd/vec_bf16.h"
+#include "kernels/cpu/simd/vec_transpose.h"
+
+/* COLUMNS: registers of a row's output at a time, of several rows together half. AHEAD: keys. */
+enum { GROUP = LNG_ATTENTION_GROUP, COLUMNS = 8, AHEAD = 8 };
+
+struct group {
+    const struct lng_attention_step_args *args;
+    int64_t row, keys, width;
+    const void **k, **v; /* [keys] rows of the caches */
+    float *p;            /* [rows, heads, stride] */
+    int64_t stride;
+};
+
+VEC_INLINE vf load_cache(bool half, const void *row, int64_t col)
+{
+    return half ? v_load_bf16((const uint16_t *)row + col) : v_load((const float *)row + col);
+}
+
+/* Caches of many sentences lie far away, in rows here and there: they are called for some keys ahead. */
+VEC_INLINE void fetch(const void *row, int64_t bytes)
+{
+    for (int64_t at = 0; at < bytes; at += 64)
+        _mm_prefetch((const char *)row + at, _MM_HINT_T0);
+}
+
+/* Of the newest `count` products of all heads in turn, the last one that of (key, head). */
+VEC_INLINE void keep_scores(const struct group *g, int rows, int64_t first, int64_t count,
+                            vf parts[GROUP][VW])
+{
+    const int64_t heads = g->args->heads;
+    float sums[VW];
+    for (int i = 0; i < rows; i++) {
+        int64_t key = first / heads, head = first % heads;
+        v_store(sums, v_mul(v_sums(parts[i]), v_set((float)g->args->scale)));
+        for (int64_t l = 0; l < count; l++) {
+            g->p[(i * heads + head) * g->stride + key] = sums[l];
+            if (++head == heads) {
+                head = 0;
+                key++;
+            }
+        }
+    }
+}
+
+/* p = scale q . k */
+VEC_INLINE void score(bool half, int rows, const struct group *g)
+{
+    const struct lng_view *view = &g->args->q;
+    const int64_t heads = g->args->heads, bytes = view->cols * (half ? 2 : 4);
+    const float *q[GROUP];
+    vf parts[GROUP][VW];
+    int64_t held = 0, done = 0;
+    for (int i = 0; i < rows; i++) {
+        q[i] = (const float *)view->data + (g->row + i) * view->stride;
+        for (int l = 0; l < VW; l++)
+            parts[i][l] = v_zero();
+    }
+    for (int64_t s = 0; s < g->keys && s < AHEAD; s++)
+        fetch(g->k[s], bytes);
+    for (int64_t s = 0; s < g->keys; s++) {
+        if (s + AHEAD < g->keys)
+            fetch(g->k[s + AHEAD], bytes);
+        fetch(g->v[s], bytes);
+        for (int64_t h = 0, col = 0; h < heads; h++, col += g->width) {
+            vf sum[GROUP];
+#pragma GCC unroll 4
+            for (int i = 0; i < rows; i++)
+                sum[i] = v_zero();
+            for (int64_t a = col; a < col + g->width; a += VW) {
+                vf y = load_cache(half, g->k[s], a);
+#pragma GCC unroll 4
+                for (int i = 0; i < rows; i++)
+                    sum[i] = v_fma(v_load(q[i] + a), y, sum[i]);
+            }
+#pragma GCC unroll 4
+            for (int i = 0; i < rows; i++)
+                parts[i][held] = sum[i];
+            if (++held == VW) {
+                keep_scores(g, rows, done, VW, parts);
+                done += VW;
+                held = 0;
+            }
+        }
+    }
+    if (held > 0)
+        keep_scores(g, rows, done, held, parts);
+}
+
+VEC_INLINE void softmax(float *p, int64_t keys)
+{
+    const vf lowest = v_set(-INFINITY);
+    vf best = lowest, sum = v_zero();
+    for (int64_t s = 0; s < keys; s += VW)
+        best = v_max(v_keep_n(v_load(p + s), keys - s, lowest), best);
+    const vf highest = v_set(v_maximum(best));
+    for (int64_t s = 0; s < keys; s += VW) {
+        vf e = v_keep_n(v_exp(v_sub(v_load(p + s), highest)), keys - s, v_zero());
+        v_store(p + s, e);
+        sum = v_add(sum, e);
+    }
+    const vf inverse = v_set(1.0f / v_sum(sum));
+    for (int64_t s = 0; s < keys; s += VW)
+        v_store(p + s, v_mul(v_load(p + s), inverse));
+}
+
+/* o = sum over s of p[s] v[s], `count` registers of columns from col on. */
+VEC_INLINE void mix(bool half, int rows, int count, const struct group *g, int64_t col)
+{
+    const struct lng_view *o = &g->args->o;
+    const int64_t heads = g->args->heads;
+    const float *p[COLUMNS];
+    vf sum[GROUP][COLUMNS];
+    for (int j = 0; j < count; j++)
+        p[j] = g->p + (col + j * VW) / g->width * g->stride;
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < count; j++)
+            sum[i][j] = v_zero();
+    for (int64_t s = 0; s < g->keys; s++)
+#pragma GCC unroll 8
+        for (int j = 0; j < count; j++) {
+            vf y = load_cache(half, g->v[s], col + j * VW);
+#pragma GCC unroll 4
+            for (int i = 0; i < rows; i++)
+                sum[i][j] = v_fma(v_set(p[j][i * heads * g->stride + s]), y, sum[i][j]);
+        }
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < count; j++)
+            v_store((float *)o->data + (g->row + i) * o->stride + col + j * VW, sum[i][j]);
+}
+
+VEC_INLINE void attend(bool half, int rows, int count, const struct group *g)
+{
+    const struct lng_attention_step_args *args = g->args;
+    int64_t col = 0;
+    score(half, rows, g);
+    for (int64_t i = 0; i < rows * args->heads; i++)
+        softmax(g->p + i * g->stride, g->keys);
+    for (; col + count * VW <= args->q.cols; col += count * VW)
+        mix(half, rows, count, g, col);
+    for (; col < args->q.cols; col += VW)
+        mix(half, rows, 1, g, col);
+}
+
+typedef void attend_function(const struct group *g);
+#define ATTEND(name, half, rows, count)                               \
+    static __attribute__((noinline)) void name(const struct group *g) \
+    {                                                                 \
+        attend(half, rows, count, g);                                 \
+    }
+ATTEND(attend_f32_1, false, 1, COLUMNS)
+ATTEND(attend_f32_2, false, 2, COLUMNS / 2)
+ATTEND(attend_f32_3, false, 3, COLUMNS / 2)
+ATTEND(attend_f32_4, false, 4, COLUMNS / 2)
+ATTEND(attend_bf16_1, true, 1, COLUMNS)
+ATTEND(attend_bf16_2, true, 2, COLUMNS / 2)
+ATTEND(attend_bf16_3, true, 3, COLUMNS / 2)
+ATTEND(attend_bf16_4, true, 4, COLUMNS / 2)
+static attend_function *const functions[2][GROUP + 1] = {
+    {0, attend_f32_1, attend_f32_2, attend_f32_3, attend_f32_4},
+    {0, attend_bf16_1, attend_bf16_2, attend_bf16_3, attend_bf16_4}};
+
+/* Mean over the chosen heads. */
+static void keep_weights(const struct group *g, int64_t row)
+{
+    const struct lng_attention_step_args *args = g->args;
+    float *weights = args->weights + (g->row + row) * args->weights_stride;
+    for (int64_t s = 0; s < g->keys; s++)
+        weights[s] = 0;
+    for (int64_t h = args->first_head; h < args->first_head + args->head_count; h++)
+        for (int64_t s = 0; s < g->keys; s++)
+            weights[s] += g->p[(row * args->heads + h) * g->stride + s] / (float)args->head_count;
+}
+
+/* All heads of rows r .. r + rows - 1, of which all have the same keys; their width is a multiple of VW. */
+void LNG_SIMD(attention_step_group)(const struct lng_attention_step_args *args, int64_t r,
+                                    int64_t rows, float *scratch)
+{
+    const int64_t keys = args->key_count[r];
+    const bool half = args->k_cache.dtype == LNG_DTYPE_BF16;
+    const int64_t size = half ? 2 : 4;
+    struct group g = {.args = args, .row = r, .keys = keys, .width = args->q.cols / args->heads};
+    g.k = (const void **)(void *)scratch;
+    g.v = g.k + keys;
+    g.p = (float *)(void *)(g.v + keys);
+    g.stride = (keys + VW - 1) / VW * VW;
+    for (int64_t s = 0; s < keys; s++) {
+        int64_t row = args->ancestor
+                          ? s * args->slots + args->ancestor[r * args->ancestor_stride + s]
+                          : args->key_start[r] + s;
+        g.k[s] = (const char *)args->k_cache.data + row * args->k_cache.stride * size;
+        g.v[s] = (const char *)args->v_cache.data + row * args->v_cache.stride * size;
+    }
+    functions[half][rows](&g);
+    for (int64_t i = 0; args->weights && i < rows; i++)
+        keep_weights(&g, i);
+}
+
+/* y = x, rounded to nearest even. */
+void LNG_SIMD(copy_bf16)(const float *x, int64_t count, uint16_t *y)
+{
+    int64_t i = 0;
+    for (; i + VW <= count; i += VW)
+        v_store_bf16(y + i, v_load(x + i));
+    for (; i < count; i++)
+        y[i] = lng_f32_to_bf16(x[i]);
+}
