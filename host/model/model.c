@@ -54,7 +54,7 @@ static enum lng_status open_tensors(struct lng_model *model)
 
 /* Products in less than f32 are worth no better caches, which decoding reads from memory at each step. The widths are those
  * that fast attention to bf16 keys is made for. */
-static enum lng_dtype cache_dtype(const struct lng_model *model)
+enum lng_dtype lng_model_cache_dtype(const struct lng_model *model)
 {
     const struct lng_hparams *h = &model->hparams;
     bool rounds = model->compute != LNG_DTYPE_F32 && model->activation == LNG_DTYPE_F32 &&
@@ -71,7 +71,7 @@ enum lng_status lng_model_init(struct lng_model *model, struct lng_device *devic
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_device_supports(device, compute));
     result.activation = lng_device_activation(device, compute);
-    result.cache = cache_dtype(&result);
+    result.cache = lng_model_cache_dtype(&result);
     LNG_TRY_OR_FAIL(lng_params_init(&result.params, hparams));
     LNG_TRY_OR_FAIL(open_tensors(&result));
     LNG_TRY_OR_FAIL(lng_model_reserve_positions(&result, LNG_FIRST_POSITIONS));

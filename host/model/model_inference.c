@@ -117,6 +117,7 @@ enum lng_status lng_model_init_inference(struct lng_model *model, struct lng_dev
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_device_supports(device, compute));
     result.activation = lng_device_activation(device, compute);
+    result.cache = lng_model_cache_dtype(&result);
     LNG_TRY_OR_FAIL(open_model(&result, source));
     *model = result;
     return LNG_OK;
