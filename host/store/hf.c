@@ -193,6 +193,11 @@ static enum lng_status load(const char *directory, enum extent extent, struct ln
     LNG_TRY(read_provenance(config, data));
     LNG_TRY(warn_unused(tensors, &data->warnings));
     LNG_TRY(load_values(config, tensors, extent, data));
+    if (extent == WHOLE && config->int8)
+        LNG_TRY(lng_buffer_append_format(&data->warnings,
+                                         "%s: its matrices are int8; they are taken as the floats "
+                                         "that their rows and scales stand for\n",
+                                         directory));
     LNG_TRY(settle_decoder_start(config, tensors, data));
     data->directory = lng_strdup(directory);
     if (!data->directory)
