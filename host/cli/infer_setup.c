@@ -85,10 +85,12 @@ enum lng_status lng_infer_setup_open(const struct lng_options *options,
                 "%s: found a model but no vocabulary beside it; expected a model directory",
                 options->model);
     LNG_TRY(lng_tokenizer_open_directory(setup->data.directory, &setup->tokenizer));
-    lng_info("%s: %d + %d layers of width %d, on %s with %d thread%s", options->model,
-             setup->model.hparams.encoder_layers, setup->model.hparams.decoder_layers,
-             setup->model.hparams.dim, lng_device_name(setup->device),
-             lng_device_threads(setup->device), lng_device_threads(setup->device) == 1 ? "" : "s");
+    lng_info("%s: %d + %d layers of width %d, %zu MiB in %s, on %s with %d thread%s",
+             options->model, setup->model.hparams.encoder_layers,
+             setup->model.hparams.decoder_layers, setup->model.hparams.dim,
+             lng_model_bytes(&setup->model) >> 20, lng_dtype_name(setup->model.compute),
+             lng_device_name(setup->device), lng_device_threads(setup->device),
+             lng_device_threads(setup->device) == 1 ? "" : "s");
     lng_setup_remark(setup->device);
     return LNG_OK;
 }

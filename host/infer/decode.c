@@ -190,6 +190,7 @@ static enum lng_status make_plan(const struct lng_search *search, int64_t time, 
         affordable = min64(affordable, (int64_t)(alignment_bytes / sizeof(float)) / source);
     p.positions = max64(beam * time, min64(p.rows * time, affordable));
     p.source_rows = max64(source, min64(o->batch_tokens >> halvings, p.seats * source));
+    p.encode_rows = lng_encode_rows(model->device, p.source_rows, source);
     p.step_rows = lng_step_rows(model->device, p.rows);
     p.step_words = lng_search_step_words(p.step_rows, p.seats, 0) +
                    lng_step_ancestors(model->device, p.rows, time, p.positions) + 64;
@@ -231,7 +232,7 @@ static enum lng_status open_device_memory(struct lng_search *search)
     lng_arena_init(&arena, search->device_memory, search->device_memory_bytes);
     carve_device(search, &arena);
     LNG_TRY(lng_arena_check(&arena));
-    struct lng_batch_limits limits = {.source_rows = p->source_rows, .sentences = p->seats};
+    struct lng_batch_limits limits = {.source_rows = p->encode_rows, .sentences = p->seats};
     search->workspace_bytes = lng_workspace_plan(model, &limits);
     LNG_TRY(lng_workspace_open(model, &limits, &search->workspace));
     LNG_TRY(lng_step_scratch_open(model, p->step_rows, &search->scratch));
@@ -397,20 +398,24 @@ static enum lng_status seat_group(struct lng_search *search, int64_t group, int6
     return LNG_OK;
 }
 
-static enum lng_status encode_group(struct lng_search *search, int64_t group, int64_t rows)
+/* Lets the next sentences in, as many of `group` as the workspace holds, and takes them off it. */
+static enum lng_status encode_some(struct lng_search *search, int64_t *group)
 {
+    int64_t part = 0, rows = 0;
     search->offsets[0] = 0;
-    for (int64_t i = 0; i < group; i++) {
-        const struct lng_search_input *input = &search->inputs[search->order[search->next + i]];
-        memcpy(search->ids + search->offsets[i], input->source,
+    for (; part < *group; part++) {
+        const struct lng_search_input *input = &search->inputs[search->order[search->next + part]];
+        if (part > 0 && rows + input->source_length > search->plan.encode_rows)
+            break;
+        memcpy(search->ids + rows, input->source,
                (size_t)input->source_length * sizeof *search->ids);
-        search->offsets[i + 1] = search->offsets[i] + input->source_length;
+        rows += input->source_length;
+        search->offsets[part + 1] = (int32_t)rows;
     }
     int64_t first = lng_kv_take_source(&search->cache, rows);
     LNG_FAIL_IF(first < 0, LNG_ERR_INTERNAL, "search: no room for %lld source rows",
                 (long long)rows);
-    struct lng_sequences sequences = {
-        .ids = search->ids, .offsets = search->offsets, .count = group};
+    struct lng_sequences sequences = {search->ids, search->offsets, NULL, part};
     struct lng_view encoded;
     LNG_TRY(lng_model_encode(search->model, search->workspace, &sequences, &encoded));
     LNG_TRY(lng_decoder_project_source(search->model, encoded, search->cache.layers, first,
@@ -419,7 +424,8 @@ static enum lng_status encode_group(struct lng_search *search, int64_t group, in
         LNG_TRY(lng_steer_encode(search, &sequences, first));
     search->stats.groups++;
     search->stats.encoded += rows;
-    return seat_group(search, group, first);
+    *group -= part;
+    return seat_group(search, part, first);
 }
 
 /* Lets waiting sentences in, unless it pays to wait for a larger group or for a better shape. */
@@ -434,8 +440,7 @@ static enum lng_status admit(struct lng_search *search)
         return LNG_OK; /* shorter ones are next: drain, then carve for twice as many */
     int64_t room = lng_kv_source_room(&search->cache), group = 0, rows = 0;
     while (group < search->vacant_count && search->next + group < search->count) {
-        int64_t index = search->order[search->next + group];
-        int64_t length = search->inputs[index].source_length;
+        int64_t length = search->inputs[search->order[search->next + group]].source_length;
         if (rows + length > room)
             break;
         rows += length;
@@ -443,7 +448,9 @@ static enum lng_status admit(struct lng_search *search)
     }
     bool worth_it = search->active_count == 0 || search->next + group == search->count ||
                     4 * group >= search->open_seats || 4 * rows >= search->plan.source_rows;
-    return group > 0 && worth_it ? encode_group(search, group, rows) : LNG_OK;
+    while (group > 0 && worth_it)
+        LNG_TRY(encode_some(search, &group));
+    return LNG_OK;
 }
 
 enum lng_status lng_search_run(struct lng_search *search, const struct lng_search_input *inputs,

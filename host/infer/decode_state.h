@@ -28,6 +28,7 @@ struct lng_search_plan {
     int64_t step_rows;   /* of a step: those, and what lng_step_rows adds */
     int64_t positions;   /* of the self cache */
     int64_t source_rows; /* of the cross cache */
+    int64_t encode_rows; /* source tokens encoded at once, but for a longer sentence alone */
     int64_t step_words;  /* int32 words that a step uploads at most */
 };
 
