@@ -107,6 +107,7 @@ Test(quantize, report_as_json)
                p_value = json_number_value(json_object_get(row, "p"));
         cr_assert(before >= 0 && after >= 0 && p_value >= 0 && p_value <= 1);
         cr_assert(json_number_value(json_object_get(row, "difference")) == after - before);
+        cr_assert(after != before || p_value == 1);
     }
     json_decref(report);
     program_release(&p);
