@@ -24,6 +24,7 @@ struct lng_weight {
 struct lng_backend {
     const char *name;
     enum lng_dtype real;
+    bool fuses_logits; /* candidates with logits.data NULL */
     struct lng_op_table ops;
     enum lng_status (*open)(struct lng_device *device, const struct lng_device_options *options);
     void (*close)(struct lng_device *device);

@@ -191,6 +191,11 @@ enum lng_status lng_device_repeat(struct lng_device *device, const void *key, si
     return work(context);
 }
 
+bool lng_device_fuses_logits(const struct lng_device *device)
+{
+    return device->backend->fuses_logits && device->observer == NULL;
+}
+
 bool lng_device_repeats(const struct lng_device *device)
 {
     return device->backend->repeat != NULL;

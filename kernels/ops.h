@@ -283,7 +283,10 @@ struct lng_candidate {
     int32_t token;
 };
 struct lng_candidates_args {
-    struct lng_view logits;     /* [R, V] activation, read only */
+    struct lng_view logits; /* [R, V] activation, read only; data NULL: they are x W^T + bias */
+    struct lng_view x; /* [R, D] activation; for that, on devices that lng_device_fuses_logits */
+    struct lng_weight *weight;  /* W [V, D] */
+    struct lng_view bias;       /* [1, V] real, or data NULL */
     const float *row_scores;    /* [R] */
     const int32_t *row_offsets; /* [B + 1] */
     const int32_t *forced;      /* [R] token that alone may follow, -1 = free; NULL = all free */

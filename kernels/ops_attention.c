@@ -207,11 +207,33 @@ enum lng_status lng_pair_loss(struct lng_device *device, const struct lng_pair_l
     return args->logits.rows == 0 ? LNG_OK : lng_run_pair_loss(device, args);
 }
 
+/* Logits that candidates computes itself. */
+static enum lng_status check_fused_logits(const struct lng_device *device, struct lng_check check,
+                                          const struct lng_candidates_args *args)
+{
+    const struct lng_view *master = &args->weight->master;
+    LNG_FAIL_IF(!device->backend->fuses_logits, LNG_ERR_UNSUPPORTED,
+                "candidates: logits: expected data (device %s computes none here), found none",
+                device->name);
+    LNG_FAIL_IF(args->logits.cols != master->rows, LNG_ERR_SHAPE,
+                "candidates: logits: expected %lld columns, as the weight has rows, found %lld",
+                (long long)master->rows, (long long)args->logits.cols);
+    CHECK_ACTIVATION(x, args->logits.rows, master->cols);
+    LNG_FAIL_IF(args->logits.dtype != args->x.dtype, LNG_ERR_DTYPE,
+                "candidates: logits: expected %s, as x, found %s", lng_dtype_name(args->x.dtype),
+                lng_dtype_name(args->logits.dtype));
+    IF_PRESENT(bias, CHECK_REAL(bias, 1, master->rows));
+    return LNG_OK;
+}
+
 enum lng_status lng_candidates(struct lng_device *device, const struct lng_candidates_args *args)
 {
     struct lng_check check = lng_check_begin(device, "candidates");
     int64_t rows = args->logits.rows;
-    CHECK_ACTIVATION(logits, -1, -1);
+    if (args->logits.data == NULL && rows > 0 && args->weight != NULL)
+        LNG_TRY(check_fused_logits(device, check, args));
+    else
+        CHECK_ACTIVATION(logits, -1, -1);
     LNG_FAIL_IF(args->logits.cols < 1 || args->logits.cols > INT32_MAX, LNG_ERR_SHAPE,
                 "candidates: logits: expected 1 to 2147483647 columns, found %lld",
                 (long long)args->logits.cols);

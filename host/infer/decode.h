@@ -27,8 +27,12 @@ struct lng_search_options {
     const int32_t *banned; /* further target tokens never proposed; copied */
     size_t banned_count;
     int64_t batch_tokens;    /* source tokens in flight at most; one sentence always may be */
-    int64_t batch_sentences; /* sentences in flight at most; 0 = no limit */
-    int64_t max_rows;        /* hypotheses in a step at most; 0 = a good number for the device */
+    int64_t batch_sentences; /* sentences in a batch at most; 0 = no limit */
+    /* Batches at once, sharing the model and cache_bytes: the device's threads are divided among them. 0 = one a thread where
+     * there is work enough; at most that many; 1 = all threads on one. Shows in no result. On the cpu, and without
+     * steering.members; elsewhere 1. */
+    int32_t workers;
+    int64_t max_rows;   /* hypotheses in a step at most; 0 = a good number for the device */
     size_t cache_bytes; /* device memory for keys and values of hypotheses at most; 0 = 1 GiB */
     bool alignment;     /* keep what each token attended to, see lng_hypothesis */
     int32_t alignment_layer; /* decoder layer, from 0, or one of the above */
@@ -75,7 +79,7 @@ struct lng_search_result {
     int32_t count;                           /* 1 .. n_best */
     bool exact_stop;
 };
-/* Called once for each sentence, in the order in which they get done. Another status than LNG_OK ends the
+/* Called once for each sentence, in the order in which they get done, on one thread at a time (not always the same). Another status than LNG_OK ends the
  * search and is handed on. */
 typedef enum lng_status (*lng_search_done)(void *context, const struct lng_search_result *result);
 

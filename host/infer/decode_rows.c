@@ -213,24 +213,25 @@ static enum lng_status find_candidates(struct lng_search *search, const struct s
 {
     int32_t *on_device = search->device_step;
     int64_t k = lng_beam_candidates(&search->options.beam);
-    const struct lng_decoder_step_args args = decoder_args(search, a);
+    struct lng_decoder_step_args args = decoder_args(search, a);
+    struct lng_candidates_args candidates = {
+        .logits = lng_view_rows(search->logits, 0, a->rows),
+        .row_scores = (const float *)(on_device + a->scores),
+        .row_offsets = on_device + a->row_offsets,
+        .forced = a->any_forced ? on_device + a->forced : NULL,
+        .banned = search->banned_count > 0 ? search->banned : NULL,
+        .banned_count = search->banned_count,
+        .eos_banned = a->any_eos_banned ? (const uint8_t *)(on_device + a->eos_banned) : NULL,
+        .eos = search->options.beam.eos,
+        .sentences = search->active_count,
+        .k = k,
+        .out = search->device_candidates,
+    };
+    args.candidates = search->plan.fused ? &candidates : NULL;
     LNG_TRY(lng_search_run_step(search, search->model, search->scratch, &args, a->rows,
                                 search->step + a->row_offsets));
-    LNG_TRY(lng_candidates(
-        search->model->device,
-        &(struct lng_candidates_args){
-            .logits = lng_view_rows(search->logits, 0, a->rows),
-            .row_scores = (const float *)(on_device + a->scores),
-            .row_offsets = on_device + a->row_offsets,
-            .forced = a->any_forced ? on_device + a->forced : NULL,
-            .banned = search->banned_count > 0 ? search->banned : NULL,
-            .banned_count = search->banned_count,
-            .eos_banned = a->any_eos_banned ? (const uint8_t *)(on_device + a->eos_banned) : NULL,
-            .eos = search->options.beam.eos,
-            .sentences = search->active_count,
-            .k = k,
-            .out = search->device_candidates,
-        }));
+    if (!search->plan.fused)
+        LNG_TRY(lng_candidates(search->model->device, &candidates));
     return lng_device_read(search->model->device, search->candidates, search->device_candidates,
                            (size_t)(search->active_count * k) * sizeof *search->candidates);
 }

@@ -2,6 +2,8 @@
 #ifndef LNG_HOST_INFER_DECODE_STATE_H
 #define LNG_HOST_INFER_DECODE_STATE_H
 
+#include <pthread.h>
+
 #include "host/infer/decode.h"
 #include "host/infer/kv_cache.h"
 
@@ -30,6 +32,7 @@ struct lng_search_plan {
     int64_t source_rows; /* of the cross cache */
     int64_t encode_rows; /* source tokens encoded at once, but for a longer sentence alone */
     int64_t step_words;  /* int32 words that a step uploads at most */
+    bool fused;          /* logits are nowhere stored, see lng_device_fuses_logits */
 };
 
 struct lng_search {
@@ -49,7 +52,7 @@ struct lng_search {
     struct lng_kv_cache cache;
     void *device_memory; /* the five below, carved */
     size_t device_memory_bytes;
-    struct lng_view logits;                  /* [step_rows, V] */
+    struct lng_view logits;                  /* [step_rows, V]; no data where plan.fused */
     struct lng_candidate *device_candidates; /* [seats, 2 beam] */
     int32_t *device_step;                    /* [step_words] */
     /* [aligned layers, step_rows, source]; alignment and coverage only */
@@ -72,8 +75,20 @@ struct lng_search {
     /* the present run */
     struct lng_constrain_run *constrain;   /* NULL where no input has constraints */
     const struct lng_search_input *inputs; /* borrowed */
-    int64_t *order;                        /* longest first */
-    int64_t count, next;                   /* inputs; how many of order were admitted */
+    int64_t count;                         /* of them */
+    struct lng_search_queue *queue;        /* borrowed */
+    int64_t *group; /* [seats] inputs that were taken from it and are to be encoded */
+
+    struct lng_crew *crew; /* NULL: this search works alone; see decode_crew.h */
+};
+
+/* Inputs that wait, longest first, for one search or for several. */
+struct lng_search_queue {
+    const int64_t *order;
+    int64_t count, next;    /* how many of order were taken */
+    int32_t takers;         /* searches */
+    bool stopped;           /* one of them failed */
+    pthread_mutex_t *mutex; /* NULL with one taker */
 };
 
 /* Whether steps must tell what they attended to. */
@@ -100,6 +115,17 @@ LNG_MUST_CHECK enum lng_status lng_search_run_step(struct lng_search *search,
                                                    struct lng_step_scratch *scratch,
                                                    const struct lng_decoder_step_args *args,
                                                    int64_t rows, const int32_t *row_offsets);
+
+/* Gives back what was planned for lengths; the search can be prepared again. */
+void lng_search_release_plan(struct lng_search *search);
+/* Makes room for the longest of the inputs, for fewer at once where memory is short; keeps what is there when it suffices. */
+LNG_MUST_CHECK enum lng_status
+lng_search_prepare(struct lng_search *search, const struct lng_search_input *inputs, int64_t count);
+/* Translates what it takes from the queue, whose order is of these inputs, until none waits. */
+LNG_MUST_CHECK enum lng_status lng_search_work(struct lng_search *search,
+                                               struct lng_search_queue *queue,
+                                               const struct lng_search_input *inputs, int64_t count,
+                                               lng_search_done done, void *context);
 
 /* Target length limit of an input. */
 int32_t lng_search_time(const struct lng_search *search, const struct lng_search_input *input);

@@ -278,6 +278,14 @@ static enum lng_status output_logits(const struct walk *walk)
                                      .count = chosen->count,
                                      .token_count = chosen->token_count,
                                  });
+    if (walk->args->candidates != NULL) {
+        struct lng_candidates_args candidates = *walk->args->candidates;
+        candidates.logits = walk->args->logits;
+        candidates.x = walk->input;
+        candidates.weight = matrix->weight;
+        candidates.bias = value(walk, LNG_PARAM_OUTPUT_BIAS, -1);
+        return lng_candidates(walk->model->device, &candidates);
+    }
     return lng_linear_fwd(walk->model->device, &(struct lng_linear_fwd_args){
                                                    .x = walk->input,
                                                    .weight = matrix->weight,

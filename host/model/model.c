@@ -82,8 +82,28 @@ fail:
     return status;
 }
 
+enum lng_status lng_model_share(const struct lng_model *model, struct lng_device *device,
+                                struct lng_model *shared)
+{
+    struct lng_model result = *model;
+    result.device = device;
+    result.shared = true;
+    result.training = false;
+    result.gradients = NULL;
+    result.positions = (struct lng_view){0};
+    result.position_memory = NULL;
+    LNG_TRY(lng_model_reserve_positions(&result, LNG_FIRST_POSITIONS));
+    *shared = result;
+    return LNG_OK;
+}
+
 void lng_model_release(struct lng_model *model)
 {
+    if (model->shared) {
+        lng_device_free(model->device, model->position_memory);
+        *model = (struct lng_model){0};
+        return;
+    }
     for (size_t i = 0; model->tensors != NULL && i < model->params.count; i++)
         if (model->tensors[i].weight != NULL)
             lng_weight_release(model->device, model->tensors[i].weight);

@@ -32,6 +32,7 @@ struct lng_model {
     enum lng_dtype activation; /* dtype of activations */
     enum lng_dtype cache;      /* dtype of keys and values in the caches of decoding, see model.c */
     bool training;
+    bool shared; /* parameters belong to another model, see lng_model_share */
     /* Decoding only, pre-norm only: after its first token a hypothesis attends to keys and values projected from
      * inputs that were not normalised. So Marian's decoder, though not its training, computes. */
     bool raw_decoder_keys;
@@ -68,6 +69,11 @@ LNG_MUST_CHECK enum lng_status lng_model_init_inference(struct lng_model *model,
 
 /* Bytes of parameters and weights on the device. */
 size_t lng_model_bytes(const struct lng_model *model);
+
+/* The same model on another device of the same kind, for one more thread to decode with: parameters are shared, and must
+ * neither change nor be released meanwhile. Not for training. The caller releases `shared` first. */
+LNG_MUST_CHECK enum lng_status lng_model_share(const struct lng_model *model,
+                                               struct lng_device *device, struct lng_model *shared);
 
 /* Random initialisation by Philox: the same values for a seed on every device. depth_scaled: layer l's
  * matrices times 1 / sqrt(l + 1) (Zhang et al. 2019). */
@@ -219,7 +225,10 @@ struct lng_decoder_step_args {
     int64_t weights_stride;
     int64_t alignment_layer, alignment_layers, first_head, head_count;
     int64_t old_rows;       /* rows from here on are at time 0; read with model->raw_decoder_keys */
-    struct lng_view logits; /* [rows, V] activation, written */
+    struct lng_view logits; /* [rows, V] activation, written; data NULL: see candidates */
+    /* NULL, or what is wanted instead of logits (lng_device_fuses_logits): they go from here to lng_candidates, which gets
+     * x, weight and bias from the model. Not for steps that a device repeats. */
+    const struct lng_candidates_args *candidates;
     /* tokens NULL, or those whose logits are wanted: column j of row r is then its j-th, the rest is left alone */
     struct lng_token_selection selection;
 };

@@ -151,6 +151,7 @@ static int64_t cpu_logit_rows(const struct lng_device *device, int64_t vocabular
 const struct lng_backend lng_backend_cpu = {
     .name = "cpu",
     .real = LNG_DTYPE_F32,
+    .fuses_logits = true,
     .ops =
         {
 #define LNG_OP(name) .name = lng_cpu_##name,

@@ -85,9 +85,8 @@ static inline enum lng_status lng_cpu_check_table(const char *op, const struct l
 void lng_cpu_weight_row(const struct lng_cpu *cpu, const struct lng_cpu_weight *weight, int64_t row,
                         float *values);
 
-/* cpu_linear_i8.c: linear_fwd with a weight of int8 and x in f32. */
-LNG_MUST_CHECK enum lng_status lng_cpu_linear_i8(struct lng_cpu *cpu,
-                                                 const struct lng_linear_fwd_args *args);
+/* cpu_candidates.c: log-sum-exp of a row from that of its blocks of LNG_CPU_SCAN columns, in order. */
+double lng_cpu_log_sum(const struct lng_cpu_sum *sums, int64_t blocks);
 
 /* One function an op; those without a faster way of their own hand over to ref (cpu_fallback.c). */
 #define LNG_OP(name) \

@@ -102,9 +102,13 @@ static void log_probs_task(void *context, int64_t row, int thread)
     const struct lng_log_probs_args *a = job->args;
     const int64_t count = a->count ? a->count[row] : a->logits.cols;
     const float *x = (const float *)a->logits.data + row * a->logits.stride;
-    float *y = (float *)a->y.data + row * a->y.stride, floor;
-    const double lse = job->cpu->simd->row_log_sum(x, count, 0, &floor);
-    (void)thread;
+    float *y = (float *)a->y.data + row * a->y.stride;
+    struct lng_cpu_sum *sums = job->cpu->private[thread];
+    const int64_t blocks = lng_cpu_ceil(count, LNG_CPU_SCAN);
+    for (int64_t b = 0; b < blocks; b++)
+        sums[b] = job->cpu->simd->sum_exponentials(
+            x + b * LNG_CPU_SCAN, lng_cpu_min(LNG_CPU_SCAN, count - b * LNG_CPU_SCAN));
+    const double lse = lng_cpu_log_sum(sums, blocks);
     switch (a->combine) {
     case LNG_COMBINE_WRITE:
         for (int64_t j = 0; j < count; j++)
@@ -134,6 +138,8 @@ enum lng_status lng_cpu_log_probs(struct lng_device *device, const struct lng_lo
     if (!good)
         return lng_backend_ref.ops.log_probs(device, args);
     struct log_probs_job job = {lng_cpu_of(device), args};
+    const int64_t blocks = lng_cpu_ceil(args->logits.cols, LNG_CPU_SCAN);
+    LNG_TRY(lng_cpu_reserve(job.cpu, (size_t)blocks * sizeof(struct lng_cpu_sum), 0));
     lng_cpu_run(job.cpu, args->logits.rows, log_probs_task, &job);
     return LNG_OK;
 }

@@ -115,6 +115,7 @@ enum lng_status REF(check_offsets)(const char *name, const int32_t *offsets, int
 const struct lng_backend BACKEND = {
     .name = BACKEND_NAME,
     .real = REF_REAL,
+    .fuses_logits = true,
     .ops =
         {
 #define LNG_OP(name) .name = REF(name),

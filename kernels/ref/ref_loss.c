@@ -164,12 +164,35 @@ static bool is_allowed(const struct lng_candidates_args *args, int64_t r, int64_
     return true;
 }
 
+/* The same with logits from x, weight and bias. */
+static enum lng_status candidates_of_product(struct lng_device *device,
+                                             const struct lng_candidates_args *args)
+{
+    struct lng_candidates_args stored = *args;
+    stored.logits.stride = args->logits.cols;
+    stored.logits.data = lng_alloc((size_t)(args->logits.rows * args->logits.cols),
+                                   lng_dtype_size(args->logits.dtype));
+    if (stored.logits.data == NULL)
+        return LNG_ERR_MEMORY;
+    enum lng_status status = REF(linear_fwd)(device, &(struct lng_linear_fwd_args){
+                                                         .x = args->x,
+                                                         .weight = args->weight,
+                                                         .bias = args->bias,
+                                                         .y = stored.logits,
+                                                     });
+    if (status == LNG_OK)
+        status = REF(candidates)(device, &stored);
+    lng_free(stored.logits.data);
+    return status;
+}
+
 enum lng_status REF(candidates)(struct lng_device *device, const struct lng_candidates_args *args)
 {
-    (void)device;
     const struct lng_view *logits = &args->logits;
     LNG_TRY(REF(check_offsets)("candidates: row_offsets", args->row_offsets, args->sentences,
                                logits->rows));
+    if (logits->data == NULL && logits->rows > 0)
+        return candidates_of_product(device, args);
     for (int64_t b = 0; b < args->sentences; b++) {
         struct lng_candidate *out = args->out + b * args->k;
         for (int64_t i = 0; i < args->k; i++)

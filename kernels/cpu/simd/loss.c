@@ -16,8 +16,8 @@ VEC_INLINE vf join_sum(const vf a[4])
     return v_add(v_add(a[0], a[1]), v_add(a[2], a[3]));
 }
 
-/* The maximum; where wanted the sum (for smoothing) and the maxima of STEP disjoint parts. */
-VEC_INLINE float row_maximum(const float *x, int64_t n, float *total, float *lanes)
+/* The maximum; where wanted the sum, for smoothing. */
+VEC_INLINE float row_maximum(const float *x, int64_t n, float *total)
 {
     const vf lowest = v_set(-INFINITY);
     vf best[4] = {lowest, lowest, lowest, lowest},
@@ -38,8 +38,6 @@ VEC_INLINE float row_maximum(const float *x, int64_t n, float *total, float *lan
     }
     if (total)
         *total = v_sum(join_sum(sum));
-    for (int c = 0; lanes && c < 4; c++)
-        v_store(lanes + c * VW, best[c]);
     return v_maximum(join_max(best));
 }
 
@@ -74,7 +72,7 @@ void LNG_SIMD(loss_row)(const struct lng_loss_args *args, int64_t row, double at
     const int64_t n = args->logits.cols, target = args->targets[row];
     float *x = (float *)args->logits.data + row * args->logits.stride;
     float all = 0;
-    const float at = x[target], highest = row_maximum(x, n, elsewhere > 0 ? &all : 0, 0);
+    const float at = x[target], highest = row_maximum(x, n, elsewhere > 0 ? &all : 0);
     const double total = at_target + (double)(n - 1) * elsewhere;
     bool first = at == highest;
     for (int64_t j = 0; first && j < target; j++)
@@ -152,8 +150,8 @@ void LNG_SIMD(loss_pair)(const struct lng_pair_loss_args *args, int64_t pair, do
     float *x = (float *)args->logits.data + pair * args->logits.stride;
     float *y = x + args->logits.rows / 2 * args->logits.stride;
     float x_all = 0, y_all = 0;
-    const float x_highest = row_maximum(x, n, elsewhere > 0 ? &x_all : 0, 0);
-    const float y_highest = row_maximum(y, n, elsewhere > 0 ? &y_all : 0, 0);
+    const float x_highest = row_maximum(x, n, elsewhere > 0 ? &x_all : 0);
+    const float y_highest = row_maximum(y, n, elsewhere > 0 ? &y_all : 0);
     const struct pair_sums sum = sum_pair(x, y, n, x_highest, y_highest);
     const double x_log = log((double)sum.x), y_log = log((double)sum.y), logs = y_log - x_log;
     const double x_kl = (double)sum.x_apart / sum.x + logs,
@@ -188,21 +186,12 @@ void LNG_SIMD(loss_pair)(const struct lng_pair_loss_args *args, int64_t pair, do
     y[target] = (float)(scale * (total * py - at_target + half * (py * (-apart - y_kl) + py - px)));
 }
 
-/* log-sum-exp of a row, which is not changed. floor: something that at least `count` of its elements
- * reach, -inf when that is not known: the count-th largest of the maxima of disjoint parts. */
-double LNG_SIMD(row_log_sum)(const float *x, int64_t n, int64_t count, float *floor)
+/* Of a block of columns, which is not changed. Without any above -inf the sum is 0, or not a number. */
+struct lng_cpu_sum LNG_SIMD(sum_exponentials)(const float *x, int64_t n)
 {
-    float lanes[STEP];
-    const float highest = row_maximum(x, n, 0, lanes);
-    for (int64_t i = 0; i < count && i < STEP; i++)
-        for (int64_t j = i + 1; j < STEP; j++)
-            if (lanes[j] > lanes[i]) {
-                float swap = lanes[i];
-                lanes[i] = lanes[j];
-                lanes[j] = swap;
-            }
-    *floor = count > 0 && count <= STEP ? lanes[count - 1] : -INFINITY;
-    return highest + log((double)row_exponentials((float *)(uintptr_t)x, n, highest, false));
+    const float highest = row_maximum(x, n, 0);
+    const float shift = highest == -INFINITY ? 0 : highest;
+    return (struct lng_cpu_sum){highest, row_exponentials((float *)(uintptr_t)x, n, shift, false)};
 }
 
 /* The first j >= from with x[j] >= floor, or n. */

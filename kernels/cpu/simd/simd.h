@@ -50,6 +50,12 @@ struct lng_softmax_block {
     uint16_t *halves; /* scratch [queries * (keys + 8) + 256] when dropping */
 };
 
+/* Columns of logits that are looked at together; their maximum, and the sum of exp(x - highest). */
+enum { LNG_CPU_SCAN = 256 };
+struct lng_cpu_sum {
+    float highest, sum;
+};
+
 /* Rows of attention_step at a time, at most. */
 enum { LNG_ATTENTION_GROUP = 4 };
 

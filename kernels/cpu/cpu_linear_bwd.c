@@ -1,12 +1,12 @@
-/* Products with weights. Rows are cut into blocks that the threads share out; every element of a
+/* Products with weights, backward. Rows are cut into blocks that the threads share out; every element of a
  * result is one sum in the order of k, so blocks, batch and threads do not show in the bits. */
 #include <string.h>
 
 #include "kernels/cpu/cpu_device.h"
 
 /* Rows a block: a multiple of every mr. Depth of a bf16 piece, in pairs, and how far its rows lie
- * apart in scratch. Below SMALL_FLOPS a second thread is not worth waking. */
-enum { BLOCK = 48, PIECE = 512, PIECE_STRIDE = PIECE + 16, SMALL_FLOPS = 400 * 1000 };
+ * apart in scratch. */
+enum { BLOCK = 48, PIECE = 512, PIECE_STRIDE = PIECE + 16 };
 /* Rows summed at once into d_weight: 240 steps of k, twice the rows as bf16 pairs. A task makes at most
  * OUTS rows of it, whose steps lie PITCH apart in scratch (no power of two: cache sets). */
 enum { CHUNK_STEPS = 5 * BLOCK, OUTS = 96, PITCH = OUTS + 16, TILE_PITCH = CHUNK_STEPS + 32 };
@@ -30,80 +30,6 @@ static void product_bf16(const struct lng_cpu *cpu, const struct lng_gemm *g, ui
         piece.relu = last && g->relu;
         cpu->gemm_tiles(&piece);
     }
-}
-
-struct forward {
-    struct lng_cpu *cpu;
-    const struct lng_linear_fwd_args *args;
-    int64_t block, columns; /* rows and columns of a task */
-    int64_t row_tasks;
-};
-
-static void forward_task(void *context, int64_t task, int thread)
-{
-    const struct forward *job = context;
-    const struct lng_linear_fwd_args *args = job->args;
-    const struct lng_cpu_weight *weight = (const struct lng_cpu_weight *)args->weight;
-    const struct lng_simd *simd = job->cpu->simd;
-    int64_t row = task % job->row_tasks * job->block, col = task / job->row_tasks * job->columns;
-    int64_t cols = lng_cpu_min(job->columns, args->y.cols - col);
-    int64_t end = lng_cpu_min(row + job->block, args->y.rows);
-    for (int64_t rows; row < end; row += rows) {
-        rows = lng_cpu_min(end - row, BLOCK);
-        float *y = (float *)args->y.data + row * args->y.stride + col;
-        struct lng_gemm g = {
-            .a = (const float *)args->x.data + row * args->x.stride,
-            .a_row = args->x.stride,
-            .a_k = 1,
-            .b = (const float *)weight->forward + col / simd->nr * weight->forward_panel,
-            .b_panel = weight->forward_panel,
-            .c = y,
-            .c_row = args->y.stride,
-            .m = rows,
-            .n = cols,
-            .k = args->x.cols,
-            .bias = args->bias.data ? (const float *)args->bias.data + col : NULL,
-            .add = args->accumulate,
-            .relu = args->activation == LNG_ACTIVATION_RELU,
-        };
-        if (weight->head.compute == LNG_DTYPE_BF16)
-            product_bf16(job->cpu, &g, job->cpu->private[thread]);
-        else
-            simd->gemm_f32(&g);
-        if (args->activation != LNG_ACTIVATION_NONE && args->activation != LNG_ACTIVATION_RELU)
-            for (int64_t i = 0; i < rows; i++, y += args->y.stride)
-                simd->activate(args->activation, y, y, cols);
-    }
-}
-
-enum lng_status lng_cpu_linear_fwd(struct lng_device *device,
-                                   const struct lng_linear_fwd_args *args)
-{
-    struct lng_cpu *cpu = lng_cpu_of(device);
-    if (lng_cpu_weight_is_ref(args->weight))
-        return lng_backend_ref.ops.linear_fwd(device, args);
-    LNG_FAIL_IF(args->x.dtype != LNG_DTYPE_F32, LNG_ERR_UNSUPPORTED,
-                "linear_fwd: x: expected f32 (the cpu stores activations in f32), found %s",
-                lng_dtype_name(args->x.dtype));
-    if (args->weight->compute == LNG_DTYPE_I8)
-        return lng_cpu_linear_i8(cpu, args);
-    LNG_TRY(lng_cpu_reserve(cpu, (BLOCK + 16) * PIECE_STRIDE * sizeof(uint32_t), 0));
-    struct forward job = {.cpu = cpu, .args = args, .block = BLOCK, .columns = args->y.cols};
-    int64_t panels = lng_cpu_ceil(args->y.cols, cpu->simd->nr);
-    if (2.0 * args->y.rows * args->y.cols * args->x.cols < SMALL_FLOPS) {
-        job.block = args->y.rows;
-    } else {
-        /* At least some tasks a thread, by columns where rows do not suffice. */
-        int64_t wanted = 6 * cpu->threads;
-        if (cpu->threads > 1 && args->y.rows < wanted * BLOCK)
-            job.block = args->y.rows < 4 * BLOCK ? BLOCK : BLOCK / 2;
-        int64_t parts = cpu->threads == 1 ? 1 : wanted / lng_cpu_ceil(args->y.rows, job.block);
-        parts = parts < 1 ? 1 : parts > panels ? panels : parts;
-        job.columns = lng_cpu_ceil(panels, parts) * cpu->simd->nr;
-    }
-    job.row_tasks = lng_cpu_ceil(args->y.rows, job.block);
-    lng_cpu_run(cpu, job.row_tasks * lng_cpu_ceil(args->y.cols, job.columns), forward_task, &job);
-    return LNG_OK;
 }
 
 struct backward {
