@@ -58,7 +58,7 @@ void lng_search_release_plan(struct lng_search *search)
 
 /* Sizes for sentences of up to `time` target and `source` source tokens. */
 static enum lng_status make_plan(const struct lng_search *search, int64_t time, int64_t source,
-                                 bool fused, struct lng_search_plan *plan)
+                                 bool fused, int64_t most, struct lng_search_plan *plan)
 {
     const int halvings = search->halvings;
     const struct lng_search_options *o = &search->options;
@@ -67,8 +67,8 @@ static enum lng_status make_plan(const struct lng_search *search, int64_t time, 
     int64_t rows = o->max_rows > 0 ? o->max_rows : LNG_SEARCH_ROWS;
     rows = min64(rows, lng_device_logit_rows(model->device, model->hparams.target_vocab));
     rows >>= halvings;
-    struct lng_search_plan p = {.time = time, .source = source, .fused = fused};
-    p.seats = max64(1, rows / beam);
+    struct lng_search_plan p = {.time = time, .source = source, .fused = fused, .most = most};
+    p.seats = max64(1, min64(rows / beam, most));
     if (o->batch_sentences > 0)
         p.seats = min64(p.seats, o->batch_sentences);
     p.rows = p.seats * beam;
@@ -201,10 +201,10 @@ static enum lng_status check_input(const struct lng_search *search,
 }
 
 static enum lng_status open_plan(struct lng_search *search, int64_t time, int64_t source,
-                                 bool fused)
+                                 bool fused, int64_t most)
 {
     struct lng_search_plan plan;
-    LNG_TRY(make_plan(search, time, source, fused, &plan));
+    LNG_TRY(make_plan(search, time, source, fused, most, &plan));
     lng_search_release_plan(search);
     search->plan = plan;
     enum lng_status status = open_host_memory(search);
@@ -223,7 +223,7 @@ static bool can_fuse(const struct lng_search *search)
 }
 
 enum lng_status lng_search_prepare(struct lng_search *search, const struct lng_search_input *inputs,
-                                   int64_t count)
+                                   int64_t count, int64_t most)
 {
     int64_t time = search->plan.time, source = search->plan.source;
     bool fused = can_fuse(search) && (search->plan.fused || search->plan.seats == 0);
@@ -234,12 +234,14 @@ enum lng_status lng_search_prepare(struct lng_search *search, const struct lng_s
         fused = fused && inputs[i].constraints == NULL;
     }
     const struct lng_search_plan *plan = &search->plan;
-    if (time == plan->time && source == plan->source && fused == plan->fused)
+    const bool roomy = most <= plan->most || plan->seats < plan->most;
+    if (time == plan->time && source == plan->source && fused == plan->fused && roomy)
         return LNG_OK;
-    enum lng_status status = open_plan(search, time, source, fused);
+    most = max64(most, plan->most);
+    enum lng_status status = open_plan(search, time, source, fused, most);
     while (status == LNG_ERR_MEMORY && search->halvings < MOST_HALVINGS) {
         search->halvings++;
-        status = open_plan(search, time, source, fused);
+        status = open_plan(search, time, source, fused, most);
     }
     if (status != LNG_OK)
         search->halvings = 0;

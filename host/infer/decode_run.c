@@ -174,7 +174,8 @@ enum lng_status lng_search_work(struct lng_search *search, struct lng_search_que
                                 const struct lng_search_input *inputs, int64_t count,
                                 lng_search_done done, void *context)
 {
-    LNG_TRY(lng_search_prepare(search, inputs, count));
+    LNG_TRY(lng_search_prepare(search, inputs, count,
+                               (queue->count + queue->takers - 1) / queue->takers));
     search->inputs = inputs;
     search->count = count;
     search->queue = queue;
