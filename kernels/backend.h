@@ -19,6 +19,7 @@ struct lng_weight {
     enum lng_dtype compute;
     int flags;
     size_t bytes;
+    bool rows; /* lng_weight_keep_rows made them */
 };
 
 struct lng_backend {
@@ -50,6 +51,8 @@ struct lng_backend {
     unsigned rows_compute;
     enum lng_status (*weight_refresh)(struct lng_device *device, struct lng_weight *weight);
     void (*weight_release)(struct lng_device *device, struct lng_weight *weight);
+    /* NULL: select_logits reads tables only. From any thread; sets weight->rows. */
+    enum lng_status (*weight_keep_rows)(struct lng_device *device, struct lng_weight *weight);
 };
 
 struct lng_op_observer;

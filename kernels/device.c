@@ -238,6 +238,18 @@ void lng_weight_release(struct lng_device *device, struct lng_weight *weight)
         device->backend->weight_release(device, weight);
 }
 
+enum lng_status lng_weight_keep_rows(struct lng_device *device, struct lng_weight *weight)
+{
+    if (device->backend->weight_keep_rows == NULL)
+        return LNG_OK;
+    return device->backend->weight_keep_rows(device, weight);
+}
+
+bool lng_weight_has_rows(const struct lng_weight *weight)
+{
+    return weight->rows;
+}
+
 size_t lng_weight_bytes(const struct lng_weight *weight)
 {
     return weight->bytes;

@@ -122,6 +122,11 @@ LNG_MUST_CHECK enum lng_status lng_weight_prepare(struct lng_device *device, str
 LNG_MUST_CHECK enum lng_status lng_weight_refresh(struct lng_device *device,
                                                   struct lng_weight *weight);
 void lng_weight_release(struct lng_device *device, struct lng_weight *weight);
+/* From now on single rows can be read as products see them (lng_select_logits), which takes memory once; after
+ * a refresh too. A device that cannot does nothing. May be called by several threads at once. */
+LNG_MUST_CHECK enum lng_status lng_weight_keep_rows(struct lng_device *device,
+                                                    struct lng_weight *weight);
+bool lng_weight_has_rows(const struct lng_weight *weight);
 /* Bytes held beside the master. */
 size_t lng_weight_bytes(const struct lng_weight *weight);
 
@@ -137,7 +142,7 @@ struct lng_weight_rows {
 bool lng_weight_takes_rows(const struct lng_device *device, enum lng_dtype compute);
 /* A weight for inference without a master: `rows` is borrowed for the call. I8 rows need compute I8 and are taken as
  * they are; F32 rows become what lng_weight_prepare makes of such a master. It cannot be refreshed. In I8 it also
- * serves as the table of lng_embed_fwd and lng_select_logits. LNG_ERR_SHAPE, LNG_ERR_DTYPE, LNG_ERR_RANGE (a scale
+ * serves as the table of lng_embed_fwd. LNG_ERR_SHAPE, LNG_ERR_DTYPE, LNG_ERR_RANGE (a scale
  * that is not finite and > 0), LNG_ERR_UNSUPPORTED, LNG_ERR_MEMORY. */
 LNG_MUST_CHECK enum lng_status lng_weight_prepare_rows(struct lng_device *device,
                                                        const struct lng_weight_rows *rows,

@@ -302,17 +302,18 @@ struct lng_candidates_args {
 
 /* The logits of a few tokens of each row: y[r, j] = x[r] . table[t] + bias[t], t = tokens[first[r] + j],
  * for j < count[r]; other columns of y are left alone. Only the rows of the table that are asked for are
- * read. Neighbouring rows with the same first and count share those reads. Sums in f32 (ref: double). */
+ * read. Neighbouring rows with the same first and count share those reads. Sums in f32 (ref: double).
+ * With a weight [V, D] it and not the table gives the rows, and products are those of its type: int8 logits are
+ * the bits of lng_linear_fwd, bf16 ones may differ from those in the order of sums. */
 struct lng_select_logits_args {
-    struct lng_view x;     /* [R, D] activation */
-    struct lng_view table; /* [V, D] real; data NULL: the rows of `rows` */
-    const struct lng_weight
-        *rows;             /* read without table.data: [V, D], I8, made of rows (device.h) */
-    struct lng_view bias;  /* [1, V] real, or data NULL */
-    struct lng_view y;     /* [R, C] activation, C >= count[r] */
-    const int32_t *tokens; /* [token_count], 0 <= t < V */
-    const int32_t *first;  /* [R] */
-    const int32_t *count;  /* [R] */
+    struct lng_view x;               /* [R, D] activation */
+    struct lng_view table;           /* [V, D] real; data NULL with a weight */
+    const struct lng_weight *weight; /* with lng_weight_has_rows, or NULL */
+    struct lng_view bias;            /* [1, V] real, or data NULL */
+    struct lng_view y;               /* [R, C] activation, C >= count[r] */
+    const int32_t *tokens;           /* [token_count], 0 <= t < V */
+    const int32_t *first;            /* [R] */
+    const int32_t *count;            /* [R] */
     int64_t token_count;
 };
 

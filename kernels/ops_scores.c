@@ -10,14 +10,23 @@ enum lng_status lng_select_logits(struct lng_device *device,
     struct lng_check check = lng_check_begin(device, "select_logits");
     const int64_t rows = args->x.rows;
     CHECK_ACTIVATION(x, -1, -1);
-    LNG_TRY(lng_check_table(&check, &args->table, args->rows, args->x.cols));
-    IF_PRESENT(bias, CHECK_REAL(bias, 1, args->table.rows));
+    const int64_t words = args->weight ? args->weight->master.rows : args->table.rows;
+    if (args->weight != NULL) {
+        LNG_FAIL_IF(!args->weight->rows, LNG_ERR_UNSUPPORTED,
+                    "select_logits: weight: expected one whose rows are kept "
+                    "(lng_weight_keep_rows), found one for whole products only");
+        CHECK_ACTIVATION(x, -1, args->weight->master.cols);
+        LNG_FAIL_IF(args->table.data != NULL, LNG_ERR_SHAPE,
+                    "select_logits: table: expected none beside a weight");
+    } else {
+        CHECK_REAL(table, -1, args->x.cols);
+    }
+    IF_PRESENT(bias, CHECK_REAL(bias, 1, words));
     CHECK_ACTIVATION(y, rows, -1);
     CHECK_APART(x, y);
     CHECK_INTEGER(token_count, 0, INT32_MAX - 1);
-    LNG_FAIL_IF(args->table.rows > INT32_MAX || args->y.cols > INT32_MAX - 1, LNG_ERR_SHAPE,
-                "select_logits: table: expected ids of 31 bits, found %lld rows",
-                (long long)args->table.rows);
+    LNG_FAIL_IF(words > INT32_MAX || args->y.cols > INT32_MAX - 1, LNG_ERR_SHAPE,
+                "select_logits: table: expected ids of 31 bits, found %lld rows", (long long)words);
     CHECK_ARRAY(tokens, args->token_count);
     CHECK_ARRAY(first, rows);
     CHECK_ARRAY(count, rows);

@@ -1,5 +1,6 @@
 #include "tokenizer/placeholder.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,8 @@
 enum { LEAST_STEPS = 200, BYTES_FOR_A_STEP = 64, STACK_BYTES = 8 << 20, MAX_TEXT_BYTES = 1 << 30 };
 
 struct lng_placeholders {
-    URegularExpression *patterns[2 * LNG_PLACEHOLDER_MAX_PATTERNS];
+    URegularExpression
+        *patterns[2 * LNG_PLACEHOLDER_MAX_PATTERNS];     /* NULL: of the table, not needed yet */
     const char *names[2 * LNG_PLACEHOLDER_MAX_PATTERNS]; /* owned from first_extra on */
     const char *needs[2 * LNG_PLACEHOLDER_MAX_PATTERNS]; /* NULL: unknown */
     size_t count, first_extra;
@@ -28,6 +30,12 @@ static const struct {
 #undef LNG_PLACEHOLDER
 };
 
+/* Compiled once in a process, when a text first needs them: that is the time of a hundred short texts. */
+static struct {
+    pthread_mutex_t lock;
+    URegularExpression *patterns[sizeof table / sizeof table[0]];
+} compiled = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
 void lng_placeholder_ranges_release(struct lng_placeholder_ranges *ranges)
 {
     lng_free(ranges->data);
@@ -39,32 +47,53 @@ void lng_placeholders_close(struct lng_placeholders *placeholders)
     if (placeholders == NULL)
         return;
     for (size_t i = 0; i < placeholders->count; i++)
-        uregex_close(placeholders->patterns[i]);
+        if (placeholders->patterns[i] != NULL)
+            uregex_close(placeholders->patterns[i]);
     for (size_t i = placeholders->first_extra; i < placeholders->count; i++)
         lng_free((void *)(uintptr_t)placeholders->names[i]);
     lng_placeholder_ranges_release(&placeholders->found);
     lng_free(placeholders);
 }
 
-static enum lng_status compile(struct lng_placeholders *to, const char *name, const char *needs,
-                               const char *pattern)
+static enum lng_status compile(const char *name, const char *pattern, URegularExpression **made)
 {
     UErrorCode code = U_ZERO_ERROR;
     UParseError where = {0};
     UText text = UTEXT_INITIALIZER;
     utext_openUTF8(&text, pattern, -1, &code);
-    URegularExpression *made = uregex_openUText(&text, 0, &where, &code);
+    URegularExpression *fresh = uregex_openUText(&text, 0, &where, &code);
     utext_close(&text);
     LNG_FAIL_IF(code == U_MEMORY_ALLOCATION_ERROR, LNG_ERR_MEMORY, "placeholders: out of memory");
     LNG_FAIL_IF(U_FAILURE(code), LNG_ERR_FORMAT,
                 "placeholder '%s': expected a regular expression, found %s at character %d", name,
                 u_errorName(code), where.offset > 0 ? where.offset : 1);
-    uregex_setStackLimit(made, STACK_BYTES, &code);
-    to->patterns[to->count] = made;
-    to->needs[to->count] = needs;
-    to->names[to->count++] = name;
+    *made = fresh;
+    return LNG_OK;
+}
+
+static enum lng_status limit_stack(URegularExpression *pattern)
+{
+    UErrorCode code = U_ZERO_ERROR;
+    uregex_setStackLimit(pattern, STACK_BYTES, &code);
     LNG_FAIL_IF(U_FAILURE(code), LNG_ERR_INTERNAL, "placeholders: %s", u_errorName(code));
     return LNG_OK;
+}
+
+/* A matcher of its own, of a pattern that all share. */
+static enum lng_status clone_builtin(size_t index, URegularExpression **made)
+{
+    UErrorCode code = U_ZERO_ERROR;
+    enum lng_status status = LNG_OK;
+    pthread_mutex_lock(&compiled.lock);
+    if (compiled.patterns[index] == NULL)
+        status = compile(table[index].name, table[index].pattern, &compiled.patterns[index]);
+    URegularExpression *fresh =
+        status == LNG_OK ? uregex_clone(compiled.patterns[index], &code) : NULL;
+    pthread_mutex_unlock(&compiled.lock);
+    LNG_TRY(status);
+    LNG_FAIL_IF(U_FAILURE(code), LNG_ERR_MEMORY, "placeholders: out of memory");
+    *made = fresh;
+    return limit_stack(fresh);
 }
 
 static enum lng_status add_extra(struct lng_placeholders *to, const char *pattern)
@@ -76,11 +105,13 @@ static enum lng_status add_extra(struct lng_placeholders *to, const char *patter
     char *name = lng_strdup(pattern);
     if (name == NULL)
         return LNG_ERR_MEMORY;
-    size_t before = to->count;
-    enum lng_status status = compile(to, name, NULL, pattern);
-    if (to->count == before)
+    enum lng_status status = compile(name, pattern, &to->patterns[to->count]);
+    if (status != LNG_OK) {
         lng_free(name);
-    return status;
+        return status;
+    }
+    to->names[to->count++] = name;
+    return limit_stack(to->patterns[to->count - 1]);
 }
 
 enum lng_status lng_placeholders_open(bool builtin, const char *const *extra, size_t extra_count,
@@ -93,9 +124,11 @@ enum lng_status lng_placeholders_open(bool builtin, const char *const *extra, si
     if (made == NULL)
         return LNG_ERR_MEMORY;
     enum lng_status status = LNG_OK;
-    for (size_t i = 0; builtin && status == LNG_OK && i < sizeof table / sizeof table[0]; i++)
-        status = compile(made, table[i].name, table[i].needs, table[i].pattern);
-    made->first_extra = made->count;
+    for (size_t i = 0; builtin && i < sizeof table / sizeof table[0]; i++) {
+        made->names[i] = table[i].name;
+        made->needs[i] = table[i].needs;
+    }
+    made->first_extra = made->count = builtin ? sizeof table / sizeof table[0] : 0;
     for (size_t i = 0; status == LNG_OK && i < extra_count; i++)
         status = add_extra(made, extra[i]);
     if (status != LNG_OK) {
@@ -122,6 +155,8 @@ static bool may_match(const char *needs, const char *text, size_t length)
 static enum lng_status find_one(struct lng_placeholders *placeholders, size_t index, UText *text,
                                 size_t length)
 {
+    if (placeholders->patterns[index] == NULL)
+        LNG_TRY(clone_builtin(index, &placeholders->patterns[index]));
     URegularExpression *pattern = placeholders->patterns[index];
     struct lng_placeholder_ranges *found = &placeholders->found;
     UErrorCode code = U_ZERO_ERROR;

@@ -3,11 +3,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <unicode/ubrk.h>
 #include <unicode/utext.h>
 
 #include "host/base/mem.h"
 #include "host/base/text.h"
+#include "tokenizer/breaks.h"
 #include "tokenizer/sentence.h"
 
 enum { MAX_TEXT_BYTES = 1 << 30 };
@@ -64,12 +64,11 @@ static enum lng_status icu_cuts(const struct splitter *splitter, size_t begin, s
     UErrorCode error = U_ZERO_ERROR;
     const char *text = splitter->text + begin;
     enum lng_status status = LNG_OK;
+    UBreakIterator *breaks;
+    LNG_TRY(lng_breaks_open(level == BY_SENTENCE ? UBRK_SENTENCE : UBRK_LINE, splitter->locale,
+                            &breaks));
     UText *view = utext_openUTF8(NULL, text, (int64_t)(end - begin), &error);
-    UBreakIterator *breaks =
-        ubrk_open(level == BY_SENTENCE ? UBRK_SENTENCE : UBRK_LINE,
-                  splitter->locale != NULL ? splitter->locale : "", NULL, 0, &error);
-    if (U_SUCCESS(error))
-        ubrk_setUText(breaks, view, &error);
+    ubrk_setUText(breaks, view, &error);
     if (U_FAILURE(error)) {
         status = lng_fail(error == U_MEMORY_ALLOCATION_ERROR ? LNG_ERR_MEMORY : LNG_ERR_INTERNAL,
                           "ICU cannot find the breaks of a text: %s", u_errorName(error));
@@ -86,8 +85,7 @@ static enum lng_status icu_cuts(const struct splitter *splitter, size_t begin, s
         previous = (size_t)at;
     }
 done:
-    if (breaks != NULL)
-        ubrk_close(breaks);
+    ubrk_close(breaks);
     if (view != NULL)
         utext_close(view);
     return status;

@@ -2,11 +2,11 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <unicode/ubrk.h>
 #include <unicode/utext.h>
 
 #include "host/base/mem.h"
 #include "host/base/text.h"
+#include "tokenizer/breaks.h"
 
 enum { MAX_TEXT_BYTES = 1 << 30, LONGEST_LANGUAGE = 16 };
 
@@ -103,17 +103,15 @@ struct lng_sentences {
 
 enum lng_status lng_sentences_open(const char *language, struct lng_sentences **sentences)
 {
-    UErrorCode error = U_ZERO_ERROR;
     struct lng_sentences *made = lng_alloc(1, sizeof *made);
     if (made == NULL)
         return LNG_ERR_MEMORY;
     if (language != NULL && strlen(language) < sizeof made->language)
         memcpy(made->language, language, strlen(language) + 1);
-    made->breaks = ubrk_open(UBRK_SENTENCE, made->language, NULL, 0, &error);
-    if (U_FAILURE(error)) {
+    enum lng_status status = lng_breaks_open(UBRK_SENTENCE, made->language, &made->breaks);
+    if (status != LNG_OK) {
         lng_free(made);
-        return lng_fail(error == U_MEMORY_ALLOCATION_ERROR ? LNG_ERR_MEMORY : LNG_ERR_INTERNAL,
-                        "ICU has no rules for sentences: %s", u_errorName(error));
+        return status;
     }
     *sentences = made;
     return LNG_OK;

@@ -77,6 +77,11 @@ LNG_MUST_CHECK enum lng_status lng_lines_next(struct lng_lines *lines, struct ln
 uint64_t lng_lines_number(const struct lng_lines *lines);
 /* Longest line accepted, in bytes; 1 GiB unless told. */
 void lng_lines_set_limit(struct lng_lines *lines, size_t bytes);
+/* For tests: files opened from now on are read in pieces of so many bytes (64 KiB unless told), so that what happens
+ * between pieces happens in short files too. Brought into LNG_LINES_LEAST_CHUNK .. 64 KiB. Not while another
+ * thread opens files. */
+enum { LNG_LINES_LEAST_CHUNK = 16 };
+void lng_lines_set_chunk(size_t bytes);
 /* From now on each line that is given out is added to `hash` (bytes.h), a newline after it. Borrowed; NULL
  * ends it. */
 struct lng_hash;

@@ -10,7 +10,7 @@
 #include "host/base/file.h"
 #include "host/base/mem.h"
 
-enum { INPUT_BYTES = 1 << 16, LONGEST_LINE = 1 << 30 };
+enum { CHUNK_BYTES = 1 << 16, LONGEST_LINE = 1 << 30 };
 
 enum packing { PACKING_UNKNOWN, PACKING_NONE, PACKING_GZIP, PACKING_ZSTD };
 
@@ -19,7 +19,7 @@ struct lng_lines {
     bool owned;
     char *name;
     uint64_t number;
-    size_t limit;
+    size_t limit, chunk;
     struct lng_hash *hash; /* borrowed; NULL = none */
 
     /* As it comes from the descriptor. */
@@ -38,6 +38,15 @@ struct lng_lines {
     size_t start, scanned, end, capacity;
     bool over;
 };
+
+static size_t default_chunk = CHUNK_BYTES;
+
+void lng_lines_set_chunk(size_t bytes)
+{
+    default_chunk = bytes < LNG_LINES_LEAST_CHUNK ? LNG_LINES_LEAST_CHUNK
+                    : bytes < CHUNK_BYTES         ? bytes
+                                                  : CHUNK_BYTES;
+}
 
 static void *zlib_alloc(void *context, unsigned count, unsigned size)
 {
@@ -58,8 +67,9 @@ enum lng_status lng_lines_open_fd(int fd, const char *name, struct lng_lines **l
         return LNG_ERR_MEMORY;
     fresh->fd = fd;
     fresh->limit = LONGEST_LINE;
+    fresh->chunk = default_chunk;
     fresh->name = lng_strdup(name);
-    fresh->input = lng_alloc(INPUT_BYTES, 1);
+    fresh->input = lng_alloc(fresh->chunk, 1);
     if (fresh->name == NULL || fresh->input == NULL) {
         lng_lines_close(fresh);
         return LNG_ERR_MEMORY;
@@ -119,7 +129,7 @@ static enum lng_status read_input(struct lng_lines *lines)
         lines->input_at = lines->input_end = 0;
     ssize_t got;
     do {
-        got = read(lines->fd, lines->input + lines->input_end, INPUT_BYTES - lines->input_end);
+        got = read(lines->fd, lines->input + lines->input_end, lines->chunk - lines->input_end);
     } while (got < 0 && errno == EINTR);
     LNG_FAIL_IF(got < 0, LNG_ERR_IO, "cannot read %s after line %llu: %s", lines->name,
                 (unsigned long long)lines->number, strerror(errno));
@@ -181,7 +191,7 @@ static enum lng_status unpack_gzip(struct lng_lines *lines, size_t room)
     gzip->next_in = lines->input + lines->input_at;
     gzip->avail_in = (uInt)(lines->input_end - lines->input_at);
     gzip->next_out = (Bytef *)lines->text + lines->end;
-    gzip->avail_out = room < INPUT_BYTES ? (uInt)room : INPUT_BYTES;
+    gzip->avail_out = (uInt)(room < lines->chunk ? room : lines->chunk);
     int result = inflate(gzip, Z_NO_FLUSH);
     lines->input_at = lines->input_end - gzip->avail_in;
     lines->end = (size_t)(gzip->next_out - (Bytef *)lines->text);
@@ -247,8 +257,8 @@ static enum lng_status make_room(struct lng_lines *lines)
     LNG_FAIL_IF(lines->end > lines->limit, LNG_ERR_RANGE,
                 "line %llu of %s is longer than the %zu bytes accepted",
                 (unsigned long long)lines->number + 1, lines->name, lines->limit);
-    if (lines->capacity - lines->end < INPUT_BYTES / 2)
-        LNG_TRY(lng_grow(&lines->text, &lines->capacity, lines->end + INPUT_BYTES, 1));
+    if (lines->capacity - lines->end < lines->chunk / 2)
+        LNG_TRY(lng_grow(&lines->text, &lines->capacity, lines->end + lines->chunk, 1));
     return LNG_OK;
 }
 

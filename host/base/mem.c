@@ -75,8 +75,9 @@ static struct header *header_of(void *memory)
     return (struct header *)((char *)memory - sizeof(struct header));
 }
 
-/* Zeroed memory of bytes + ALIGNMENT, and where in it the caller's part begins. */
-static void *get_block(size_t bytes, char **memory)
+/* Memory of bytes + ALIGNMENT, and where in it the caller's part begins. Zeroed, but for the first `kept` bytes of
+ * that part, which may hold anything. */
+static void *get_block(size_t bytes, size_t kept, char **memory)
 {
     void *block = NULL;
     if (bytes >= LARGE_BYTES && !EXACT_END) {
@@ -87,15 +88,16 @@ static void *get_block(size_t bytes, char **memory)
             *memory = (char *)block + sizeof(struct header) + (-first & (ALIGNMENT - 1));
         }
     } else if (posix_memalign(&block, ALIGNMENT, bytes + ALIGNMENT) == 0) {
-        memset(block, 0, bytes + ALIGNMENT);
         *memory = (char *)block + ALIGNMENT;
+        memset(*memory + kept, 0, bytes - kept);
     } else {
         block = NULL;
     }
     return block;
 }
 
-void *lng_alloc(size_t count, size_t size)
+/* `kept` may be more than there is. */
+static void *get(size_t count, size_t size, size_t kept)
 {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 2)
@@ -103,7 +105,7 @@ void *lng_alloc(size_t count, size_t size)
     if (!account(bytes, 0, 1))
         return refuse(count, size);
     char *memory = NULL;
-    void *block = get_block(bytes, &memory);
+    void *block = get_block(bytes, kept < bytes ? kept : bytes, &memory);
     if (block == NULL) {
         account(0, bytes, -1);
         return refuse(count, size);
@@ -112,14 +114,20 @@ void *lng_alloc(size_t count, size_t size)
     return memory;
 }
 
+void *lng_alloc(size_t count, size_t size)
+{
+    return get(count, size, 0);
+}
+
 void *lng_realloc(void *old, size_t count, size_t size)
 {
     if (old == NULL)
         return lng_alloc(count, size);
-    void *fresh = lng_alloc(count, size);
+    size_t old_bytes = header_of(old)->bytes;
+    void *fresh = get(count, size, old_bytes);
     if (fresh == NULL)
         return NULL;
-    size_t old_bytes = header_of(old)->bytes, new_bytes = count * size;
+    size_t new_bytes = count * size;
     memcpy(fresh, old, old_bytes < new_bytes ? old_bytes : new_bytes);
     lng_free(old);
     return fresh;

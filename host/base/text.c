@@ -216,15 +216,21 @@ enum lng_status lng_parse_bool(const char *text, bool *value)
     return lng_fail(LNG_ERR_FORMAT, "expected true or false, found '%.60s'", text);
 }
 
-/* Optimal string alignment distance; both words shorter than LONGEST_WORD. */
-static unsigned edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)
+/* Optimal string alignment distance, or any number from `enough` on where it is not less; both words shorter than
+ * LONGEST_WORD. */
+static unsigned edit_distance(const char *a, size_t a_length, const char *b, size_t b_length,
+                              unsigned enough)
 {
+    if ((a_length > b_length ? a_length - b_length : b_length - a_length) >= enough)
+        return enough;
     unsigned rows[3][LONGEST_WORD + 1];
     unsigned *before = rows[0], *above = rows[1], *row = rows[2];
+    unsigned least = 0; /* of the row above */
     for (size_t j = 0; j <= b_length; j++)
         above[j] = (unsigned)j;
     for (size_t i = 1; i <= a_length; i++) {
-        row[0] = (unsigned)i;
+        unsigned least_above = least;
+        least = row[0] = (unsigned)i;
         for (size_t j = 1; j <= b_length; j++) {
             bool same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
             unsigned best = above[j - 1] + !same;
@@ -236,7 +242,11 @@ static unsigned edit_distance(const char *a, size_t a_length, const char *b, siz
                 before[j - 2] + 1 < best)
                 best = before[j - 2] + 1;
             row[j] = best;
+            least = best < least ? best : least;
         }
+        /* A row is made of the two above it. */
+        if (least >= enough && least_above >= enough)
+            return enough;
         unsigned *oldest = before;
         before = above;
         above = row;
@@ -256,7 +266,7 @@ const char *lng_text_nearest(const char *word, const char *const *candidates, si
         size_t candidate_length = candidates[i] ? strlen(candidates[i]) : LONGEST_WORD;
         if (candidate_length >= LONGEST_WORD)
             continue;
-        unsigned distance = edit_distance(word, length, candidates[i], candidate_length);
+        unsigned distance = edit_distance(word, length, candidates[i], candidate_length, fewest);
         if (distance < fewest) {
             fewest = distance;
             nearest = candidates[i];

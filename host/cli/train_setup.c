@@ -116,10 +116,12 @@ enum lng_status lng_setup_corpus(const struct lng_options *options, const char *
     LNG_FAIL_IF(count == 0, LNG_ERR_USAGE,
                 "no training data: give --train-source and --train-target, or --train-tsv");
     struct lng_corpus_files *files = lng_alloc(count, sizeof *files);
-    char *cache = lng_format("%s/cache", run_dir), *report = lng_format("%s/dropped.tsv", run_dir);
+    char *cache = run_dir ? lng_format("%s/cache", run_dir) : NULL;
+    char *report = run_dir ? lng_format("%s/dropped.tsv", run_dir) : NULL;
     struct lng_corpus *opened = NULL;
     enum lng_status status;
-    LNG_GOTO_FAIL_IF(!files || !cache || !report, LNG_ERR_MEMORY, "%s", lng_error_message());
+    LNG_GOTO_FAIL_IF(!files || (run_dir && (!cache || !report)), LNG_ERR_MEMORY, "%s",
+                     lng_error_message());
     for (size_t i = 0; i < count; i++)
         files[i] = i < pairs ? (struct lng_corpus_files){options->train_source.items[i],
                                                          options->train_target.items[i]}

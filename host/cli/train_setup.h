@@ -22,7 +22,8 @@ LNG_MUST_CHECK enum lng_status lng_setup_hparams(const struct lng_options *optio
                                                  const struct lng_tokenizer *tokenizer,
                                                  struct lng_hparams *hparams);
 
-/* Opens --train-source/--train-target and --train-tsv; RUN_DIR/dropped.tsv lists pairs left out. */
+/* Opens --train-source/--train-target and --train-tsv; RUN_DIR/dropped.tsv lists pairs left out. Without a run_dir
+ * (NULL) nothing lists them, and packed files are unpacked into a temporary one. */
 LNG_MUST_CHECK enum lng_status lng_setup_corpus(const struct lng_options *options,
                                                 const char *run_dir, struct lng_corpus **corpus);
 

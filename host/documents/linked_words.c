@@ -2,10 +2,10 @@
 
 #include <string.h>
 #include <unicode/uchar.h>
-#include <unicode/ubrk.h>
 #include <unicode/utext.h>
 
 #include "host/base/mem.h"
+#include "tokenizer/breaks.h"
 
 /* Comparing every word with every word must stay cheap, and all markup with all markup. */
 enum { MOST_COMPARISONS = 1 << 22, MOST_ITEMS = 1 << 13 };
@@ -17,15 +17,14 @@ struct lng_words {
 
 enum lng_status lng_words_open(struct lng_protector *protector, struct lng_words **words)
 {
-    UErrorCode error = U_ZERO_ERROR;
     struct lng_words *made = lng_alloc(1, sizeof *made);
     if (made == NULL)
         return LNG_ERR_MEMORY;
     made->protector = protector;
-    made->breaks = ubrk_open(UBRK_WORD, "", NULL, 0, &error);
-    if (U_FAILURE(error)) {
+    enum lng_status status = lng_breaks_open(UBRK_WORD, "", &made->breaks);
+    if (status != LNG_OK) {
         lng_free(made);
-        return lng_fail(LNG_ERR_INTERNAL, "ICU has no rules for words: %s", u_errorName(error));
+        return status;
     }
     *words = made;
     return LNG_OK;

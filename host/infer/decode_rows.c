@@ -137,7 +137,7 @@ static struct lng_decoder_step_args decoder_args(const struct lng_search *search
         .self_count = on_device + a->self_count,
         .ancestor = on_device + a->ancestor,
         .ancestor_stride = a->stride,
-        .slots = search->cache.slots,
+        .slots = 1, /* the lineage has whole rows */
         .cross_start = on_device + a->cross_start,
         .cross_count = on_device + a->cross_count,
         .caches = search->cache.layers,

@@ -5,7 +5,8 @@
 #include "host/base/arena.h"
 #include "host/base/mem.h"
 
-enum { STAGING_ROWS = 256 };
+/* RUN: positions of a slot that lie together. */
+enum { STAGING_ROWS = 256, RUN = 16 };
 
 size_t lng_kv_position_bytes(const struct lng_model *model)
 {
@@ -166,10 +167,17 @@ void lng_kv_give_source(struct lng_kv_cache *cache, int64_t first, int64_t rows)
     }
 }
 
+/* Where position s of a slot lies, less s. */
+static int32_t place(const struct lng_kv_cache *cache, int64_t s, int64_t slot)
+{
+    const int64_t first = s / RUN * RUN, left = cache->time - first;
+    return (int32_t)(first * cache->slots + slot * (left < RUN ? left : RUN) - first);
+}
+
 void lng_kv_begin(struct lng_kv_cache *cache, int64_t base, int *side)
 {
     *side = 0;
-    lng_kv_lineage(cache, 0, base)[0] = (int32_t)base;
+    lng_kv_lineage(cache, 0, base)[0] = place(cache, 0, base);
 }
 
 void lng_kv_advance(struct lng_kv_cache *cache, int64_t base, const struct lng_beam_live *live,
@@ -184,7 +192,7 @@ void lng_kv_advance(struct lng_kv_cache *cache, int64_t base, const struct lng_b
         if (!straight)
             memcpy(row, lng_kv_lineage(cache, *side, base + live[i].parent),
                    (size_t)(t + 1) * sizeof *row);
-        row[t + 1] = (int32_t)(base + i);
+        row[t + 1] = place(cache, t + 1, base + i);
     }
     *side = to;
 }

@@ -1,8 +1,9 @@
 /* Keys and values of a decoding batch, in device memory, made once and carved anew as lengths change.
  *
- * Self-attention: a plane of `slots` rows for each target position. A sentence owns beam-many slots; its
- * hypothesis i writes position t at (t, base + i), and nothing moves afterwards: a table in host memory,
- * the lineage, says for each live hypothesis in which slot each of its positions lies.
+ * Self-attention: a sentence owns beam-many slots of `time` rows; its hypothesis i writes position t into slot base + i,
+ * and nothing moves afterwards: a table in host memory, the lineage, says for each live hypothesis where each of its
+ * positions lies. 16 positions of a slot are neighbours, and are followed by those of the next slot: a reader goes straight
+ * ahead, and memory is touched as translations grow.
  * Cross-attention: the rows of a sentence's source, contiguous, shared by its hypotheses. */
 #ifndef LNG_HOST_INFER_KV_CACHE_H
 #define LNG_HOST_INFER_KV_CACHE_H
@@ -54,7 +55,8 @@ void lng_kv_give_source(struct lng_kv_cache *cache, int64_t first, int64_t rows)
 /* All source rows are free again. */
 void lng_kv_clear_source(struct lng_kv_cache *cache);
 
-/* Slots of positions 0 .. t of the hypothesis in `slot`; [time]. */
+/* Of positions s = 0 .. t of the hypothesis in `slot`: the row, less s; [time]. For lng_decoder_step_args.ancestor with
+ * slots = 1. */
 static inline int32_t *lng_kv_lineage(const struct lng_kv_cache *cache, int side, int64_t slot)
 {
     return cache->lineage[side] + slot * cache->time;

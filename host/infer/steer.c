@@ -135,6 +135,8 @@ enum lng_status lng_steer_open(const struct lng_search *search,
         return LNG_ERR_MEMORY;
     for (size_t i = 0; i < members; i++)
         made->members[i].model = s->members[i];
+    for (size_t i = 0; s->shortlist != NULL && i <= members; i++)
+        LNG_TRY(lng_model_keep_output_rows(i > 0 ? s->members[i - 1] : search->model));
     set_weights(made, s->weights);
     made->options.members = NULL;
     made->options.weights = NULL;

@@ -255,22 +255,32 @@ static enum lng_status embed(struct walk *walk)
     return LNG_OK;
 }
 
-static enum lng_status output_logits(const struct walk *walk)
+static const struct lng_tensor *output_matrix(const struct lng_model *model)
 {
     static const enum lng_param_id matrices[] = {
         [LNG_TIE_ALL] = LNG_PARAM_SHARED,
         [LNG_TIE_TARGET] = LNG_PARAM_TARGET_EMBED,
         [LNG_TIE_NONE] = LNG_PARAM_OUTPUT,
     };
-    const struct lng_tensor *matrix =
-        lng_model_tensor(walk->model, matrices[walk->model->hparams.tie], -1);
+    return lng_model_tensor(model, matrices[model->hparams.tie], -1);
+}
+
+enum lng_status lng_model_keep_output_rows(const struct lng_model *model)
+{
+    return lng_weight_keep_rows(model->device, output_matrix(model)->weight);
+}
+
+static enum lng_status output_logits(const struct walk *walk)
+{
+    const struct lng_tensor *matrix = output_matrix(walk->model);
     const struct lng_token_selection *chosen = &walk->args->selection;
+    bool kept = lng_weight_has_rows(matrix->weight);
     if (chosen->tokens != NULL)
         return lng_select_logits(walk->model->device,
                                  &(struct lng_select_logits_args){
                                      .x = walk->input,
-                                     .table = matrix->value,
-                                     .rows = matrix->weight,
+                                     .table = kept ? (struct lng_view){0} : matrix->value,
+                                     .weight = kept ? matrix->weight : NULL,
                                      .bias = value(walk, LNG_PARAM_OUTPUT_BIAS, -1),
                                      .y = walk->args->logits,
                                      .tokens = chosen->tokens,

@@ -232,6 +232,9 @@ struct lng_decoder_step_args {
     /* tokens NULL, or those whose logits are wanted: column j of row r is then its j-th, the rest is left alone */
     struct lng_token_selection selection;
 };
+/* Before steps with a selection, so that it is read in the model's type where the device can. Any thread; takes memory
+ * once (lng_weight_keep_rows). */
+LNG_MUST_CHECK enum lng_status lng_model_keep_output_rows(const struct lng_model *model);
 /* Opened after raw_decoder_keys was set. */
 struct lng_step_scratch;
 LNG_MUST_CHECK enum lng_status lng_step_scratch_open(const struct lng_model *model,

@@ -53,6 +53,25 @@ uint64_t lng_shortlist_checksum(const void *data, size_t count);
 /* Fine on a zeroed one. */
 void lng_shortlist_release(struct lng_shortlist *shortlist);
 
+/* What is written: of source word s the targets [offsets[s], offsets[s + 1]). Borrowed. */
+struct lng_shortlist_table {
+    int32_t source_words;
+    const int64_t *offsets;
+    const int32_t *targets;
+    const double *probabilities;
+};
+/* The text form, every entry by its name. *left_out: pairs with an entry that cannot stand there: it holds white space or
+ * NUL, is empty, or is NULL. */
+LNG_MUST_CHECK enum lng_status lng_shortlist_write_text(const char *path,
+                                                        const struct lng_shortlist_table *table,
+                                                        const struct lng_vocab *source,
+                                                        const struct lng_vocab *target,
+                                                        int64_t *left_out);
+/* The binary form; lists rise by id. */
+LNG_MUST_CHECK enum lng_status lng_shortlist_write_binary(const char *path,
+                                                          const struct lng_shortlist_table *table,
+                                                          int32_t first, int32_t best);
+
 /* How many tokens a sentence of so many source tokens may use at most, beside `extra`. */
 int64_t lng_shortlist_bound(const struct lng_shortlist *shortlist, int64_t source_length);
 /* The tokens of a sentence and the `extra` ones, rising, none twice. marks [target_rows] is scratch, zero before

@@ -173,4 +173,5 @@ const struct lng_backend lng_backend_cpu = {
     .rows_compute = 1u << LNG_DTYPE_F32 | 1u << LNG_DTYPE_BF16 | 1u << LNG_DTYPE_I8,
     .weight_refresh = lng_cpu_weight_refresh,
     .weight_release = lng_cpu_weight_release,
+    .weight_keep_rows = lng_cpu_weight_keep_rows,
 };

@@ -58,6 +58,9 @@ struct lng_cpu_weight {
     int64_t forward_panel, backward_panel;
     float *scales; /* I8: [out] */
     int32_t *less; /* I8 with VNNI: [out] 128 times the sum of each column */
+    /* With lng_weight_keep_rows, BF16 and I8: the same values row by row, [out, rows_pitch] (cpu_select.c). */
+    uint32_t *rows;
+    int64_t rows_pitch;
 };
 /* I8 with a backward pass is ref's: nobody trains in it. */
 static inline bool lng_cpu_weight_is_ref(const struct lng_weight *weight)
@@ -68,6 +71,9 @@ enum lng_status lng_cpu_weight_prepare(struct lng_device *device, struct lng_vie
                                        enum lng_dtype compute, int flags,
                                        struct lng_weight **weight);
 enum lng_status lng_cpu_weight_refresh(struct lng_device *device, struct lng_weight *weight);
+enum lng_status lng_cpu_weight_keep_rows(struct lng_device *device, struct lng_weight *weight);
+/* Fills weight->rows, where there are such, from what is packed. */
+void lng_cpu_weight_fill_rows(struct lng_cpu *cpu, struct lng_cpu_weight *weight);
 void lng_cpu_weight_release(struct lng_device *device, struct lng_weight *weight);
 /* cpu_weight_rows.c: weights without a master. */
 enum lng_status lng_cpu_weight_prepare_rows(struct lng_device *device,

@@ -96,12 +96,14 @@ enum lng_status lng_cpu_weight_refresh(struct lng_device *device, struct lng_wei
     if (head->compute == LNG_DTYPE_I8) {
         LNG_TRY(lng_cpu_reserve(cpu, (size_t)(nr * in + 4), 0));
         lng_cpu_run(cpu, lng_cpu_ceil(out, nr), pack_task, &job);
+        lng_cpu_weight_fill_rows(cpu, weight);
         return LNG_OK;
     }
     job.forward_tasks = lng_cpu_ceil(lng_cpu_ceil(out, nr), panels_a_task(in, nr));
     if (weight->backward)
         backward = lng_cpu_ceil(lng_cpu_ceil(in, nr), panels_a_task(out, nr));
     lng_cpu_run(cpu, job.forward_tasks + backward, pack_task, &job);
+    lng_cpu_weight_fill_rows(cpu, weight);
     return LNG_OK;
 }
 
@@ -162,5 +164,6 @@ void lng_cpu_weight_release(struct lng_device *device, struct lng_weight *head)
     lng_free(weight->backward);
     lng_free(weight->scales);
     lng_free(weight->less);
+    lng_free(weight->rows);
     lng_free(weight);
 }

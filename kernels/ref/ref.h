@@ -42,6 +42,7 @@ struct ref_weight {
 enum lng_status REF(weight_prepare)(struct lng_device *device, struct lng_view master,
                                     enum lng_dtype compute, int flags, struct lng_weight **weight);
 enum lng_status REF(weight_refresh)(struct lng_device *device, struct lng_weight *weight);
+enum lng_status REF(weight_keep_rows)(struct lng_device *device, struct lng_weight *weight);
 void REF(weight_release)(struct lng_device *device, struct lng_weight *weight);
 /* I8 only. */
 enum lng_status REF(weight_prepare_rows)(struct lng_device *device,

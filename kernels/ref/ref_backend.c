@@ -137,4 +137,5 @@ const struct lng_backend BACKEND = {
     .rows_compute = 1u << LNG_DTYPE_I8,
     .weight_refresh = REF(weight_refresh),
     .weight_release = REF(weight_release),
+    .weight_keep_rows = REF(weight_keep_rows),
 };

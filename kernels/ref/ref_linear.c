@@ -165,3 +165,47 @@ enum lng_status REF(linear_bwd)(struct lng_device *device, const struct lng_line
     lng_free(d_pre);
     return status;
 }
+
+static enum lng_status check_selection(const struct lng_select_logits_args *args, int64_t words)
+{
+    const int64_t rows = args->x.rows, listed = args->token_count;
+    LNG_TRY(REF(check_range)("select_logits: tokens", args->tokens, listed, 0, words));
+    LNG_TRY(REF(check_range)("select_logits: first", args->first, rows, 0, listed + 1));
+    LNG_TRY(REF(check_range)("select_logits: count", args->count, rows, 0, args->y.cols + 1));
+    for (int64_t r = 0; r < rows; r++)
+        LNG_FAIL_IF(args->first[r] + (int64_t)args->count[r] > listed, LNG_ERR_RANGE,
+                    "select_logits: count: row %lld asks for tokens %d to %lld of %lld",
+                    (long long)r, args->first[r], (long long)args->first[r] + args->count[r],
+                    (long long)listed);
+    return LNG_OK;
+}
+
+enum lng_status REF(select_logits)(struct lng_device *device,
+                                   const struct lng_select_logits_args *args)
+{
+    (void)device;
+    const struct ref_weight plain = {.head = {.master = args->table, .compute = REF_REAL}};
+    const struct lng_weight *weight = args->weight ? args->weight : &plain.head;
+    LNG_TRY(check_selection(args, weight->master.rows));
+    enum lng_status status = LNG_ERR_MEMORY;
+    const struct lng_view *x = &args->x;
+    double *x_scales = lng_alloc((size_t)x->rows, sizeof *x_scales);
+    double *w_row = lng_alloc((size_t)x->cols, sizeof *w_row);
+    double *x_rows = x_scales == NULL ? NULL : load_matrix(x, weight->compute, x_scales);
+    if (x_rows == NULL || w_row == NULL)
+        goto fail;
+    for (int64_t r = 0; r < x->rows; r++)
+        for (int32_t j = 0; j < args->count[r]; j++) {
+            const int64_t token = args->tokens[args->first[r] + j];
+            const double w_scale = load_weight_row(weight, token, w_row);
+            const double bias = args->bias.data != NULL ? ref_load(&args->bias, 0, token) : 0;
+            const double sum = ref_dot(x_rows + r * x->cols, w_row, x->cols);
+            ref_store(&args->y, r, j, sum * x_scales[r] * w_scale + bias);
+        }
+    status = LNG_OK;
+fail:
+    lng_free(x_scales);
+    lng_free(w_row);
+    lng_free(x_rows);
+    return status;
+}

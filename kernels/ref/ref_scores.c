@@ -1,30 +1,5 @@
-/* Scores of tokens: chosen logits, log-probabilities of one model or several, single places changed. */
+/* Scores of tokens: log-probabilities of one model or several, single places changed. */
 #include "kernels/ref/ref.h"
-
-enum lng_status REF(select_logits)(struct lng_device *device,
-                                   const struct lng_select_logits_args *args)
-{
-    (void)device;
-    const int64_t rows = args->x.rows, listed = args->token_count;
-    LNG_TRY(REF(check_range)("select_logits: tokens", args->tokens, listed, 0, args->table.rows));
-    LNG_TRY(REF(check_range)("select_logits: first", args->first, rows, 0, listed + 1));
-    LNG_TRY(REF(check_range)("select_logits: count", args->count, rows, 0, args->y.cols + 1));
-    for (int64_t r = 0; r < rows; r++) {
-        LNG_FAIL_IF(args->first[r] + (int64_t)args->count[r] > listed, LNG_ERR_RANGE,
-                    "select_logits: count: row %lld asks for tokens %d to %lld of %lld",
-                    (long long)r, args->first[r], (long long)args->first[r] + args->count[r],
-                    (long long)listed);
-        for (int32_t j = 0; j < args->count[r]; j++) {
-            int64_t token = args->tokens[args->first[r] + j];
-            double sum = args->bias.data ? ref_load(&args->bias, 0, token) : 0;
-            for (int64_t d = 0; d < args->x.cols; d++)
-                sum +=
-                    ref_load(&args->x, r, d) * REF(table_load)(&args->table, args->rows, token, d);
-            ref_store(&args->y, r, j, sum);
-        }
-    }
-    return LNG_OK;
-}
 
 static double combine(enum lng_combine how, double old, double value)
 {

@@ -54,6 +54,13 @@ fail:
     return LNG_ERR_MEMORY;
 }
 
+enum lng_status REF(weight_keep_rows)(struct lng_device *device, struct lng_weight *weight)
+{
+    (void)device;
+    weight->rows = true; /* they are all there is */
+    return LNG_OK;
+}
+
 void REF(weight_release)(struct lng_device *device, struct lng_weight *weight)
 {
     (void)device;

@@ -146,6 +146,20 @@ Test(memory, translate_steered)
             250, nothing);
 }
 
+Test(memory, shortlist)
+{
+    write_model();
+    scratch_write("target", "b c d\n\ne f\ng\n", 13);
+    torture("shortlist -m @model --train-source @text --train-target @target -o @list --threads 2",
+            100, nothing);
+    torture("shortlist -m @model --train-source @text --train-target @target -o @out --binary "
+            "--threads 1 --shortlist-best 2",
+            60, nothing);
+    torture("translate -m @model -i @text -o @out --device cpu --threads 1 --dtype int8 "
+            "--shortlist @list --max-length-factor 1",
+            60, nothing);
+}
+
 static void remove_annotations(void)
 {
     static const char *const names[] = {"out", "out.part", "out.progress", "flags", "map.svg"};

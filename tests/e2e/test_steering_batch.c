@@ -1,6 +1,7 @@
 /* All of steering at once: in other batches, orders and numbers of threads, refused, and without memory. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <string.h>
 
 #include "host/base/mem.h"
 #include "tests/support/check.h"
@@ -66,6 +67,64 @@ Test(steering_batch, batch_invariance)
         bench_close(&alone);
     }
     lng_shortlist_release(&list);
+}
+
+/* Its logits are computed in the model's type: in each, a sentence is what it is alone, and with all words in the list what
+ * it is without one (int8: to the token, the logits being the same). */
+static void shortlist_in(enum lng_dtype compute, const struct lng_shortlist *list,
+                         const struct lng_shortlist *all, int beam)
+{
+    enum { COUNT = 40 };
+    struct bench alone, b;
+    struct lng_search_options o = bench_options(beam, beam);
+    bench_open(&alone, "cpu", 1, COUNT);
+    bench_retype(&alone, compute);
+    o.steering.shortlist = list;
+    o.batch_sentences = 1;
+    bench_run(&alone, &o);
+    for (int threads = 1; threads <= 3; threads += 2) {
+        bench_open(&b, "cpu", threads, COUNT);
+        bench_retype(&b, compute);
+        o.batch_sentences = threads == 1 ? 7 : 0;
+        bench_run(&b, &o);
+        cr_assert(bench_differing(&b, alone.results) == 0, "%s, beam %d, %d threads",
+                  lng_dtype_name(compute), beam, threads);
+        bench_close(&b);
+    }
+    o.steering.shortlist = all;
+    bench_run(&alone, &o);
+    struct bench_result *listed = bench_copy(&alone);
+    o.steering.shortlist = NULL;
+    bench_run(&alone, &o);
+    for (int s = 0; s < COUNT; s++)
+        for (int i = 0; i < beam; i++) {
+            const struct bench_hypothesis *x = &listed[s].best[i], *y = &alone.results[s].best[i];
+            cr_assert(fabs(x->score - y->score) < 2e-2 &&
+                          (compute == LNG_DTYPE_BF16 || x->length == y->length),
+                      "%s, sentence %d: %g, not %g", lng_dtype_name(compute), s, x->score,
+                      y->score);
+            cr_assert(compute == LNG_DTYPE_BF16 ||
+                          memcmp(x->tokens, y->tokens, (size_t)x->length * sizeof *x->tokens) == 0,
+                      "%s, sentence %d", lng_dtype_name(compute), s);
+        }
+    lng_free(listed);
+    bench_close(&alone);
+}
+
+Test(steering_batch, shortlist_in_every_type)
+{
+    struct lng_shortlist list = bench_shortlist(5), all = bench_shortlist(TINY_V);
+    const enum lng_dtype types[] = {LNG_DTYPE_F32, LNG_DTYPE_BF16, LNG_DTYPE_I8};
+    struct lng_device *device;
+    for (size_t i = 0; i < 3; i++) {
+        check_ok(lng_device_open("cpu", NULL, &device));
+        bool there = lng_device_supports(device, types[i]) == LNG_OK;
+        lng_device_close(device);
+        for (int beam = 1; there && beam <= BENCH_N; beam *= 2)
+            shortlist_in(types[i], &list, &all, beam);
+    }
+    lng_shortlist_release(&list);
+    lng_shortlist_release(&all);
 }
 
 #define REFUSE(change, status, part)                                           \

@@ -33,7 +33,7 @@ static const struct {
     {"--sample --n-best 3", STEERS},
     {"--alternatives --n-best 3", STEERS},
     {"-m @other --no-repeat-ngram 2 --repetition-penalty 1.5 --coverage-penalty 0.3", STEERS},
-    {"--shortlist @shortlist --shortlist-first 3", STEERS},
+    {"--shortlist @shortlist --shortlist-first 3 --dtype int8", STEERS},
     {"--alignment hard --alignment-level word --attention-map @map.json", OTHER},
     {"--on-risk retry,source --risk-repetition 2 --flags @flags", OTHER},
     {"--json --word-scores", OTHER},

@@ -51,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct lng_shortlist_options options = {.first = 2, .best = 2, .threshold = 0.01};
     struct lng_shortlist list = {.target_rows = lng_vocab_size(target)};
     struct lng_lines *lines;
+    lng_lines_set_chunk((size_t)16 << size % 8); /* as in fuzz_lines.c */
     int fd = memfd_create("fuzz", MFD_CLOEXEC);
     if (fd < 0 || write(fd, data, size) != (ssize_t)size || lseek(fd, 0, SEEK_SET) != 0)
         abort();

@@ -455,6 +455,18 @@ static void refuse_select_logits(struct rig *rig)
     REFUSE(select_logits, RANGE, token_count = -1, "token_count: ");
     REFUSE(select_logits, RANGE, token_count = 2, "count: ");
     REFUSE(select_logits, RANGE, y.cols = 1, "count[1]: ");
+    struct lng_weight *weight;
+    RIG_OK(lng_weight_prepare(rig->device, good.table, LNG_DTYPE_I8, 0, &weight));
+    REFUSE(select_logits, UNSUPPORTED, weight = weight, "weight: ");
+    RIG_OK(lng_weight_keep_rows(rig->device, weight));
+    REFUSE(select_logits, SHAPE, weight = weight, "table: ");
+    const struct lng_view none = {0};
+    REFUSE(select_logits, SHAPE, table = none; bad.weight = weight;
+           bad.x = matrix(rig, 2, 4), "x: ");
+    REFUSE(select_logits, SHAPE, table = none; bad.weight = weight;
+           bad.bias = matrix(rig, 1, 3), "bias: ");
+    REFUSE(select_logits, RANGE, table = none; bad.weight = weight; bad.token_count = 2, "count: ");
+    lng_weight_release(rig->device, weight);
 }
 
 static void refuse_log_probs(struct rig *rig)

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/ops.h"
@@ -32,12 +33,16 @@ Test(ops_scores, chosen_logits)
     }
 }
 
-/* A row has the same bits whatever rows stand beside it. */
-Test(ops_scores, chosen_logits_alone_and_in_company)
+/* In every type that the machine has: a row has the same bits whatever rows stand beside it. */
+static void alone_and_in_company(const char *device, enum lng_dtype compute)
 {
     enum { ROWS = 7, WIDTH = 83, WORDS = 30 };
     struct rig rig;
-    rig_open(&rig, "cpu", 2);
+    rig_open(&rig, device, 2);
+    if (lng_device_supports(rig.device, compute) != LNG_OK) {
+        rig_close(&rig);
+        return;
+    }
     int32_t tokens[WORDS], first[ROWS] = {0}, count[ROWS];
     for (int i = 0; i < WORDS; i++)
         tokens[i] = (i * 7) % WORDS;
@@ -45,13 +50,18 @@ Test(ops_scores, chosen_logits_alone_and_in_company)
         count[r] = WORDS;
     struct lng_select_logits_args args = {
         .x = rig_random(&rig, LNG_DTYPE_F32, ROWS, WIDTH, 1),
-        .table = rig_random(&rig, LNG_DTYPE_F32, WORDS, WIDTH, 1),
         .y = rig_zeros(&rig, LNG_DTYPE_F32, ROWS, WORDS),
         .tokens = rig_array(&rig, tokens, WORDS, 4),
         .first = rig_array(&rig, first, ROWS, 4),
         .count = rig_array(&rig, count, ROWS, 4),
         .token_count = WORDS,
     };
+    struct lng_weight *weight;
+    struct lng_view table = rig_random(&rig, LNG_DTYPE_F32, WORDS, WIDTH, 1);
+    RIG_OK(lng_weight_prepare(rig.device, table, compute, 0, &weight));
+    RIG_OK(lng_weight_keep_rows(rig.device, weight));
+    RIG_OK(lng_weight_keep_rows(rig.device, weight)); /* which is nothing more */
+    args.weight = weight;
     RIG_OK(lng_select_logits(rig.device, &args));
     const float *all = rig_get_array(&rig, args.y.data, ROWS * WORDS, sizeof *all);
     const struct lng_view x = args.x;
@@ -60,9 +70,105 @@ Test(ops_scores, chosen_logits_alone_and_in_company)
         args.y = rig_zeros(&rig, LNG_DTYPE_F32, 1, WORDS);
         RIG_OK(lng_select_logits(rig.device, &args));
         const float *alone = rig_get_array(&rig, args.y.data, WORDS, sizeof *alone);
-        cr_assert(memcmp(alone, all + r * WORDS, WORDS * sizeof *alone) == 0, "row %d", r);
+        cr_assert(memcmp(alone, all + r * WORDS, WORDS * sizeof *alone) == 0, "%s %s row %d",
+                  device, lng_dtype_name(compute), r);
     }
+    lng_weight_release(rig.device, weight);
     rig_close(&rig);
+}
+
+static const enum lng_dtype types[] = {LNG_DTYPE_F32, LNG_DTYPE_BF16, LNG_DTYPE_I8};
+static const char *const sets[] = {"base", "avx2", "avx512", "amx"};
+
+/* The instruction sets of this machine, one after the other. */
+static void each_set(void (*test)(enum lng_dtype compute))
+{
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        struct lng_device *device;
+        setenv("LNG_CPU_ISA", sets[i], 1);
+        if (lng_device_open("cpu", NULL, &device) != LNG_OK)
+            continue;
+        lng_device_close(device);
+        for (size_t t = 0; t < 3; t++)
+            test(types[t]);
+    }
+    unsetenv("LNG_CPU_ISA");
+}
+
+static void company(enum lng_dtype compute)
+{
+    alone_and_in_company("cpu", compute);
+}
+
+Test(ops_scores, chosen_logits_alone_and_in_company)
+{
+    each_set(company);
+}
+
+/* Whatever the width, and after a refresh: int8 logits are the bits of the whole product, others near them. */
+static void as_the_product(enum lng_dtype compute)
+{
+    enum { ROWS = 9, WORDS = 77 };
+    static const int64_t widths[] = {1, 3, 64, 127, 512, 1030};
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+        const int64_t width = widths[i];
+        struct rig rig;
+        rig_open(&rig, "cpu", 5 + i);
+        if (lng_device_supports(rig.device, compute) != LNG_OK) {
+            rig_close(&rig);
+            return;
+        }
+        int32_t tokens[WORDS], first[ROWS], count[ROWS];
+        for (int32_t j = 0; j < WORDS; j++)
+            tokens[j] = j;
+        for (int32_t r = 0; r < ROWS; r++) {
+            first[r] = r / 5 * 7; /* five rows of one list, and four */
+            count[r] = WORDS - first[r];
+        }
+        struct lng_view table = rig_random(&rig, LNG_DTYPE_F32, WORDS, width, 1);
+        struct lng_weight *weight;
+        RIG_OK(lng_weight_prepare(rig.device, table, compute, 0, &weight));
+        RIG_OK(lng_weight_keep_rows(rig.device, weight));
+        const size_t held = lng_weight_bytes(weight);
+        double *other = rig_host(&rig, (size_t)(WORDS * width), sizeof *other);
+        for (int64_t k = 0; k < WORDS * width; k++)
+            other[k] = rig_uniform(&rig) - 0.5;
+        rig_write(&rig, table, other);
+        RIG_OK(lng_weight_refresh(rig.device, weight));
+        cr_assert(lng_weight_bytes(weight) == held);
+        struct lng_view x = rig_random(&rig, LNG_DTYPE_F32, ROWS, width, 2);
+        struct lng_view bias = rig_random(&rig, LNG_DTYPE_F32, 1, WORDS, 1);
+        struct lng_view whole = rig_output(&rig, LNG_DTYPE_F32, ROWS, WORDS);
+        struct lng_view y = rig_zeros(&rig, LNG_DTYPE_F32, ROWS, WORDS);
+        RIG_OK(lng_linear_fwd(rig.device, &(struct lng_linear_fwd_args){
+                                              .x = x, .weight = weight, .bias = bias, .y = whole}));
+        RIG_OK(lng_select_logits(rig.device, &(struct lng_select_logits_args){
+                                                 .x = x,
+                                                 .weight = weight,
+                                                 .bias = bias,
+                                                 .y = y,
+                                                 .tokens = rig_array(&rig, tokens, WORDS, 4),
+                                                 .first = rig_array(&rig, first, ROWS, 4),
+                                                 .count = rig_array(&rig, count, ROWS, 4),
+                                                 .token_count = WORDS,
+                                             }));
+        const double *want = rig_get(&rig, whole), *got = rig_get(&rig, y);
+        for (int64_t r = 0; r < ROWS; r++)
+            for (int64_t j = 0; j < count[r]; j++) {
+                const double a = got[r * WORDS + j], b = want[r * WORDS + first[r] + j];
+                cr_assert(compute == LNG_DTYPE_I8 ? a == b : fabs(a - b) < 1e-4,
+                          "%s, width %lld, row %lld, token %lld: %.9g, not %.9g",
+                          lng_dtype_name(compute), (long long)width, (long long)r, (long long)j, a,
+                          b);
+            }
+        lng_weight_release(rig.device, weight);
+        rig_close(&rig);
+    }
+}
+
+Test(ops_scores, chosen_logits_as_the_whole_product)
+{
+    each_set(as_the_product);
 }
 
 /* p = {1/2, 1/4, 1/4} of the first three columns; the fourth does not count in row 0. */

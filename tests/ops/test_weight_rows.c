@@ -53,15 +53,14 @@ static double *lookup(struct rig *rig, const struct lng_weight *weight, int64_t 
     return rig_get(rig, args.y);
 }
 
-static double *select_some(struct rig *rig, const struct lng_weight *weight, int64_t rows,
-                           int64_t cols)
+static double *select_some(struct rig *rig, struct lng_weight *weight, int64_t rows, int64_t cols)
 {
     int32_t tokens[3] = {0, (int32_t)rows - 1, (int32_t)(rows / 2)}, first[2] = {0, 0},
             count[2] = {3, 3};
+    RIG_OK(lng_weight_keep_rows(rig->device, weight));
     struct lng_select_logits_args args = {
         .x = rig_random(rig, LNG_DTYPE_F32, 2, cols, 2),
-        .table = lng_view_make(NULL, rig->real, rows, cols),
-        .rows = weight,
+        .weight = weight,
         .y = rig_output(rig, LNG_DTYPE_F32, 2, 3),
         .tokens = rig_array(rig, tokens, 3, 4),
         .first = rig_array(rig, first, 2, 4),

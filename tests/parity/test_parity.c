@@ -11,7 +11,7 @@
 #include "tests/support/parity.h"
 
 /* Which limits an operation has, and in which types of weights it exists. */
-enum { REAL_ONLY, TRAINING, INFERENCE };
+enum { REAL_ONLY, TRAINING, INFERENCE, KEPT_ROWS /* of weights, where the device has such */ };
 static const struct {
     enum parity_class class;
     int weights;
@@ -80,7 +80,7 @@ static const struct {
     }
 #define ROW_select_logits              \
     {                                  \
-        PARITY_LINEAR, REAL_ONLY, true \
+        PARITY_LINEAR, KEPT_ROWS, true \
     }
 #define ROW_log_probs                  \
     {                                  \
@@ -177,13 +177,16 @@ static void compare_all(enum operation op, const char *name, void (*run)(struct 
          d++) {
         compare(*d, op, name, run, LNG_DTYPE_F32, LNG_DTYPE_F32);
         if (operations[op].activations &&
-            (operations[op].weights == REAL_ONLY || parity_stores_bf16(*d)))
+            (operations[op].weights == REAL_ONLY || operations[op].weights == KEPT_ROWS ||
+             parity_stores_bf16(*d)))
             compare(*d, op, name, run, LNG_DTYPE_F32, LNG_DTYPE_BF16);
+        if (operations[op].weights == KEPT_ROWS && strncmp(*d, "cpu", 3) != 0)
+            continue;
         if (operations[op].weights != REAL_ONLY)
             compare(*d, op, name, run, LNG_DTYPE_BF16, LNG_DTYPE_F32);
         if (operations[op].weights != REAL_ONLY && parity_stores_bf16(*d))
             compare(*d, op, name, run, LNG_DTYPE_BF16, LNG_DTYPE_BF16);
-        if (operations[op].weights == INFERENCE)
+        if (operations[op].weights == INFERENCE || operations[op].weights == KEPT_ROWS)
             compare(*d, op, name, run, LNG_DTYPE_I8, LNG_DTYPE_F32);
     }
 }

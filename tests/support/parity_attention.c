@@ -333,7 +333,6 @@ void parity_case_select_logits(struct parity *p)
     }
     struct lng_select_logits_args args = {
         .x = parity_activation(p, rows, width),
-        .table = parity_real(p, words, width),
         .y = parity_activation_output(p, rows, widest),
         .tokens = parity_integers(p, used, 0, words - 1),
         .first = rig_array(rig, first, (size_t)rows, sizeof *first),
@@ -344,8 +343,23 @@ void parity_case_select_logits(struct parity *p)
         args.bias = parity_real(p, 1, words);
     if (rows > 0) /* what no row asks for stays */
         RIG_OK(lng_fill(rig->device, &(struct lng_fill_args){args.y, 0.5}));
-    RIG_OK(lng_select_logits(rig->device, &args));
-    parity_take(p, "y", args.y);
+    const struct lng_view table = parity_real(p, words, width);
+    struct lng_weight *weight;
+    RIG_OK(lng_weight_prepare(rig->device, table, p->compute, 0, &weight));
+    RIG_OK(lng_weight_keep_rows(rig->device, weight));
+    if (p->compute == LNG_DTYPE_F32) {
+        args.table = table;
+        RIG_OK(lng_select_logits(rig->device, &args));
+        parity_take(p, "y", args.y);
+        args.table = (struct lng_view){0};
+    }
+    args.weight = weight;
+    if (lng_weight_has_rows(weight)) {
+        RIG_OK(lng_select_logits(rig->device, &args));
+        if (p->compute != LNG_DTYPE_F32)
+            parity_take(p, "y", args.y);
+    }
+    lng_weight_release(rig->device, weight);
 }
 
 void parity_case_log_probs(struct parity *p)

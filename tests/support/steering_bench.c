@@ -32,6 +32,20 @@ void bench_close(struct bench *b)
     lng_device_close(b->device);
 }
 
+void bench_retype(struct bench *b, enum lng_dtype compute)
+{
+    for (int i = 0; i < 3; i++) {
+        struct lng_model typed, *old = &b->models[i];
+        float *values = lng_alloc((size_t)old->params.total, sizeof *values);
+        check_ok(lng_model_get_values(old, values));
+        check_ok(lng_model_init(&typed, b->device, &old->hparams, compute, false));
+        check_ok(lng_model_set_values(&typed, values));
+        lng_model_release(old);
+        *old = typed;
+        lng_free(values);
+    }
+}
+
 enum lng_status bench_keep(void *context, const struct lng_search_result *result)
 {
     struct bench *b = context;

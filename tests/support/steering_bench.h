@@ -10,7 +10,7 @@ enum { BENCH_T = 64, BENCH_N = 4 };
 struct bench_result {
     int count;
     bool exact_stop;
-    struct {
+    struct bench_hypothesis {
         int32_t tokens[BENCH_T], length;
         float logprobs[BENCH_T], cover[16];
         double total, score;
@@ -31,6 +31,8 @@ struct bench {
 
 void bench_open(struct bench *b, const char *device, int threads, int sentences);
 void bench_close(struct bench *b);
+/* The same models with other products. */
+void bench_retype(struct bench *b, enum lng_dtype compute);
 
 /* Searches all sentences, in the order of `shuffled`; results [sentences] are in the corpus's own order. */
 void bench_run(struct bench *b, const struct lng_search_options *options);

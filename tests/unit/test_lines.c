@@ -322,3 +322,16 @@ Test(lines, every_allocation_may_fail)
     }
     cr_assert(finished);
 }
+
+/* Every place of a short file lies once at the end of a piece. */
+Test(lines, small_pieces)
+{
+    static const char text[] = "one\n\ntwenty bytes or more of it\r\nfour\nlast";
+    static const char *const want[] = {"one", "", "twenty bytes or more of it\r", "four", "last"};
+    for (size_t bytes = 0; bytes < 64; bytes++) {
+        lng_lines_set_chunk(bytes);
+        expect_lines(scratch_write("in", text, sizeof text - 1), want, 5, false);
+    }
+    lng_lines_set_chunk(1 << 20);
+    expect_lines(scratch_write("in", text, sizeof text - 1), want, 5, false);
+}

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "host/base/bytes.h"
+#include "host/base/file.h"
 #include "host/base/mem.h"
 #include "host/store/shortlist.h"
 #include "tests/support/check.h"
@@ -204,4 +205,69 @@ Test(shortlist, every_bit)
         cr_assert(status != LNG_OK, "bit %zu", bit);
     }
     lists_release(&l);
+}
+
+/* ---- writing ---- */
+
+static const int64_t written_offsets[] = {0, 0, 0, 2, 2, 3, 5};
+static const int32_t written_targets[] = {4, 3, 5, 6, 7};
+static const double written_probabilities[] = {0.5, 0.25, 1, 0.125, 1e-9};
+static const struct lng_shortlist_table written = {6, written_offsets, written_targets,
+                                                   written_probabilities};
+
+/* What is written is what the tests above read. */
+Test(shortlist, written_and_read)
+{
+    static const char text[] = "C a 0.5\nB a 0.25\nD c 1\nE d 0.125\nF d 1e-09\n";
+    struct lists l = lists_make();
+    struct lng_buffer content = {0};
+    unsigned char bytes[SIZE];
+    int64_t left_out = -1;
+    const char *path = scratch_path("written");
+    check_ok(lng_shortlist_write_text(path, &written, l.source, l.target, &left_out));
+    check_ok(lng_file_read(path, 1000, &content));
+    cr_assert_str_eq(content.data, text);
+    cr_assert(left_out == 0);
+    check_ok(lists_read(&l, content.data, content.length));
+    cr_assert_str_eq(collect(&l, 0), "0 1 3 4 5 ");
+    lng_shortlist_release(&l.list);
+    path = scratch_path("written");
+    check_ok(lng_shortlist_write_binary(path, &written, 1, 2));
+    check_ok(lng_file_read(path, 1000, &content));
+    make_binary(bytes);
+    lng_store_u32(bytes + HEADER + 8 * OFFSETS, 3); /* by id */
+    lng_store_u32(bytes + HEADER + 8 * OFFSETS + 4, 4);
+    sign(bytes, SIZE);
+    cr_assert(content.length == SIZE && memcmp(content.data, bytes, SIZE) == 0);
+    check_ok(lists_read(&l, content.data, content.length));
+    cr_assert_str_eq(collect(&l, 0), "0 3 4 5 ");
+    lng_buffer_release(&content);
+    lists_release(&l);
+}
+
+/* Entries that would be read as something else. */
+Test(shortlist, names_that_cannot_be_written)
+{
+    static const int64_t offsets[] = {0, 3, 4};
+    static const int32_t targets[] = {0, 1, 2, 0};
+    static const double probabilities[] = {0.5, 0.3, 0.2, 1};
+    const struct lng_shortlist_table table = {2, offsets, targets, probabilities};
+    struct lng_vocab *source = vocab_of("a NULL"), *target = vocab_of("A NULL");
+    struct lng_buffer content = {0};
+    int64_t left_out;
+    scratch_make();
+    check_ok(lng_vocab_add(target, "two words", 9, NULL));
+    const char *path = scratch_path("written");
+    check_ok(lng_shortlist_write_text(path, &table, source, target, &left_out));
+    check_ok(lng_file_read(path, 1000, &content));
+    cr_assert_str_eq(content.data, "A a 0.5\n");
+    cr_assert(left_out == 3);
+    check_fails(
+        lng_shortlist_write_text(scratch_path("missing/list"), &table, source, target, &left_out),
+        LNG_ERR_IO, "missing");
+    check_fails(lng_shortlist_write_binary(scratch_path("missing/list"), &table, 1, 1), LNG_ERR_IO,
+                "missing");
+    lng_buffer_release(&content);
+    lng_vocab_close(source);
+    lng_vocab_close(target);
 }

@@ -8,7 +8,7 @@
 #include "kernels/cpu/simd/vec_transpose.h"
 
 /* COLUMNS: registers of a row's output at a time, of several rows together half. AHEAD: keys. */
-enum { GROUP = LNG_ATTENTION_GROUP, COLUMNS = 8, AHEAD = 8 };
+enum { GROUP = LNG_ATTENTION_GROUP, COLUMNS = 8, AHEAD = 16 };
 
 struct group {
     const struct lng_attention_step_args *args;
@@ -27,7 +27,7 @@ VEC_INLINE vf load_cache(bool half, const void *row, int64_t col)
 VEC_INLINE void fetch(const void *row, int64_t bytes)
 {
     for (int64_t at = 0; at < bytes; at += 64)
-        _mm_prefetch((const char *)row + at, _MM_HINT_T0);
+        _mm_prefetch((const char *)row + at, _MM_HINT_T1);
 }
 
 /* Of the newest `count` products of all heads in turn, the last one that of (key, head). */

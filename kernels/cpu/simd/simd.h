@@ -35,6 +35,22 @@ struct lng_gemm_i8 {
     const int32_t *less; /* or NULL */
 };
 
+/* y[i, j] = x[i] . table[tokens[j]] + bias of the token, for rows of one sentence. x and table hold elements of
+ * 32 bits along k (two bf16 or four int8), zeros up to `pitch`, a multiple of 16. int8: as in lng_gemm_i8. */
+struct lng_select_block {
+    const void *x;
+    int64_t x_pitch, rows; /* x_pitch >= pitch */
+    const uint32_t *table;
+    int64_t pitch;
+    const int32_t *tokens; /* [count] */
+    int64_t count;
+    const float *bias; /* [V] or NULL */
+    float *y;
+    int64_t y_stride;
+    const float *row_scales, *col_scales; /* int8: [rows], [V] */
+    const int32_t *less;                  /* int8: [V] or NULL */
+};
+
 /* Some queries of one head against all keys of its sentence. scores [queries, keys], rows `stride`
  * apart (a multiple of nr): forward, q . k becomes the probabilities after dropout. Backward, q . k
  * becomes the probabilities after dropout and d_p, the product of d_o and v, becomes the gradient of
