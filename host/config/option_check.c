@@ -163,8 +163,9 @@ static enum lng_status check_required(const struct lng_options *options)
         enum lng_option_id id;
     } required[] = {
         {LNG_FOR_VOCAB, LNG_OPTION_vocab_inputs},
-        {LNG_FOR_VOCAB | LNG_FOR_TRAIN | LNG_FOR_SHORTLIST | LNG_FOR_AVERAGE, LNG_OPTION_output},
-        {LNG_FOR_SHORTLIST | LNG_FOR_SCORE | LNG_FOR_COMPARE, LNG_OPTION_model},
+        {LNG_FOR_VOCAB | LNG_FOR_TRAIN | LNG_FOR_SHORTLIST | LNG_FOR_AVERAGE | LNG_FOR_QUANTIZE,
+         LNG_OPTION_output},
+        {LNG_FOR_SHORTLIST | LNG_FOR_SCORE | LNG_FOR_COMPARE | LNG_FOR_QUANTIZE, LNG_OPTION_model},
         {LNG_FOR_TRANSLATE, LNG_OPTION_models},
         {LNG_FOR_SCORE, LNG_OPTION_source},
         {LNG_FOR_SCORE, LNG_OPTION_target},
