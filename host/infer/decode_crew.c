@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "host/base/mem.h"
+#include "host/infer/steer.h"
 
 /* Hypotheses in a step below which threads are better put to one batch. */
 enum { FEWEST_ROWS = 16, MESSAGE = 2048 };
@@ -91,10 +92,17 @@ void lng_crew_close(struct lng_crew *crew)
     lng_free(crew);
 }
 
-bool lng_crew_pays(const struct lng_search *search, int64_t count)
+bool lng_crew_pays(const struct lng_search *search, const struct lng_search_input *longest,
+                   int64_t count)
 {
-    return search->crew != NULL &&
-           count * search->options.beam.beam >= (int64_t)FEWEST_ROWS * search->crew->count;
+    const struct lng_crew *crew = search->crew;
+    if (crew == NULL)
+        return false;
+    const int64_t beam = search->options.beam.beam, time = lng_search_time(search, longest);
+    const int64_t rows = beam > FEWEST_ROWS ? beam : FEWEST_ROWS;
+    const size_t bytes = lng_kv_position_bytes(search->model) + lng_steer_position_bytes(search);
+    return count * beam >= (int64_t)FEWEST_ROWS * crew->count &&
+           search->options.cache_bytes / (size_t)crew->count / bytes / (size_t)time >= (size_t)rows;
 }
 
 static enum lng_status hand_on(void *context, const struct lng_search_result *result)

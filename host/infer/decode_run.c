@@ -212,7 +212,7 @@ enum lng_status lng_search_run(struct lng_search *search, const struct lng_searc
     qsort_r(order, (size_t)count, sizeof *order, compare_inputs, search);
     search->inputs = NULL;
     struct lng_search_queue queue = {.order = order, .count = count, .takers = 1};
-    enum lng_status status = lng_crew_pays(search, count)
+    enum lng_status status = lng_crew_pays(search, &inputs[order[0]], count)
                                  ? lng_crew_run(search, &queue, inputs, done, context)
                                  : lng_search_work(search, &queue, inputs, count, done, context);
     lng_free(order);
