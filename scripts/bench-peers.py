@@ -15,7 +15,8 @@ skipped where that is there (--again: done again); the tables at the end hold al
                      and int8 against f32
   start              one sentence, as a whole process: time and peak memory
 
-CASE is one of those that --list names, ISA native or avx2 (both held to AVX2 by environment variables, and so are oneDNN and MKL below CTranslate2). `others` is the
+CASE is beam4-batch32, greedy-batch64, greedy-batch1 or beam4-batch1; ISA native or avx2 (both held to AVX2 by environment
+variables, and so are oneDNN and MKL below CTranslate2). `others` is the
 share of the machine that other processes took meanwhile.
 
   bench-peers.py --work DIR --lingster build/lingster --python /path/to/python --json report.json --markdown report.md
