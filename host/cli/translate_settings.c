@@ -17,7 +17,7 @@ static const enum lng_option_id without_effect[] = {
     LNG_OPTION_prefix,          LNG_OPTION_device, LNG_OPTION_overwrite,    LNG_OPTION_window,
     LNG_OPTION_batch_tokens,    LNG_OPTION_quiet,  LNG_OPTION_repeat_cache, LNG_OPTION_threads,
     LNG_OPTION_batch_sentences, LNG_OPTION_config, LNG_OPTION_constraints,  LNG_OPTION_flags,
-    LNG_OPTION_attention_map,
+    LNG_OPTION_attention_map,   LNG_OPTION_workers,
 };
 
 static bool matters(const struct lng_options *options, enum lng_option_id id)
