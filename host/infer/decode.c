@@ -121,8 +121,8 @@ struct lng_search_stats lng_search_get_stats(const struct lng_search *search)
         search->cache.bytes + search->device_memory_bytes + search->workspace_bytes;
     if (search->steer != NULL)
         stats.device_bytes += search->steer->device_bytes + search->steer->member_bytes;
-    lng_crew_add_stats(search->crew, &stats);
     stats.sentences_at_once = search->plan.seats;
+    lng_crew_add_stats(search->crew, &stats);
     stats.repeats = lng_device_repeat_stats(search->model->device);
     return stats;
 }
