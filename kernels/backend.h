@@ -15,7 +15,7 @@ struct lng_op_table {
 
 /* Head of every backend's weight handle. */
 struct lng_weight {
-    struct lng_view master; /* [out, in] */
+    struct lng_view master; /* [out, in]; data NULL: made of rows, there is none */
     enum lng_dtype compute;
     int flags;
     size_t bytes;
@@ -37,13 +37,19 @@ struct lng_backend {
     enum lng_dtype (*activation)(const struct lng_device *device, enum lng_dtype compute);
     enum lng_status (*supports)(const struct lng_device *device, enum lng_dtype compute);
     int64_t (*logit_rows)(const struct lng_device *device, int64_t vocabulary);
-    size_t (*free_memory)(struct lng_device *device); /* NULL: nobody knows */
+    size_t (*free_memory)(struct lng_device *device);             /* NULL: nobody knows */
+    const char *(*instructions)(const struct lng_device *device); /* NULL: there is no choice */
     /* NULL: work is called. Counts in device->repeats. */
     enum lng_status (*repeat)(struct lng_device *device, const void *key, size_t bytes,
                               lng_device_work work, void *context);
     enum lng_status (*weight_prepare)(struct lng_device *device, struct lng_view master,
                                       enum lng_dtype compute, int flags,
                                       struct lng_weight **weight);
+    /* Without a master, for the dtypes of compute in rows_compute (bits 1 << dtype). NULL: none. */
+    enum lng_status (*weight_prepare_rows)(struct lng_device *device,
+                                           const struct lng_weight_rows *rows,
+                                           enum lng_dtype compute, struct lng_weight **weight);
+    unsigned rows_compute;
     enum lng_status (*weight_refresh)(struct lng_device *device, struct lng_weight *weight);
     void (*weight_release)(struct lng_device *device, struct lng_weight *weight);
     /* NULL: select_logits reads tables only. From any thread; sets weight->rows. */

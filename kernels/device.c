@@ -122,6 +122,11 @@ int lng_device_threads(const struct lng_device *device)
     return device->threads;
 }
 
+const char *lng_device_instructions(const struct lng_device *device)
+{
+    return device->backend->instructions == NULL ? "" : device->backend->instructions(device);
+}
+
 enum lng_dtype lng_device_real(const struct lng_device *device)
 {
     return device->backend->real;
@@ -227,6 +232,8 @@ enum lng_status lng_weight_prepare(struct lng_device *device, struct lng_view ma
 
 enum lng_status lng_weight_refresh(struct lng_device *device, struct lng_weight *weight)
 {
+    LNG_FAIL_IF(weight->master.data == NULL, LNG_ERR_USAGE,
+                "weight: it was made for inference and keeps no values to be made again from");
     return device->backend->weight_refresh(device, weight);
 }
 

@@ -61,6 +61,8 @@ const char *lng_device_name(const struct lng_device *device);
 /* Of a device that "auto" chose: why it is no GPU although this installation serves them; else "". */
 const char *lng_device_remark(const struct lng_device *device);
 int lng_device_threads(const struct lng_device *device);
+/* The instructions in use, such as "avx512 vnni bf16"; "" where there is no choice. Static. */
+const char *lng_device_instructions(const struct lng_device *device);
 /* Dtype of statistics, parameters and gradients: F32, or F64 on ref64. */
 enum lng_dtype lng_device_real(const struct lng_device *device);
 /* Dtype in which activations are stored when computing in `compute` (F32 or BF16). */
@@ -129,5 +131,24 @@ LNG_MUST_CHECK enum lng_status lng_weight_keep_rows(struct lng_device *device,
 bool lng_weight_has_rows(const struct lng_weight *weight);
 /* Bytes held beside the master. */
 size_t lng_weight_bytes(const struct lng_weight *weight);
+
+/* A weight matrix in host memory that no device need keep: F32, or I8 with one scale a row, value = q * scale. */
+struct lng_weight_rows {
+    enum lng_dtype dtype;
+    int64_t rows, cols;
+    const void *values;  /* [rows, cols] */
+    const float *scales; /* I8: [rows], finite and > 0; else NULL */
+};
+/* Whether the device makes weights without a master for products in `compute`. Where it does not, the values go into
+ * a master and lng_weight_prepare is the way. */
+bool lng_weight_takes_rows(const struct lng_device *device, enum lng_dtype compute);
+/* A weight for inference without a master: `rows` is borrowed for the call. I8 rows need compute I8 and are taken as
+ * they are; F32 rows become what lng_weight_prepare makes of such a master. It cannot be refreshed. In I8 it also
+ * serves as the table of lng_embed_fwd. LNG_ERR_SHAPE, LNG_ERR_DTYPE, LNG_ERR_RANGE (a scale
+ * that is not finite and > 0), LNG_ERR_UNSUPPORTED, LNG_ERR_MEMORY. */
+LNG_MUST_CHECK enum lng_status lng_weight_prepare_rows(struct lng_device *device,
+                                                       const struct lng_weight_rows *rows,
+                                                       enum lng_dtype compute,
+                                                       struct lng_weight **weight);
 
 #endif

@@ -9,7 +9,7 @@ enum lng_status lng_embed_fwd(struct lng_device *device, const struct lng_embed_
     struct lng_check check = lng_check_begin(device, "embed_fwd");
     int64_t rows = args->y.rows, width = args->y.cols;
     CHECK_ACTIVATION(y, -1, -1);
-    CHECK_REAL(table, -1, width);
+    LNG_TRY(lng_check_table(&check, &args->table, args->rows, width));
     CHECK_ARRAY(ids, rows);
     if (args->position_table.data != NULL) {
         CHECK_REAL(position_table, -1, width);

@@ -43,7 +43,9 @@ struct lng_dropout {
  * word_dropout: with this probability (block of unit 0 at word_site, counter {sentence, position, 0})
  * table[id] of a whole row is taken as zero, others times 1 / (1 - p). */
 struct lng_embed_fwd_args {
-    struct lng_view table;          /* [V, D] real */
+    struct lng_view table; /* [V, D] real; data NULL: the rows of `rows` */
+    const struct lng_weight
+        *rows; /* read without table.data: [V, D], I8, made of rows (device.h) */
     struct lng_view position_table; /* [P, D] real, or data NULL */
     struct lng_view y;              /* [N, D] activation */
     const int32_t *ids;             /* [N], -1 <= id < V */

@@ -56,6 +56,22 @@ enum lng_status lng_check_view(const struct lng_check *check, const char *name,
     return LNG_OK;
 }
 
+enum lng_status lng_check_table(const struct lng_check *check, const struct lng_view *table,
+                                const struct lng_weight *rows, int64_t cols)
+{
+    if (table->data != NULL || rows == NULL)
+        return lng_check_view(check, "table", table, -1, cols, check->real);
+    const struct lng_view *shape = &rows->master;
+    LNG_FAIL_IF(rows->compute != LNG_DTYPE_I8 || shape->data != NULL, LNG_ERR_UNSUPPORTED,
+                "%s: rows: expected an int8 weight without a master, found one in %s%s", check->op,
+                lng_dtype_name(rows->compute), shape->data != NULL ? " with a master" : "");
+    LNG_FAIL_IF(shape->cols != cols || shape->rows != table->rows, LNG_ERR_SHAPE,
+                "%s: rows: expected [%lld, %lld], found [%lld, %lld]", check->op,
+                (long long)table->rows, (long long)cols, (long long)shape->rows,
+                (long long)shape->cols);
+    return LNG_OK;
+}
+
 enum lng_status lng_check_activation(struct lng_check *check, const char *name,
                                      const struct lng_view *view, int64_t rows, int64_t cols)
 {

@@ -24,6 +24,10 @@ LNG_MUST_CHECK enum lng_status lng_check_view(const struct lng_check *check, con
 LNG_MUST_CHECK enum lng_status lng_check_activation(struct lng_check *check, const char *name,
                                                     const struct lng_view *view, int64_t rows,
                                                     int64_t cols);
+/* A table of rows of `cols`: a real view, or, without data, a weight made of rows. */
+LNG_MUST_CHECK enum lng_status lng_check_table(const struct lng_check *check,
+                                               const struct lng_view *table,
+                                               const struct lng_weight *rows, int64_t cols);
 /* An array that `count` elements are read from or written to. */
 LNG_MUST_CHECK enum lng_status lng_check_array(const struct lng_check *check, const char *name,
                                                const void *array, int64_t count);

@@ -40,6 +40,13 @@ static void own_folder(char *path, size_t size)
         path[0] = '\0';
 }
 
+/* Without the driver the plugin is of no use, and its libraries (cuBLAS) are some 200 MB to look through. Left open:
+ * the plugin wants it too. */
+static bool driver_is_there(void)
+{
+    return dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) != NULL;
+}
+
 static void *find_library(char *reason, size_t size)
 {
     static const char *const places[] = {"", "../lib/"};
@@ -60,6 +67,10 @@ static void *find_library(char *reason, size_t size)
         if (access(path, F_OK) != 0)
             continue;
         cuda.there = true;
+        if (!driver_is_there()) {
+            snprintf(reason, size, "the NVIDIA driver is not installed: %s", dlerror());
+            return NULL;
+        }
         library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (library == NULL)
             snprintf(reason, size, "%s", dlerror());

@@ -41,7 +41,10 @@ OTHERS_LIMIT = 0.05
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     peer_runs.add_program_arguments(parser)
-    parser.add_argument("--case", action="append", required=True, metavar="NAME,CONFIG,SOURCE,TARGET[,VOCAB_SIZE]",
+    parser.add_argument("--random", action="append", default=[], metavar="NAME,CONFIG,WORDS,BATCH_TOKENS",
+                        help="the same with random text of so many different words, which are the vocabulary, sentences as "
+                             "long as in news; for the speed of shapes. May be repeated")
+    parser.add_argument("--case", action="append", default=[], metavar="NAME,CONFIG,SOURCE,TARGET[,VOCAB_SIZE]",
                         help="configuration and training text; may be repeated. The vocabulary is made in --work: of "
                              "20000 symbols at most or 8000 pieces when no size is given")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of both in turn (default 5)")
@@ -61,7 +64,10 @@ def parse_arguments():
     if min(args.rounds, args.warmup, args.updates, args.probe) < 1:
         parser.error("--rounds, --warmup, --updates and --probe must be 1 at least")
     args.work = os.path.abspath(args.work)
-    args.cases = [make_case(parser, text) for text in args.case]
+    os.makedirs(args.work, exist_ok=True)
+    args.cases = [make_case(parser, text) for text in args.case] + [random_case(parser, args, text) for text in args.random]
+    if not args.cases:
+        parser.error("give --case or --random")
     return args
 
 
@@ -71,6 +77,20 @@ def make_case(parser, text):
         parser.error(f"--case {text}: expected NAME,CONFIG,SOURCE,TARGET or NAME,CONFIG,SOURCE,TARGET,VOCAB_SIZE")
     case = peer_runs.Case(*fields[:4])
     case.size = int(fields[4]) if len(fields) == 5 else 0
+    return case
+
+
+def random_case(parser, args, text):
+    fields = text.split(",")
+    if len(fields) != 4 or not all(field.isdigit() and int(field) > 0 for field in fields[2:]):
+        parser.error(f"--random {text}: expected NAME,CONFIG,WORDS,BATCH_TOKENS")
+    name, config, words, tokens = fields[0], fields[1], int(fields[2]), int(fields[3])
+    os.environ.setdefault("LINGSTER_PRESETS", os.path.dirname(os.path.abspath(config)))
+    try:
+        case = peer_runs.Case(name, *peer_data.write_random_case(args.work, name, config, words, tokens))
+    except OSError as error:
+        parser.error(f"--random {text}: {error.filename}: {error.strerror}")
+    case.size = words + 3  # and the end, unknown words, padding
     return case
 
 

@@ -4,6 +4,7 @@ The options are those of the program: it is asked for them (lingster train ... -
 defaults and derived values are its own. Text becomes the same ids as there.
 """
 import json
+import math
 import random
 import re
 import subprocess
@@ -48,6 +49,34 @@ def resolve_options(lingster, arguments):
     if made.returncode != 0:
         raise SystemExit(f"{lingster} train --dump-config failed:\n{made.stderr.strip()}")
     return parse_dump(made.stdout)
+
+
+# ---- random text ----
+
+def write_random_case(folder, name, config, words, batch_tokens, tokens=400000):
+    """Paths of a configuration, and of a source and a target of random words: each occurs about equally often. Lengths are
+    log-normal with those of BPE tokens in newstest2014: mean 27, deviation 14, 4 to 119 (and the end)."""
+    paths = [f"{folder}/{name}.random.{end}" for end in ("yml", "source", "target")]
+    with open(config, encoding="utf-8") as file:
+        kept = [line for line in file if line.partition(":")[0] not in ("tokenizer", "accumulate", "batch-tokens")]
+    with open(paths[0], "w", encoding="utf-8") as out:
+        out.writelines(kept)
+        out.write(f"\ntokenizer: symbols\naccumulate: 1\nbatch-tokens: {batch_tokens}\n")
+    draw = random.Random(1)
+    lengths, total = [], 0
+    while total < max(tokens, 3 * words):
+        lengths.append(round(min(max(math.exp(draw.gauss(3.177, 0.488)), 5), 120)) - 1)
+        total += lengths[-1]
+    for path in paths[1:]:
+        text = []
+        while len(text) < total:
+            text += draw.sample(range(words), words)
+        with open(path, "w", encoding="ascii") as out:
+            first = 0
+            for length in lengths:
+                out.write(" ".join(f"w{i}" for i in text[first:first + length]) + "\n")
+                first += length
+    return paths
 
 
 # ---- vocabularies ----

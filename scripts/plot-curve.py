@@ -16,8 +16,11 @@ import math
 import os
 import sys
 
+sys.dont_write_bytecode = True
+
+from svg_axes import COLOURS, document, escape, ticks  # noqa: E402
+
 WIDTH, HEIGHT, LEFT, TOP, GAP = 640, 240, 64, 36, 44
-COLOURS = ["#1f5fa8", "#c04a1a", "#2e8b57", "#7a4fa3", "#8a6d1f", "#444444"]
 NOT_DRAWN = {"update", "seconds", "time", "seed"}
 
 
@@ -45,19 +48,6 @@ def points(rows, event, metric):
     found = [(r["update"], r[metric]) for r in rows
              if r.get("event") == event and isinstance(r.get(metric), (int, float))]
     return [(x, y) for x, y in found if math.isfinite(y)]
-
-
-def ticks(low, high, most=6):
-    """Round numbers from low to high."""
-    span = high - low or abs(high) or 1
-    step = 10 ** math.floor(math.log10(span / most))
-    step = next(step * m for m in (1, 2, 5, 10) if span / (step * m) <= most)
-    first = math.ceil(low / step - 1e-9)
-    return [round((first + i) * step, 12) for i in range(int((high - first * step) / step + 1e-9) + 1)]
-
-
-def escape(text):
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def panel(top, metric, curves):
@@ -111,10 +101,7 @@ def draw(runs, metrics, title):
     if not body:
         sys.exit("plot-curve: there is nothing to draw of: " + ", ".join(metrics))
     body.append(f'<text x="{LEFT + WIDTH / 2}" y="{top - 8}" text-anchor="middle">updates</text>')
-    head = (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 24} {top + 8}" '
-            f'font-family="sans-serif" font-size="12">')
-    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>',
-                      f'<text x="{LEFT}" y="24" font-size="15">{escape(title)}</text>'] + body + ["</svg>", ""])
+    return document(LEFT + WIDTH + 24, top + 8, title, LEFT, body)
 
 
 def write_csv(path, rows):

@@ -118,6 +118,8 @@ static enum lng_status add_model(json_t *report, const struct lng_model_data *da
 {
     json_t *provenance = NULL;
     LNG_TRY(add_shape(report, &data->hparams));
+    if (data->stored == LNG_DTYPE_I8)
+        LNG_TRY(lng_json_set(report, "matrices", json_string("int8")));
     LNG_TRY(add_generation(report, &data->generation));
     LNG_TRY(add_tokenizer(report, data->directory));
     if (data->provenance) {

@@ -31,6 +31,14 @@ enum lng_dtype lng_infer_compute_type(enum lng_opt_dtype dtype)
     }
 }
 
+enum lng_dtype lng_infer_choose_type(const struct lng_options *options,
+                                     const struct lng_device *device, enum lng_dtype stored)
+{
+    if (LNG_OPTION_IS_SET(options, dtype) || stored != LNG_DTYPE_I8)
+        return lng_infer_compute_type(options->dtype);
+    return lng_device_supports(device, LNG_DTYPE_I8) == LNG_OK ? LNG_DTYPE_I8 : LNG_DTYPE_F32;
+}
+
 void lng_setup_remark(const struct lng_device *device)
 {
     const char *remark = lng_device_remark(device);
@@ -43,12 +51,13 @@ static enum lng_status load_model(const struct lng_options *options, struct lng_
 {
     struct lng_buffer choices = {0};
     enum lng_status status;
-    LNG_TRY(lng_model_data_open(options->model, &setup->data));
+    LNG_TRY(lng_model_data_open_lazily(options->model, &setup->data));
     LNG_TRY_OR_FAIL(lng_compat_model(options->compat, &setup->data, &choices));
     if (options->compat == LNG_OPT_COMPAT_HF && setup->data.directory != NULL)
         LNG_TRY_OR_FAIL(lng_hf_generation_read(setup->data.directory, &setup->data.hparams,
                                                &setup->generation));
-    status = lng_model_place(&setup->data, setup->device, lng_infer_compute_type(options->dtype),
+    status = lng_model_place(&setup->data, setup->device,
+                             lng_infer_choose_type(options, setup->device, setup->data.stored),
                              false, &setup->model);
     if (status != LNG_OK) {
         status = lng_fail_context(status, "%s", options->model);
@@ -76,10 +85,12 @@ enum lng_status lng_infer_setup_open(const struct lng_options *options,
                 "%s: found a model but no vocabulary beside it; expected a model directory",
                 options->model);
     LNG_TRY(lng_tokenizer_open_directory(setup->data.directory, &setup->tokenizer));
-    lng_info("%s: %d + %d layers of width %d, on %s with %d thread%s", options->model,
-             setup->model.hparams.encoder_layers, setup->model.hparams.decoder_layers,
-             setup->model.hparams.dim, lng_device_name(setup->device),
-             lng_device_threads(setup->device), lng_device_threads(setup->device) == 1 ? "" : "s");
+    lng_info("%s: %d + %d layers of width %d, %zu MiB in %s, on %s with %d thread%s",
+             options->model, setup->model.hparams.encoder_layers,
+             setup->model.hparams.decoder_layers, setup->model.hparams.dim,
+             lng_model_bytes(&setup->model) >> 20, lng_dtype_name(setup->model.compute),
+             lng_device_name(setup->device), lng_device_threads(setup->device),
+             lng_device_threads(setup->device) == 1 ? "" : "s");
     lng_setup_remark(setup->device);
     return LNG_OK;
 }

@@ -13,6 +13,9 @@
 
 /* What products are computed in for --dtype. */
 enum lng_dtype lng_infer_compute_type(enum lng_opt_dtype dtype);
+/* The same, but where --dtype is not given int8 for an int8 model on a device that can. */
+enum lng_dtype lng_infer_choose_type(const struct lng_options *options,
+                                     const struct lng_device *device, enum lng_dtype stored);
 
 /* generation is what --compat hf reads; else empty. */
 struct lng_infer_setup {

@@ -36,15 +36,6 @@ static enum lng_status check_tokenizer(const char *path, const char *first_path,
     return LNG_OK;
 }
 
-static size_t model_bytes(const struct lng_model *model)
-{
-    size_t bytes = (size_t)model->params.total * sizeof(float);
-    for (size_t i = 0; i < model->params.count; i++)
-        if (model->tensors[i].weight != NULL)
-            bytes += lng_weight_bytes(model->tensors[i].weight);
-    return bytes;
-}
-
 /* Model `path` beside the first: the first one's tokenizer is used. */
 static enum lng_status open_member(const struct lng_options *options, const char *path,
                                    const struct lng_infer_setup *first,
@@ -54,10 +45,15 @@ static enum lng_status open_member(const struct lng_options *options, const char
     struct lng_tokenizer *tokenizer = NULL;
     struct lng_model *model = &setup->models[setup->opened];
     enum lng_status status;
-    LNG_TRY(lng_model_load(path, first->device, lng_infer_compute_type(options->dtype), false,
-                           model, &data));
+    LNG_TRY(lng_model_data_open_lazily(path, &data));
+    status =
+        lng_model_place(&data, first->device,
+                        lng_infer_choose_type(options, first->device, data.stored), false, model);
+    if (status != LNG_OK) {
+        lng_model_data_release(&data);
+        return lng_fail_context(status, "%s", path);
+    }
     setup->opened++;
-    status = LNG_OK;
     if (data.directory == NULL || data.generation.forced_bos != first->data.generation.forced_bos)
         status =
             lng_fail(LNG_ERR_MISMATCH,
@@ -70,7 +66,7 @@ static enum lng_status open_member(const struct lng_options *options, const char
         status = check_tokenizer(path, options->model, tokenizer, first->tokenizer);
     if (status == LNG_OK)
         lng_info("%s: model %zu of the ensemble, %zu MiB", path, setup->opened + 1,
-                 model_bytes(model) >> 20);
+                 lng_model_bytes(model) >> 20);
     lng_tokenizer_close(tokenizer);
     lng_model_data_release(&data);
     return status;

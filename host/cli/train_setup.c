@@ -53,13 +53,9 @@ static enum lng_status alignment_layer_of(const struct lng_options *o, int32_t *
     return LNG_OK;
 }
 
-enum lng_status lng_setup_hparams(const struct lng_options *o,
-                                  const struct lng_tokenizer *tokenizer,
-                                  struct lng_hparams *hparams)
+struct lng_hparams lng_setup_shape(const struct lng_options *o)
 {
     struct lng_hparams h = lng_hparams_default();
-    h.source_vocab = lng_tokenizer_size(tokenizer, LNG_SIDE_SOURCE);
-    h.target_vocab = lng_tokenizer_size(tokenizer, LNG_SIDE_TARGET);
     h.dim = o->dim;
     h.encoder_layers = o->enc_depth;
     h.decoder_layers = o->dec_depth;
@@ -81,6 +77,16 @@ enum lng_status lng_setup_hparams(const struct lng_options *o,
                             ? LNG_ATTENTION_ADDITIVE
                             : LNG_ATTENTION_DOT;
     h.attention_scaled = o->attention_score == LNG_OPT_ATTENTION_SCORE_SCALED_DOT;
+    return h;
+}
+
+enum lng_status lng_setup_hparams(const struct lng_options *o,
+                                  const struct lng_tokenizer *tokenizer,
+                                  struct lng_hparams *hparams)
+{
+    struct lng_hparams h = lng_setup_shape(o);
+    h.source_vocab = lng_tokenizer_size(tokenizer, LNG_SIDE_SOURCE);
+    h.target_vocab = lng_tokenizer_size(tokenizer, LNG_SIDE_TARGET);
     LNG_TRY(alignment_layer_of(o, &h.alignment_layer));
     h.eos = lng_tokenizer_eos(tokenizer, LNG_SIDE_TARGET);
     h.unk = lng_tokenizer_unk(tokenizer, LNG_SIDE_TARGET);

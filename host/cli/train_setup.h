@@ -17,6 +17,9 @@ bool lng_is_m2m_shape(const struct lng_options *options);
 LNG_MUST_CHECK enum lng_status lng_setup_tokenizer(const struct lng_options *options,
                                                    struct lng_tokenizer **tokenizer);
 
+/* The architecture that options ask for, all but vocabularies and special tokens; unchecked. */
+struct lng_hparams lng_setup_shape(const struct lng_options *options);
+
 /* The architecture that options and vocabularies ask for. */
 LNG_MUST_CHECK enum lng_status lng_setup_hparams(const struct lng_options *options,
                                                  const struct lng_tokenizer *tokenizer,

@@ -7,6 +7,7 @@
 #include "host/base/file.h"
 #include "host/base/mem.h"
 #include "host/config/option_table.h"
+#include "host/store/blob.h"
 #include "host/store/listing.h"
 
 /* Options that say where things are, how fast, and how much is said. The bytes of a line depend on none of
@@ -50,11 +51,15 @@ static enum lng_status append_setting(struct lng_buffer *text, const char *name,
 
 static enum lng_status append_checksum(struct lng_buffer *text, const char *name, const char *path)
 {
-    struct lng_map map;
+    struct lng_blob blob;
+    uint64_t checksum;
     char value[32];
-    LNG_TRY(lng_map_open(&map, path));
-    snprintf(value, sizeof value, "%016llx", (unsigned long long)lng_checksum(map.data, map.size));
-    lng_map_close(&map);
+    /* Read in pieces: a mapped model would count as memory of this process. */
+    LNG_TRY(lng_blob_open(&blob, path));
+    enum lng_status status = lng_blob_checksum(&blob, 0, blob.size, &checksum);
+    lng_blob_close(&blob);
+    LNG_TRY(status);
+    snprintf(value, sizeof value, "%016llx", (unsigned long long)checksum);
     return append_setting(text, name, value);
 }
 

@@ -117,14 +117,20 @@ static enum lng_status check_r_drop(const struct lng_options *options)
     return LNG_OK;
 }
 
-static enum lng_status finish_train(struct lng_options *options)
+/* The architecture: of a model to be trained, or of a random one. */
+static enum lng_status finish_shape(struct lng_options *options)
 {
     bool pre = options->norm_position == LNG_OPT_NORM_POSITION_PRE;
     LNG_TRY(derive_from(options, LNG_OPTION_dec_ffn_dim, LNG_OPTION_ffn_dim));
-    LNG_TRY(derive_from(options, LNG_OPTION_embedding_dropout, LNG_OPTION_dropout));
     LNG_TRY(derive(options, LNG_OPTION_positions, pre ? "a" : "b"));
     LNG_TRY(derive(options, LNG_OPTION_output_bias, pre ? "false" : "true"));
-    LNG_TRY(check_shape(options));
+    return check_shape(options);
+}
+
+static enum lng_status finish_train(struct lng_options *options)
+{
+    LNG_TRY(finish_shape(options));
+    LNG_TRY(derive_from(options, LNG_OPTION_embedding_dropout, LNG_OPTION_dropout));
     LNG_TRY(check_vocabularies(options));
     LNG_TRY(check_corpus(options));
     LNG_TRY(check_schedule(options));
@@ -157,8 +163,9 @@ static enum lng_status check_required(const struct lng_options *options)
         enum lng_option_id id;
     } required[] = {
         {LNG_FOR_VOCAB, LNG_OPTION_vocab_inputs},
-        {LNG_FOR_VOCAB | LNG_FOR_TRAIN | LNG_FOR_SHORTLIST | LNG_FOR_AVERAGE, LNG_OPTION_output},
-        {LNG_FOR_SHORTLIST | LNG_FOR_SCORE | LNG_FOR_COMPARE, LNG_OPTION_model},
+        {LNG_FOR_VOCAB | LNG_FOR_TRAIN | LNG_FOR_SHORTLIST | LNG_FOR_AVERAGE | LNG_FOR_QUANTIZE,
+         LNG_OPTION_output},
+        {LNG_FOR_SHORTLIST | LNG_FOR_SCORE | LNG_FOR_COMPARE | LNG_FOR_QUANTIZE, LNG_OPTION_model},
         {LNG_FOR_TRANSLATE, LNG_OPTION_models},
         {LNG_FOR_SCORE, LNG_OPTION_source},
         {LNG_FOR_SCORE, LNG_OPTION_target},
@@ -217,6 +224,10 @@ enum lng_status lng_options_finish(struct lng_options *options, bool complete)
 {
     if (options->command->bit & LNG_FOR_TRAIN)
         LNG_TRY(finish_train(options));
+    if (options->command->bit & LNG_FOR_BENCH) {
+        LNG_TRY(finish_shape(options));
+        LNG_TRY(derive_from(options, LNG_OPTION_embedding_dropout, LNG_OPTION_dropout));
+    }
     if (options->command->bit & LNG_FOR_TRANSLATE) {
         LNG_TRY(finish_compat(options));
         LNG_TRY(lng_option_check_search(options));

@@ -108,7 +108,9 @@ enum lng_option_commands {
     LNG_FOR_COMPARE = 1 << 7,
     LNG_FOR_CONVERT = 1 << 8,
     LNG_FOR_SHORTLIST = 1 << 9,
-    LNG_FOR_ALL = (1 << 10) - 1,
+    LNG_FOR_BENCH = 1 << 10,
+    LNG_FOR_QUANTIZE = 1 << 11,
+    LNG_FOR_ALL = (1 << 12) - 1,
 };
 
 /* A command as the parser and --help see it. Static strings. */

@@ -151,19 +151,18 @@ void lng_beam_release(struct lng_beam *beam)
     memset(beam, 0, sizeof *beam);
 }
 
-enum lng_status lng_beam_start(struct lng_beam *beam, int64_t source_length, const int32_t *prefix,
-                               int32_t prefix_length)
+static enum lng_status lng_beam_begin(struct lng_beam *beam, int32_t max_length, int32_t min_length,
+                                      const int32_t *prefix, int32_t prefix_length)
 {
     for (int32_t i = 0; i < prefix_length; i++)
         LNG_FAIL_IF(prefix[i] < 0 || prefix[i] == beam->options->eos, LNG_ERR_RANGE,
                     "target prefix: expected tokens other than EOS, found %d at place %d",
                     prefix[i], i);
-    int32_t max_length = lng_beam_max_length(beam->options, source_length, prefix_length);
     LNG_FAIL_IF(max_length > beam->capacity, LNG_ERR_RANGE,
                 "beam has room for %d target tokens, the sentence may take %d", beam->capacity,
                 max_length);
     beam->max_length = max_length;
-    beam->min_length = lng_beam_min_length(beam->options, source_length, max_length);
+    beam->min_length = min_length;
     beam->prefix = prefix;
     beam->prefix_length = prefix_length;
     beam->nodes[0] = (struct lng_beam_node){.parent = -1, .token = -1};
@@ -181,11 +180,29 @@ enum lng_status lng_beam_start(struct lng_beam *beam, int64_t source_length, con
     return LNG_OK;
 }
 
+enum lng_status lng_beam_start(struct lng_beam *beam, int64_t source_length, const int32_t *prefix,
+                               int32_t prefix_length)
+{
+    int32_t longest = lng_beam_max_length(beam->options, source_length, prefix_length);
+    return lng_beam_begin(beam, longest, lng_beam_min_length(beam->options, source_length, longest),
+                          prefix, prefix_length);
+}
+
+/* EOS is banned up to a length that is never reached. */
+enum lng_status lng_beam_start_exact(struct lng_beam *beam, int32_t length, const int32_t *prefix,
+                                     int32_t prefix_length)
+{
+    LNG_FAIL_IF(length < 1 || length < prefix_length || length == INT32_MAX, LNG_ERR_RANGE,
+                "exact length: expected %d target tokens or more, found %d",
+                prefix_length > 1 ? prefix_length : 1, length);
+    return lng_beam_begin(beam, length, length + 1, prefix, prefix_length);
+}
+
 int32_t lng_beam_forced(const struct lng_beam *beam)
 {
     if (beam->length < beam->prefix_length)
         return beam->prefix[beam->length];
-    bool last = beam->length + 1 >= beam->max_length;
+    bool last = beam->length + 1 >= beam->max_length && beam->min_length <= beam->max_length;
     return last && beam->options->limit == LNG_BEAM_LIMIT_EOS ? beam->options->eos : -1;
 }
 

@@ -144,6 +144,10 @@ void lng_beam_release(struct lng_beam *beam);
 LNG_MUST_CHECK enum lng_status lng_beam_start(struct lng_beam *beam, int64_t source_length,
                                               const int32_t *prefix, int32_t prefix_length);
 
+/* The same for hypotheses of exactly `length` tokens, of which none is EOS: for measuring. */
+LNG_MUST_CHECK enum lng_status lng_beam_start_exact(struct lng_beam *beam, int32_t length,
+                                                    const int32_t *prefix, int32_t prefix_length);
+
 /* The only token that may follow now (prefix, or EOS at the limit), or -1. */
 int32_t lng_beam_forced(const struct lng_beam *beam);
 /* EOS may not follow now: the minimum length is not reached. */

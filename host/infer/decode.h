@@ -60,6 +60,8 @@ struct lng_search_input {
     const int32_t *prefix; /* target tokens that every hypothesis starts with, no EOS */
     int32_t prefix_length;
     const struct lng_constraints *constraints; /* NULL = none */
+    int32_t
+        exact_length; /* > 0: translations of so many tokens, none of them EOS; not with constraints */
 };
 
 struct lng_hypothesis {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "host/base/mem.h"
+#include "host/infer/steer.h"
 
 /* Hypotheses in a step below which threads are better put to one batch. */
 enum { FEWEST_ROWS = 16, MESSAGE = 2048 };
@@ -94,10 +95,17 @@ void lng_crew_close(struct lng_crew *crew)
     lng_free(crew);
 }
 
-bool lng_crew_pays(const struct lng_search *search, int64_t count)
+bool lng_crew_pays(const struct lng_search *search, const struct lng_search_input *longest,
+                   int64_t count)
 {
-    return search->crew != NULL &&
-           count * search->options.beam.beam >= (int64_t)FEWEST_ROWS * search->crew->count;
+    const struct lng_crew *crew = search->crew;
+    if (crew == NULL)
+        return false;
+    const int64_t beam = search->options.beam.beam, time = lng_search_time(search, longest);
+    const int64_t rows = beam > FEWEST_ROWS ? beam : FEWEST_ROWS;
+    const size_t bytes = lng_kv_position_bytes(search->model) + lng_steer_position_bytes(search);
+    return count * beam >= (int64_t)FEWEST_ROWS * crew->count &&
+           rows * time <= (int64_t)(search->options.cache_bytes / (size_t)crew->count / bytes);
 }
 
 enum lng_status lng_crew_prepare(struct lng_crew *crew, const struct lng_search_input *inputs,
@@ -105,7 +113,8 @@ enum lng_status lng_crew_prepare(struct lng_crew *crew, const struct lng_search_
 {
     enum lng_status status = LNG_OK;
     for (int32_t i = 0; i < crew->count && status == LNG_OK; i++)
-        status = lng_search_prepare(crew->mates[i].search, inputs, count);
+        status = lng_search_prepare(crew->mates[i].search, inputs, count,
+                                    (count + crew->count - 1) / crew->count);
     if (status != LNG_OK)
         lng_crew_release_plans(crew);
     return status;

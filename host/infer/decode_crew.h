@@ -11,8 +11,9 @@ LNG_MUST_CHECK enum lng_status lng_crew_open(struct lng_search *search,
 /* NULL is fine. */
 void lng_crew_close(struct lng_crew *crew);
 
-/* Whether so many inputs keep each of the crew busy. */
-bool lng_crew_pays(const struct lng_search *search, int64_t count);
+/* Whether so many inputs keep each of the crew busy, and its share of the memory suffices for a batch of the longest. */
+bool lng_crew_pays(const struct lng_search *search, const struct lng_search_input *longest,
+                   int64_t count);
 /* Makes room for the longest of the inputs in each of the crew, as lng_search_prepare. LNG_ERR_MEMORY where a share of the
  * memory is too little; nothing is held then. */
 LNG_MUST_CHECK enum lng_status

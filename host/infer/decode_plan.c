@@ -24,6 +24,8 @@ static int64_t max64(int64_t a, int64_t b)
 
 int32_t lng_search_time(const struct lng_search *search, const struct lng_search_input *input)
 {
+    if (input->exact_length > 0)
+        return input->exact_length;
     int64_t demanded = input->prefix_length + (int64_t)lng_constraints_tokens(input->constraints);
     return lng_beam_max_length(&search->options.beam, input->source_length, demanded);
 }
@@ -58,7 +60,7 @@ void lng_search_release_plan(struct lng_search *search)
 
 /* Sizes for sentences of up to `time` target and `source` source tokens. */
 static enum lng_status make_plan(const struct lng_search *search, int64_t time, int64_t source,
-                                 bool fused, struct lng_search_plan *plan)
+                                 bool fused, int64_t most, struct lng_search_plan *plan)
 {
     const int halvings = search->halvings;
     const struct lng_search_options *o = &search->options;
@@ -67,8 +69,8 @@ static enum lng_status make_plan(const struct lng_search *search, int64_t time, 
     int64_t rows = o->max_rows > 0 ? o->max_rows : LNG_SEARCH_ROWS;
     rows = min64(rows, lng_device_logit_rows(model->device, model->hparams.target_vocab));
     rows >>= halvings;
-    struct lng_search_plan p = {.time = time, .source = source, .fused = fused};
-    p.seats = max64(1, rows / beam);
+    struct lng_search_plan p = {.time = time, .source = source, .fused = fused, .most = most};
+    p.seats = max64(1, min64(rows / beam, most));
     if (o->batch_sentences > 0)
         p.seats = min64(p.seats, o->batch_sentences);
     p.rows = p.seats * beam;
@@ -84,6 +86,7 @@ static enum lng_status make_plan(const struct lng_search *search, int64_t time, 
         affordable = min64(affordable, (int64_t)(alignment_bytes / sizeof(float)) / source);
     p.positions = max64(beam * time, min64(p.rows * time, affordable));
     p.source_rows = max64(source, min64(o->batch_tokens >> halvings, p.seats * source));
+    p.encode_rows = lng_encode_rows(model->device, p.source_rows, source);
     p.step_rows = lng_step_rows(model->device, p.rows);
     p.step_words = lng_search_step_words(p.step_rows, p.seats, 0) +
                    lng_step_ancestors(model->device, p.rows, time, p.positions) + 64;
@@ -127,7 +130,7 @@ static enum lng_status open_device_memory(struct lng_search *search)
     lng_arena_init(&arena, search->device_memory, search->device_memory_bytes);
     carve_device(search, &arena);
     LNG_TRY(lng_arena_check(&arena));
-    struct lng_batch_limits limits = {.source_rows = p->source_rows, .sentences = p->seats};
+    struct lng_batch_limits limits = {.source_rows = p->encode_rows, .sentences = p->seats};
     search->workspace_bytes = lng_workspace_plan(model, &limits);
     LNG_TRY(lng_workspace_open(model, &limits, &search->workspace));
     LNG_TRY(lng_step_scratch_open(model, p->step_rows, &search->scratch));
@@ -195,16 +198,19 @@ static enum lng_status check_input(const struct lng_search *search,
     LNG_FAIL_IF(input->constraints != NULL && search->steer != NULL, LNG_ERR_UNSUPPORTED,
                 "phrases and placeholders cannot be asked of a search with samples, alternatives, "
                 "penalties, several models or a shortlist");
+    LNG_FAIL_IF(input->exact_length < 0 || (input->exact_length > 0 && input->constraints != NULL),
+                LNG_ERR_RANGE, "sentence %lld: expected an exact length or constraints",
+                (long long)index);
     if (input->constraints != NULL)
         LNG_TRY(lng_constraints_check(input->constraints, search->model->hparams.target_vocab));
     return LNG_OK;
 }
 
 static enum lng_status open_plan(struct lng_search *search, int64_t time, int64_t source,
-                                 bool fused)
+                                 bool fused, int64_t most)
 {
     struct lng_search_plan plan;
-    LNG_TRY(make_plan(search, time, source, fused, &plan));
+    LNG_TRY(make_plan(search, time, source, fused, most, &plan));
     lng_search_release_plan(search);
     search->plan = plan;
     enum lng_status status = open_host_memory(search);
@@ -223,7 +229,7 @@ static bool can_fuse(const struct lng_search *search)
 }
 
 enum lng_status lng_search_prepare(struct lng_search *search, const struct lng_search_input *inputs,
-                                   int64_t count)
+                                   int64_t count, int64_t most)
 {
     int64_t time = search->plan.time, source = search->plan.source;
     bool fused = can_fuse(search) && (search->plan.fused || search->plan.seats == 0);
@@ -234,12 +240,14 @@ enum lng_status lng_search_prepare(struct lng_search *search, const struct lng_s
         fused = fused && inputs[i].constraints == NULL;
     }
     const struct lng_search_plan *plan = &search->plan;
-    if (time == plan->time && source == plan->source && fused == plan->fused)
+    const bool roomy = most <= plan->most || plan->seats < plan->most;
+    if (time == plan->time && source == plan->source && fused == plan->fused && roomy)
         return LNG_OK;
-    enum lng_status status = open_plan(search, time, source, fused);
+    most = max64(most, plan->most);
+    enum lng_status status = open_plan(search, time, source, fused, most);
     while (status == LNG_ERR_MEMORY && search->halvings < MOST_HALVINGS) {
         search->halvings++;
-        status = open_plan(search, time, source, fused);
+        status = open_plan(search, time, source, fused, most);
     }
     if (status != LNG_OK)
         search->halvings = 0;

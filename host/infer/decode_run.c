@@ -45,15 +45,18 @@ static enum lng_status reshape(struct lng_search *search, int64_t time)
     return lng_kv_cache_shape(&search->cache, time, slots);
 }
 
-static enum lng_status seat_group(struct lng_search *search, int64_t group, int64_t source_first)
+static enum lng_status seat_group(struct lng_search *search, const int64_t *members, int64_t group,
+                                  int64_t source_first)
 {
     for (int64_t i = 0; i < group; i++) {
-        int64_t index = search->group[i];
+        int64_t index = members[i];
         const struct lng_search_input *input = &search->inputs[index];
         int32_t number = search->vacant[search->vacant_count - 1];
         struct lng_seat *seat = &search->seats[number];
-        LNG_TRY(
-            lng_beam_start(&seat->beam, input->source_length, input->prefix, input->prefix_length));
+        LNG_TRY(input->exact_length > 0 ? lng_beam_start_exact(&seat->beam, input->exact_length,
+                                                               input->prefix, input->prefix_length)
+                                        : lng_beam_start(&seat->beam, input->source_length,
+                                                         input->prefix, input->prefix_length));
         search->vacant_count--;
         search->active[search->active_count++] = number;
         seat->input = index;
@@ -71,20 +74,26 @@ static enum lng_status seat_group(struct lng_search *search, int64_t group, int6
     return LNG_OK;
 }
 
-static enum lng_status encode_group(struct lng_search *search, int64_t group, int64_t rows)
+/* As many of the sentences members[*done ..] as the workspace holds; *done counts them. */
+static enum lng_status encode_some(struct lng_search *search, int64_t group, int64_t *done)
 {
+    const int64_t *members = search->group + *done;
+    int64_t part = 0, rows = 0;
     search->offsets[0] = 0;
-    for (int64_t i = 0; i < group; i++) {
-        const struct lng_search_input *input = &search->inputs[search->group[i]];
-        memcpy(search->ids + search->offsets[i], input->source,
+    for (; part < group - *done; part++) {
+        const struct lng_search_input *input = &search->inputs[members[part]];
+        if (part > 0 && rows + input->source_length > search->plan.encode_rows)
+            break;
+        memcpy(search->ids + rows, input->source,
                (size_t)input->source_length * sizeof *search->ids);
-        search->offsets[i + 1] = search->offsets[i] + input->source_length;
+        rows += input->source_length;
+        search->offsets[part + 1] = (int32_t)rows;
     }
     int64_t first = lng_kv_take_source(&search->cache, rows);
     LNG_FAIL_IF(first < 0, LNG_ERR_INTERNAL, "search: no room for %lld source rows",
                 (long long)rows);
     struct lng_sequences sequences = {
-        .ids = search->ids, .offsets = search->offsets, .count = group};
+        .ids = search->ids, .offsets = search->offsets, .count = part};
     struct lng_view encoded;
     LNG_TRY(lng_model_encode(search->model, search->workspace, &sequences, &encoded));
     LNG_TRY(lng_decoder_project_source(search->model, encoded, search->cache.layers, first,
@@ -93,7 +102,16 @@ static enum lng_status encode_group(struct lng_search *search, int64_t group, in
         LNG_TRY(lng_steer_encode(search, &sequences, first));
     search->stats.groups++;
     search->stats.encoded += rows;
-    return seat_group(search, group, first);
+    *done += part;
+    return seat_group(search, members, part, first);
+}
+
+static enum lng_status encode_group(struct lng_search *search, int64_t group)
+{
+    int64_t done = 0;
+    while (done < group)
+        LNG_TRY(encode_some(search, group, &done));
+    return LNG_OK;
 }
 
 static void lock(const struct lng_search_queue *queue)
@@ -109,12 +127,12 @@ static void unlock(const struct lng_search_queue *queue)
 }
 
 /* Takes sentences for the places that are free, unless it pays to wait for a larger group or for a better shape: none, then.
- * Of the last ones every taker gets its share. *rows: their source tokens. */
-static enum lng_status take_group(struct lng_search *search, int64_t *group, int64_t *rows)
+ * Of the last ones every taker gets its share. */
+static enum lng_status take_group(struct lng_search *search, int64_t *group)
 {
     struct lng_search_queue *queue = search->queue;
     const int64_t *waiting = queue->order + queue->next, left = queue->count - queue->next;
-    *group = *rows = 0;
+    *group = 0;
     if (left == 0)
         return LNG_OK;
     const int64_t time = lng_search_time(search, &search->inputs[waiting[0]]);
@@ -139,27 +157,27 @@ static enum lng_status take_group(struct lng_search *search, int64_t *group, int
         return LNG_OK;
     queue->next += taken;
     *group = taken;
-    *rows = tokens;
     return LNG_OK;
 }
 
 /* Lets waiting sentences in. *more: there is something to do. */
 static enum lng_status admit(struct lng_search *search, bool *more)
 {
-    int64_t group, rows;
+    int64_t group;
     lock(search->queue);
-    enum lng_status status = take_group(search, &group, &rows);
+    enum lng_status status = take_group(search, &group);
     *more = !search->queue->stopped && (group > 0 || search->active_count > 0);
     unlock(search->queue);
     LNG_TRY(status);
-    return *more && group > 0 ? encode_group(search, group, rows) : LNG_OK;
+    return *more && group > 0 ? encode_group(search, group) : LNG_OK;
 }
 
 enum lng_status lng_search_work(struct lng_search *search, struct lng_search_queue *queue,
                                 const struct lng_search_input *inputs, int64_t count,
                                 lng_search_done done, void *context)
 {
-    LNG_TRY(lng_search_prepare(search, inputs, count));
+    LNG_TRY(lng_search_prepare(search, inputs, count,
+                               (queue->count + queue->takers - 1) / queue->takers));
     search->inputs = inputs;
     search->count = count;
     search->queue = queue;
@@ -170,7 +188,7 @@ enum lng_status lng_search_work(struct lng_search *search, struct lng_search_que
         if (status == LNG_OK && more)
             status = lng_search_step(search, done, context);
     }
-    if (search->active_count > 0) { /* forget sentences in flight */
+    if (search->active_count > 0 || status != LNG_OK) { /* forget sentences in flight */
         search->active_count = 0;
         lng_kv_clear_source(&search->cache);
     }
@@ -186,7 +204,7 @@ static enum lng_status work_off(struct lng_search *search, struct lng_search_que
                                 const struct lng_search_input *inputs, lng_search_done done,
                                 void *context)
 {
-    if (lng_crew_pays(search, queue->count)) {
+    if (lng_crew_pays(search, &inputs[queue->order[0]], queue->count)) {
         lng_search_release_plan(search);
         enum lng_status status = lng_crew_prepare(search->crew, inputs, queue->count);
         if (status == LNG_OK)

@@ -30,7 +30,9 @@ struct lng_search_plan {
     int64_t step_rows;   /* of a step: those, and what lng_step_rows adds */
     int64_t positions;   /* of the self cache */
     int64_t source_rows; /* of the cross cache */
+    int64_t encode_rows; /* source tokens encoded at once, but for a longer sentence alone */
     int64_t step_words;  /* int32 words that a step uploads at most */
+    int64_t most;        /* sentences there would be at once at most, were there room */
     bool fused;          /* logits are nowhere stored, see lng_device_fuses_logits */
 };
 
@@ -117,9 +119,11 @@ LNG_MUST_CHECK enum lng_status lng_search_run_step(struct lng_search *search,
 
 /* Gives back what was planned for lengths; the search can be prepared again. */
 void lng_search_release_plan(struct lng_search *search);
-/* Makes room for the longest of the inputs, for fewer at once where memory is short; keeps what is there when it suffices. */
-LNG_MUST_CHECK enum lng_status
-lng_search_prepare(struct lng_search *search, const struct lng_search_input *inputs, int64_t count);
+/* Makes room for the longest of the inputs, for at most `most` at once, fewer where memory is short; keeps what is there when
+ * it suffices. */
+LNG_MUST_CHECK enum lng_status lng_search_prepare(struct lng_search *search,
+                                                  const struct lng_search_input *inputs,
+                                                  int64_t count, int64_t most);
 /* Translates what it takes from the queue, whose order is of these inputs, until none waits. */
 LNG_MUST_CHECK enum lng_status lng_search_work(struct lng_search *search,
                                                struct lng_search_queue *queue,

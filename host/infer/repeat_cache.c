@@ -7,7 +7,7 @@
 #include "host/base/text.h"
 
 /* A new field is a part of what is equal, or of what is kept: to be added below. */
-_Static_assert(sizeof(struct lng_search_input) == 40, "lng_repeat_hash and lng_repeat_same");
+_Static_assert(sizeof(struct lng_search_input) == 48, "lng_repeat_hash and lng_repeat_same");
 _Static_assert(sizeof(struct lng_search_result) == 24, "lng_repeat_cache_put and _get");
 _Static_assert(sizeof(struct lng_hypothesis) == 56, "append_hypothesis and take_hypothesis");
 
@@ -29,7 +29,8 @@ static bool same_ids(const int32_t *a, const int32_t *b, int32_t length)
 bool lng_repeat_same(const struct lng_search_input *a, const struct lng_search_input *b)
 {
     return a->constraints == NULL && b->constraints == NULL && /* others are not compared */
-           a->source_length == b->source_length && a->prefix_length == b->prefix_length &&
+           a->exact_length == 0 && b->exact_length == 0 && a->source_length == b->source_length &&
+           a->prefix_length == b->prefix_length &&
            same_ids(a->source, b->source, a->source_length) &&
            same_ids(a->prefix, b->prefix, a->prefix_length);
 }

@@ -221,7 +221,7 @@ static enum lng_status open_member(const struct lng_search *search, struct lng_m
                                    size_t *bytes)
 {
     const struct lng_search_plan *p = &search->plan;
-    struct lng_batch_limits limits = {.source_rows = p->source_rows, .sentences = p->seats};
+    struct lng_batch_limits limits = {.source_rows = p->encode_rows, .sentences = p->seats};
     LNG_TRY(lng_workspace_open(member->model, &limits, &member->workspace));
     LNG_TRY(lng_step_scratch_open(member->model, p->step_rows, &member->scratch));
     LNG_TRY(

@@ -3,6 +3,7 @@
 enum {
     FEWEST_ROWS = 8,      /* products of fewer take as long */
     SHORTEST_STRIDE = 32, /* most sentences are shorter */
+    CPU_ENCODE_ROWS = 256,
 };
 
 /* Four values an octave above 32: as many graphs as are kept serve several hundred rows. */
@@ -34,4 +35,10 @@ int64_t lng_step_ancestors(const struct lng_device *device, int64_t rows, int64_
     if (!lng_device_repeats(device))
         return positions;
     return 5 * positions / 2 + 40 * rows + 16 * time + 256;
+}
+
+int64_t lng_encode_rows(const struct lng_device *device, int64_t rows, int64_t longest)
+{
+    int64_t most = longest > CPU_ENCODE_ROWS ? longest : CPU_ENCODE_ROWS;
+    return lng_device_repeats(device) || rows < most ? rows : most;
 }

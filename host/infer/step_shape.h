@@ -16,4 +16,8 @@ int64_t lng_step_stride(const struct lng_device *device, int64_t length);
 int64_t lng_step_ancestors(const struct lng_device *device, int64_t rows, int64_t time,
                            int64_t positions);
 
+/* Source tokens to encode at once, of at most `rows` in sentences of up to `longest`: a CPU is no faster with more
+ * than a few hundred, and memory grows with them. A GPU takes all. */
+int64_t lng_encode_rows(const struct lng_device *device, int64_t rows, int64_t longest);
+
 #endif

@@ -236,16 +236,18 @@ static enum lng_status embed(struct walk *walk)
     bool shared = h->tie == LNG_TIE_ALL;
     struct lng_view learned = value(walk, LNG_PARAM_DECODER_POSITIONS, -1);
     struct lng_view y = walk->scratch.input[walk->turn];
-    LNG_TRY(lng_embed_fwd(
-        walk->model->device,
-        &(struct lng_embed_fwd_args){
-            .table = value(walk, shared ? LNG_PARAM_SHARED : LNG_PARAM_TARGET_EMBED, -1),
-            .position_table = learned.data ? learned : walk->model->positions,
-            .y = y,
-            .ids = walk->args->ids,
-            .positions = walk->args->positions,
-            .scale = h->scale_embedding ? sqrt((double)h->dim) : 1.0,
-        }));
+    const struct lng_tensor *table =
+        lng_model_tensor(walk->model, shared ? LNG_PARAM_SHARED : LNG_PARAM_TARGET_EMBED, -1);
+    LNG_TRY(lng_embed_fwd(walk->model->device,
+                          &(struct lng_embed_fwd_args){
+                              .table = table->value,
+                              .rows = table->weight,
+                              .position_table = learned.data ? learned : walk->model->positions,
+                              .y = y,
+                              .ids = walk->args->ids,
+                              .positions = walk->args->positions,
+                              .scale = h->scale_embedding ? sqrt((double)h->dim) : 1.0,
+                          }));
     walk->input = walk->residual = y;
     if (!h->pre_norm)
         return LNG_OK;

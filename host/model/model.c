@@ -1,12 +1,10 @@
-#include "host/model/model.h"
+#include "host/model/model_private.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "host/base/mem.h"
 #include "host/model/positions.h"
-
-enum { FIRST_POSITIONS = 512 }; /* rows of the sinusoid table to begin with */
 
 static size_t real_size(const struct lng_model *model)
 {
@@ -20,7 +18,7 @@ static bool used_in_products(const struct lng_param *param)
 }
 
 /* Target embeddings are a product's weight only when tied to the output. */
-static bool needs_weight(const struct lng_model *model, const struct lng_param *param)
+bool lng_model_needs_weight(const struct lng_model *model, const struct lng_param *param)
 {
     if (param->id == LNG_PARAM_TARGET_EMBED)
         return model->hparams.tie == LNG_TIE_TARGET;
@@ -46,7 +44,7 @@ static enum lng_status open_tensors(struct lng_model *model)
         if (model->training)
             tensor->gradient =
                 lng_view_make((char *)model->gradients + at, real, param->rows, param->cols);
-        if (needs_weight(model, param))
+        if (lng_model_needs_weight(model, param))
             LNG_TRY(lng_weight_prepare(model->device, tensor->value, model->compute,
                                        model->training ? LNG_WEIGHT_BACKWARD : LNG_WEIGHT_INFERENCE,
                                        &tensor->weight));
@@ -56,7 +54,7 @@ static enum lng_status open_tensors(struct lng_model *model)
 
 /* Products in less than f32 are worth no better caches, which decoding reads from memory at each step. The widths are those
  * that fast attention to bf16 keys is made for. */
-static enum lng_dtype cache_dtype(const struct lng_model *model)
+enum lng_dtype lng_model_cache_dtype(const struct lng_model *model)
 {
     const struct lng_hparams *h = &model->hparams;
     bool rounds = model->compute != LNG_DTYPE_F32 && model->activation == LNG_DTYPE_F32 &&
@@ -73,10 +71,10 @@ enum lng_status lng_model_init(struct lng_model *model, struct lng_device *devic
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_device_supports(device, compute));
     result.activation = lng_device_activation(device, compute);
-    result.cache = cache_dtype(&result);
+    result.cache = lng_model_cache_dtype(&result);
     LNG_TRY_OR_FAIL(lng_params_init(&result.params, hparams));
     LNG_TRY_OR_FAIL(open_tensors(&result));
-    LNG_TRY_OR_FAIL(lng_model_reserve_positions(&result, FIRST_POSITIONS));
+    LNG_TRY_OR_FAIL(lng_model_reserve_positions(&result, LNG_FIRST_POSITIONS));
     *model = result;
     return LNG_OK;
 fail:
@@ -94,7 +92,7 @@ enum lng_status lng_model_share(const struct lng_model *model, struct lng_device
     result.gradients = NULL;
     result.positions = (struct lng_view){0};
     result.position_memory = NULL;
-    LNG_TRY(lng_model_reserve_positions(&result, FIRST_POSITIONS));
+    LNG_TRY(lng_model_reserve_positions(&result, LNG_FIRST_POSITIONS));
     *shared = result;
     return LNG_OK;
 }
@@ -119,9 +117,21 @@ void lng_model_release(struct lng_model *model)
     *model = (struct lng_model){0};
 }
 
-/* Host floats -> device reals. */
-static enum lng_status write_reals(struct lng_device *device, void *to, const float *from,
-                                   size_t count)
+size_t lng_model_bytes(const struct lng_model *model)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < model->params.count; i++) {
+        const struct lng_tensor *tensor = &model->tensors[i];
+        const int64_t count = tensor->value.rows * tensor->value.cols;
+        bytes += tensor->value.data != NULL ? (size_t)count * real_size(model) : 0;
+        bytes += tensor->gradient.data != NULL ? (size_t)count * real_size(model) : 0;
+        bytes += tensor->weight != NULL ? lng_weight_bytes(tensor->weight) : 0;
+    }
+    return bytes;
+}
+
+enum lng_status lng_model_write_reals(struct lng_device *device, void *to, const float *from,
+                                      size_t count)
 {
     if (lng_device_real(device) == LNG_DTYPE_F32)
         return lng_device_write(device, to, from, count * sizeof *from);
@@ -135,14 +145,24 @@ static enum lng_status write_reals(struct lng_device *device, void *to, const fl
     return status;
 }
 
+static enum lng_status check_whole(const struct lng_model *model)
+{
+    LNG_FAIL_IF(model->inference_only, LNG_ERR_USAGE,
+                "this model was opened for inference: its parameters cannot be read or changed");
+    return LNG_OK;
+}
+
 enum lng_status lng_model_set_values(struct lng_model *model, const float *values)
 {
-    LNG_TRY(write_reals(model->device, model->values, values, (size_t)model->params.total));
+    LNG_TRY(check_whole(model));
+    LNG_TRY(
+        lng_model_write_reals(model->device, model->values, values, (size_t)model->params.total));
     return lng_model_refresh(model);
 }
 
 enum lng_status lng_model_get_values(const struct lng_model *model, float *values)
 {
+    LNG_TRY(check_whole(model));
     size_t count = (size_t)model->params.total;
     if (lng_device_real(model->device) == LNG_DTYPE_F32)
         return lng_device_read(model->device, values, model->values, count * sizeof *values);
@@ -159,6 +179,7 @@ enum lng_status lng_model_get_values(const struct lng_model *model, float *value
 
 enum lng_status lng_model_refresh(struct lng_model *model)
 {
+    LNG_TRY(check_whole(model));
     for (size_t i = 0; i < model->params.count; i++)
         if (model->tensors[i].weight != NULL)
             LNG_TRY(lng_weight_refresh(model->device, model->tensors[i].weight));
@@ -225,7 +246,7 @@ enum lng_status lng_model_reserve_positions(struct lng_model *model, int64_t cou
     if (h->positions == LNG_POSITIONS_LEARNED ||
         count + h->position_offset <= model->positions.rows)
         return LNG_OK;
-    int64_t rows = model->positions.rows > 0 ? model->positions.rows : FIRST_POSITIONS;
+    int64_t rows = model->positions.rows > 0 ? model->positions.rows : LNG_FIRST_POSITIONS;
     while (rows < count + h->position_offset)
         rows *= 2;
     size_t elements = (size_t)rows * (size_t)h->dim;
@@ -236,7 +257,7 @@ enum lng_status lng_model_reserve_positions(struct lng_model *model, int64_t cou
     void *memory = NULL;
     enum lng_status status = lng_device_alloc(model->device, elements * real_size(model), &memory);
     if (status == LNG_OK)
-        status = write_reals(model->device, memory, table, elements);
+        status = lng_model_write_reals(model->device, memory, table, elements);
     lng_free(table);
     if (status != LNG_OK) {
         lng_device_free(model->device, memory);

@@ -19,7 +19,7 @@ struct lng_sequences {
 
 /* A parameter on the device. weight is set for matrices used in products. */
 struct lng_tensor {
-    struct lng_view value;    /* real */
+    struct lng_view value; /* real; data NULL where an inference-only model has the weight alone */
     struct lng_view gradient; /* real; data NULL without training */
     struct lng_weight *weight;
 };
@@ -36,6 +36,7 @@ struct lng_model {
     /* Decoding only, pre-norm only: after its first token a hypothesis attends to keys and values projected from
      * inputs that were not normalised. So Marian's decoder, though not its training, computes. */
     bool raw_decoder_keys;
+    bool inference_only;        /* by lng_model_init_inference: values holds only some tensors */
     void *values;               /* [params.total] real, owned */
     void *gradients;            /* [params.total] real, owned; NULL without training */
     struct lng_tensor *tensors; /* parallel to params.list, owned */
@@ -49,6 +50,25 @@ LNG_MUST_CHECK enum lng_status lng_model_init(struct lng_model *model, struct ln
                                               const struct lng_hparams *hparams,
                                               enum lng_dtype compute, bool training);
 void lng_model_release(struct lng_model *model);
+
+/* Where the values of parameters come from, one parameter at a time. */
+struct lng_param_source {
+    void *context;
+    /* *rows [param->rows, param->cols] in host memory, good until the next call; I8 only for matrices. */
+    enum lng_status (*read)(void *context, const struct lng_param *param,
+                            struct lng_weight_rows *rows);
+};
+/* A model for inference with these values, held once: the device keeps what its products take and not the matrices
+ * beside it (lng_weight_takes_rows). In I8 embeddings too are int8 rows; int8 rows for another compute type are taken
+ * as the floats they stand for. Parameters can be neither read nor set afterwards. */
+LNG_MUST_CHECK enum lng_status lng_model_init_inference(struct lng_model *model,
+                                                        struct lng_device *device,
+                                                        const struct lng_hparams *hparams,
+                                                        enum lng_dtype compute,
+                                                        const struct lng_param_source *source);
+
+/* Bytes of parameters and weights on the device. */
+size_t lng_model_bytes(const struct lng_model *model);
 
 /* The same model on another device of the same kind, for one more thread to decode with: parameters are shared, and must
  * neither change nor be released meanwhile. Not for training. The caller releases `shared` first. */

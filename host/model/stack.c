@@ -44,10 +44,11 @@ static struct lng_dropout word_dropout(const struct lng_pass *pass)
 static enum lng_status embed(const struct lng_pass *pass)
 {
     const struct lng_packed_side *side = lng_pass_side(pass);
-    const struct lng_tensor *learned = learned_positions(pass);
+    const struct lng_tensor *learned = learned_positions(pass), *table = embedding_table(pass);
     return lng_embed_fwd(pass->model->device,
                          &(struct lng_embed_fwd_args){
-                             .table = embedding_table(pass)->value,
+                             .table = table->value,
+                             .rows = table->weight,
                              .position_table = learned ? learned->value : pass->model->positions,
                              .y = lng_pass_stack(pass)->embedded,
                              .ids = side->ids,

@@ -5,6 +5,10 @@
  *   model_type m2m_100    M2M100ForConditionalGeneration: pre-norm, family A from pad + 1
  *   model_type lingster   what neither class can express; same keys and tensor names, read by lingster only
  *
+ * An int8 model ("quantization_config" of config.json: quant_method "lingster", bits 8) has matrices and embeddings as
+ * I8 [rows, cols] of -127 to 127, each with an F32 tensor [rows] beside it, named as it and "_scale": a value is q times
+ * the scale of its row. Vectors and learned positions are floats. transformers refuses such a directory.
+ *
  * What transformers has no key for is under the key `lingster` of config.json: the fields of hparams_json.h
  * marked extra, `version`, `provenance`, and `files`, size and checksum of every file. transformers keeps
  * that key when it saves a model again; the checksums then only warn. */
@@ -28,6 +32,11 @@ LNG_MUST_CHECK enum lng_status lng_hf_load_shape(const char *directory,
  * before the shapes in the file are known to fit. */
 LNG_MUST_CHECK enum lng_status lng_hf_load(const char *directory, struct lng_model_data *data);
 
+/* The whole but for matrices, which stay in their file (data->matrices) until lng_model_place asks for them, one by
+ * one; what is wrong with their values is found out then. */
+LNG_MUST_CHECK enum lng_status lng_hf_load_vectors(const char *directory,
+                                                   struct lng_model_data *data);
+
 /* Why transformers cannot compute this model, or NULL when it can. values [params.total] or NULL (then
  * only the shape is judged). A norm epsilon other than its 1e-5 is no obstacle, only a small difference. */
 const char *lng_hf_obstacle(const struct lng_hparams *hparams, const struct lng_params *params,
@@ -40,7 +49,7 @@ struct lng_hf_save_args {
     const struct lng_hparams *hparams;
     const struct lng_params *params;
     const float *values;    /* [params->total] */
-    enum lng_dtype dtype;   /* F32 or BF16 in the file */
+    enum lng_dtype dtype;   /* F32, BF16 or I8 in the file */
     const char *provenance; /* JSON text of an object, or NULL */
     struct lng_generation generation;
 };

@@ -193,6 +193,25 @@ static enum lng_status apply_lingster(struct lng_hf_config *config)
     return LNG_OK;
 }
 
+/* Models quantised by others have tensors of other meanings. */
+static enum lng_status read_quantization(struct lng_hf_config *config)
+{
+    json_t *object = NULL;
+    const char *method = NULL;
+    int64_t bits = 0;
+    if (!lng_json_has(config->root, "quantization_config"))
+        return LNG_OK;
+    LNG_TRY(lng_json_get_object(config->root, config->path, "quantization_config", &object));
+    LNG_TRY(lng_json_get_string(object, config->path, "quant_method", &method));
+    LNG_FAIL_IF(strcmp(method, LNG_HF_QUANT_METHOD) != 0, LNG_ERR_UNSUPPORTED,
+                "%s: key \"quantization_config\": expected quant_method \"" LNG_HF_QUANT_METHOD
+                "\", found \"%s\"; quantise the original model with `lingster quantize`",
+                config->path, method);
+    LNG_TRY(lng_json_get_int(object, config->path, "bits", 8, 8, &bits));
+    config->int8 = true;
+    return LNG_OK;
+}
+
 static enum lng_status read_config(struct lng_hf_config *config, const char *directory)
 {
     struct lng_hparams *h = &config->hparams;
@@ -208,6 +227,7 @@ static enum lng_status read_config(struct lng_hf_config *config, const char *dir
     LNG_TRY(refuse_switches(config));
     LNG_TRY(read_sizes(config));
     LNG_TRY(read_ties(config));
+    LNG_TRY(read_quantization(config));
     LNG_TRY(read_tokens(config, directory));
     h->position_offset = m2m ? h->pad + 1 : 0;
     LNG_TRY(apply_lingster(config));

@@ -7,7 +7,9 @@
 #include "host/base/mem.h"
 #include "host/model/positions.h"
 #include "host/store/hf.h"
+#include "host/store/hf_internal.h"
 #include "host/store/hparams_json.h"
+#include "host/store/int8_rows.h"
 #include "host/store/listing.h"
 #include "host/store/numbers.h"
 #include "host/store/safetensors.h"
@@ -83,6 +85,36 @@ static bool writes_zero_bias(const struct lng_hparams *h)
     return !h->pre_norm && !h->output_bias; /* transformers complains when it is missing */
 }
 
+/* An int8 tensor and, beside it, its scales. */
+static enum lng_status declare_int8(struct lng_safetensors_writer *writer, const char *name,
+                                    const int64_t shape[2])
+{
+    LNG_TRY(lng_safetensors_writer_declare(writer, name, LNG_SAFETENSORS_I8, shape, 2));
+    char *scales = lng_format("%s" LNG_HF_SCALE_SUFFIX, name);
+    if (!scales)
+        return LNG_ERR_MEMORY;
+    enum lng_status status =
+        lng_safetensors_writer_declare(writer, scales, LNG_SAFETENSORS_F32, shape, 1);
+    lng_free(scales);
+    return status;
+}
+
+static enum lng_status add_int8(struct lng_safetensors_writer *writer, const float *values,
+                                int64_t rows, int64_t cols)
+{
+    int8_t *q = lng_alloc((size_t)(rows * cols), 1);
+    float *scales = lng_alloc((size_t)rows, sizeof *scales);
+    enum lng_status status = q && scales ? LNG_OK : LNG_ERR_MEMORY;
+    LNG_TRY_OR_FAIL(status);
+    LNG_TRY_OR_FAIL(lng_int8_rows(values, rows, cols, q, scales));
+    LNG_TRY_OR_FAIL(lng_safetensors_writer_add_raw(writer, q, (uint64_t)(rows * cols)));
+    LNG_TRY_OR_FAIL(lng_safetensors_writer_add_f32(writer, scales, (uint64_t)rows));
+fail:
+    lng_free(q);
+    lng_free(scales);
+    return status;
+}
+
 static enum lng_status declare(struct lng_safetensors_writer *writer,
                                const struct lng_hf_save_args *args)
 {
@@ -98,8 +130,10 @@ static enum lng_status declare(struct lng_safetensors_writer *writer,
         else if (param->id == LNG_PARAM_OUTPUT_BIAS)
             shape[0] = 1;
         for (int part = 0; part < param->parts; part++)
-            LNG_TRY(lng_safetensors_writer_declare(writer, param->hf[part], type, shape,
-                                                   vector ? 1 : 2));
+            LNG_TRY(args->dtype == LNG_DTYPE_I8 && lng_hf_param_in_int8(param)
+                        ? declare_int8(writer, param->hf[part], shape)
+                        : lng_safetensors_writer_declare(writer, param->hf[part], type, shape,
+                                                         vector ? 1 : 2));
     }
     int64_t bias_shape[2] = {1, h->target_vocab}, table_shape[2] = {h->max_positions, h->dim};
     if (writes_zero_bias(h))
@@ -149,7 +183,10 @@ static enum lng_status add_values(struct lng_safetensors_writer *writer,
             args->directory, param->name, (double)values[bad], bad);
         size_t part = count / (size_t)param->parts;
         for (int p = 0; p < param->parts; p++)
-            LNG_TRY(lng_safetensors_writer_add_f32(writer, values + (size_t)p * part, part));
+            LNG_TRY(args->dtype == LNG_DTYPE_I8 && lng_hf_param_in_int8(param)
+                        ? add_int8(writer, values + (size_t)p * part, param->rows / param->parts,
+                                   param->cols)
+                        : lng_safetensors_writer_add_f32(writer, values + (size_t)p * part, part));
     }
     return add_extras(writer, args->hparams);
 }
@@ -321,6 +358,10 @@ static enum lng_status fill_config(const struct lng_hf_save_args *args, json_t *
     LNG_TRY(lng_json_set(root, "torch_dtype",
                          json_string(args->dtype == LNG_DTYPE_BF16 ? "bfloat16" : "float32")));
     LNG_TRY(fill_sizes(h, root));
+    if (args->dtype == LNG_DTYPE_I8)
+        LNG_TRY(lng_json_set(root, "quantization_config",
+                             json_pack("{s:s, s:i, s:s}", "quant_method", LNG_HF_QUANT_METHOD,
+                                       "bits", 8, "scales", "row")));
     json_t *lingster = json_object();
     LNG_TRY(lng_json_set(root, "lingster", lingster));
     return fill_lingster(args, obstacle, lingster);
@@ -328,9 +369,10 @@ static enum lng_status fill_config(const struct lng_hf_save_args *args, json_t *
 
 enum lng_status lng_hf_save(const struct lng_hf_save_args *args)
 {
-    LNG_FAIL_IF(args->dtype != LNG_DTYPE_F32 && args->dtype != LNG_DTYPE_BF16, LNG_ERR_DTYPE,
-                "%s: models are written in f32 or bf16, not %s", args->directory,
-                lng_dtype_name(args->dtype));
+    LNG_FAIL_IF(args->dtype != LNG_DTYPE_F32 && args->dtype != LNG_DTYPE_BF16 &&
+                    args->dtype != LNG_DTYPE_I8,
+                LNG_ERR_DTYPE, "%s: models are written in f32, bf16 or int8, not %s",
+                args->directory, lng_dtype_name(args->dtype));
     LNG_TRY(lng_hparams_check(args->hparams));
     LNG_TRY(save_tensors(args));
     LNG_TRY(write_object(args, "generation_config.json", fill_generation));

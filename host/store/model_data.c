@@ -24,6 +24,7 @@ void lng_model_data_release(struct lng_model_data *data)
 {
     lng_params_release(&data->params);
     lng_free(data->values);
+    lng_matrices_close(data->matrices);
     lng_free(data->directory);
     lng_free(data->provenance);
     lng_buffer_release(&data->warnings);

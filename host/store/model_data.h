@@ -4,6 +4,7 @@
 
 #include "host/base/text.h"
 #include "host/model/params.h"
+#include "kernels/device.h"
 
 /* What generation_config.json may say. */
 struct lng_generation {
@@ -19,10 +20,20 @@ enum lng_origin {
     LNG_ORIGIN_TRANSFORMERS, /* a directory of transformers that lingster never wrote */
 };
 
+/* Matrices that are still in their files. */
+struct lng_matrices;
+void lng_matrices_close(struct lng_matrices *matrices); /* NULL is fine */
+/* A matrix as it is stored, int8 or else as floats; *rows is good until the next call. Errors as lng_hf_load. */
+LNG_MUST_CHECK enum lng_status lng_matrices_read(struct lng_matrices *matrices,
+                                                 const struct lng_param *param,
+                                                 struct lng_weight_rows *rows);
+
 struct lng_model_data {
     struct lng_hparams hparams;
     struct lng_params params;
-    float *values; /* [params.total], owned */
+    float *values;                 /* [params.total], owned; zeros where matrices has them */
+    struct lng_matrices *matrices; /* owned; NULL: everything is in values */
+    enum lng_dtype stored; /* I8: an int8 model, values are what its rows stand for; else F32 */
     struct lng_generation generation;
     enum lng_origin origin;
     char *directory;  /* where the tokenizer's files lie; NULL when that is not known. Owned */

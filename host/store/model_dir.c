@@ -94,25 +94,30 @@ static enum lng_status open_newest(const char *run_dir, struct lng_model_data *d
     return status;
 }
 
-static enum lng_status open_directory(const char *path, struct lng_model_data *data)
+/* How a model directory is read: lng_hf_load or lng_hf_load_vectors. */
+typedef enum lng_status directory_loader(const char *directory, struct lng_model_data *data);
+
+static enum lng_status open_directory(const char *path, directory_loader *load,
+                                      struct lng_model_data *data)
 {
     if (lng_hf_is_model_directory(path))
-        return lng_hf_load(path, data);
+        return load(path, data);
     char *model = lng_run_model_path(path);
     if (!model)
         return LNG_ERR_MEMORY;
     enum lng_status status =
-        lng_hf_is_model_directory(model) ? lng_hf_load(model, data) : open_newest(path, data);
+        lng_hf_is_model_directory(model) ? load(model, data) : open_newest(path, data);
     lng_free(model);
     return status;
 }
 
-enum lng_status lng_model_data_open(const char *path, struct lng_model_data *data)
+static enum lng_status open_path(const char *path, directory_loader *load,
+                                 struct lng_model_data *data)
 {
     struct lng_model_data fresh = {0};
     enum lng_status status;
     if (lng_directory_exists(path))
-        status = open_directory(path, &fresh);
+        status = open_directory(path, load, &fresh);
     else if (lng_file_exists(path) && !lng_checkpoint_is_file(path))
         status = lng_fail(LNG_ERR_FORMAT,
                           "%s: expected a model directory, a run directory or a lingster "
@@ -128,18 +133,49 @@ enum lng_status lng_model_data_open(const char *path, struct lng_model_data *dat
     return status;
 }
 
+enum lng_status lng_model_data_open(const char *path, struct lng_model_data *data)
+{
+    return open_path(path, lng_hf_load, data);
+}
+
+enum lng_status lng_model_data_open_lazily(const char *path, struct lng_model_data *data)
+{
+    return open_path(path, lng_hf_load_vectors, data);
+}
+
+static enum lng_status read_param(void *context, const struct lng_param *param,
+                                  struct lng_weight_rows *rows)
+{
+    struct lng_model_data *data = context;
+    if (data->matrices && param->rows > 1)
+        return lng_matrices_read(data->matrices, param, rows);
+    *rows = (struct lng_weight_rows){.dtype = LNG_DTYPE_F32,
+                                     .rows = param->rows,
+                                     .cols = param->cols,
+                                     .values = data->values + param->offset};
+    return LNG_OK;
+}
+
 enum lng_status lng_model_place(struct lng_model_data *data, struct lng_device *device,
                                 enum lng_dtype compute, bool training, struct lng_model *model)
 {
     struct lng_model made;
-    LNG_TRY(lng_model_init(&made, device, &data->hparams, compute, training));
-    enum lng_status status = lng_model_set_values(&made, data->values);
-    if (status != LNG_OK) {
-        lng_model_release(&made);
-        return status;
+    if (training) {
+        LNG_FAIL_IF(data->matrices, LNG_ERR_INTERNAL, "a model to train must be read whole");
+        LNG_TRY(lng_model_init(&made, device, &data->hparams, compute, training));
+        enum lng_status status = lng_model_set_values(&made, data->values);
+        if (status != LNG_OK) {
+            lng_model_release(&made);
+            return status;
+        }
+    } else {
+        struct lng_param_source source = {data, read_param};
+        LNG_TRY(lng_model_init_inference(&made, device, &data->hparams, compute, &source));
     }
     lng_free(data->values);
     data->values = NULL;
+    lng_matrices_close(data->matrices);
+    data->matrices = NULL;
     *model = made;
     return LNG_OK;
 }
@@ -148,7 +184,8 @@ enum lng_status lng_model_load(const char *path, struct lng_device *device, enum
                                bool training, struct lng_model *model, struct lng_model_data *data)
 {
     struct lng_model_data fresh;
-    LNG_TRY(lng_model_data_open(path, &fresh));
+    LNG_TRY(training ? lng_model_data_open(path, &fresh)
+                     : lng_model_data_open_lazily(path, &fresh));
     enum lng_status status = lng_model_place(&fresh, device, compute, training, model);
     if (status != LNG_OK) {
         lng_model_data_release(&fresh);

@@ -13,13 +13,19 @@
  * Errors name the file and say what was expected; LNG_ERR_IO when there is nothing of the kind. */
 LNG_MUST_CHECK enum lng_status lng_model_data_open(const char *path, struct lng_model_data *data);
 
+/* The same, but the matrices of a model directory stay in their file until lng_model_place reads them, one by one:
+ * data->values holds only vectors. For inference. */
+LNG_MUST_CHECK enum lng_status lng_model_data_open_lazily(const char *path,
+                                                          struct lng_model_data *data);
+
 /* The same, on a device: model holds the values and is the caller's (lng_model_release); data keeps all
  * but the values. compute as lng_model_init. */
 LNG_MUST_CHECK enum lng_status lng_model_load(const char *path, struct lng_device *device,
                                               enum lng_dtype compute, bool training,
                                               struct lng_model *model, struct lng_model_data *data);
 
-/* The second half of it: data's model onto a device; data->values are given back. */
+/* The second half of it: data's model onto a device, without training by lng_model_init_inference; data's values are given
+ * back. */
 LNG_MUST_CHECK enum lng_status lng_model_place(struct lng_model_data *data,
                                                struct lng_device *device, enum lng_dtype compute,
                                                bool training, struct lng_model *model);

@@ -138,6 +138,19 @@ static enum lng_status cpu_supports(const struct lng_device *device, enum lng_dt
                 "LNG_CPU_ISA forbids it); use f32");
     return LNG_OK;
 }
+static const char *cpu_instructions(const struct lng_device *device)
+{
+    const struct lng_cpu *cpu = lng_cpu_of(device);
+    if (cpu->simd == &lng_simd_avx2)
+        return "avx2";
+    if (cpu->simd != &lng_simd_avx512)
+        return "base";
+    if (cpu->bf16 && cpu->gemm_tiles == cpu->simd->gemm_amx)
+        return cpu->vnni ? "avx512 vnni bf16 amx" : "avx512 bf16 amx";
+    if (cpu->bf16)
+        return cpu->vnni ? "avx512 vnni bf16" : "avx512 bf16";
+    return cpu->vnni ? "avx512 vnni" : "avx512";
+}
 /* Few rows would have the output matrix and its gradient pass through the caches too often: about 40 MB
  * of logits, in whole chunks of the weight gradient's sums where that is possible. */
 static int64_t cpu_logit_rows(const struct lng_device *device, int64_t vocabulary)
@@ -168,7 +181,10 @@ const struct lng_backend lng_backend_cpu = {
     .activation = cpu_activation,
     .supports = cpu_supports,
     .logit_rows = cpu_logit_rows,
+    .instructions = cpu_instructions,
     .weight_prepare = lng_cpu_weight_prepare,
+    .weight_prepare_rows = lng_cpu_weight_prepare_rows,
+    .rows_compute = 1u << LNG_DTYPE_F32 | 1u << LNG_DTYPE_BF16 | 1u << LNG_DTYPE_I8,
     .weight_refresh = lng_cpu_weight_refresh,
     .weight_release = lng_cpu_weight_release,
     .weight_keep_rows = lng_cpu_weight_keep_rows,

@@ -75,6 +75,21 @@ enum lng_status lng_cpu_weight_keep_rows(struct lng_device *device, struct lng_w
 /* Fills weight->rows, where there are such, from what is packed. */
 void lng_cpu_weight_fill_rows(struct lng_cpu *cpu, struct lng_cpu_weight *weight);
 void lng_cpu_weight_release(struct lng_device *device, struct lng_weight *weight);
+/* cpu_weight_rows.c: weights without a master. */
+enum lng_status lng_cpu_weight_prepare_rows(struct lng_device *device,
+                                            const struct lng_weight_rows *rows,
+                                            enum lng_dtype compute, struct lng_weight **weight);
+/* ref, which takes other activations than f32, cannot read such a weight. */
+static inline enum lng_status lng_cpu_check_table(const char *op, const struct lng_view *table,
+                                                  enum lng_dtype activation)
+{
+    LNG_FAIL_IF(table->data == NULL && activation != LNG_DTYPE_F32, LNG_ERR_UNSUPPORTED,
+                "%s: rows: expected f32 activations, found %s", op, lng_dtype_name(activation));
+    return LNG_OK;
+}
+/* Row `row` of W out of the panels of an I8 weight. values [in] */
+void lng_cpu_weight_row(const struct lng_cpu *cpu, const struct lng_cpu_weight *weight, int64_t row,
+                        float *values);
 
 /* cpu_candidates.c: log-sum-exp of a row from that of its blocks of LNG_CPU_SCAN columns, in order. */
 double lng_cpu_log_sum(const struct lng_cpu_sum *sums, int64_t blocks);

@@ -15,26 +15,26 @@ struct making {
     int64_t pitch;
 };
 
-static int64_t pitch_of(enum lng_dtype compute, int64_t cols)
+static int64_t pitch_of(const struct lng_cpu *cpu, enum lng_dtype compute, int64_t cols)
 {
-    if (compute == LNG_DTYPE_I8)
-        return lng_cpu_ceil(cols, 4) + APART;
+    if (compute == LNG_DTYPE_I8) /* without VNNI magnitudes follow */
+        return lng_cpu_ceil(cols, 4) * (cpu->vnni ? 1 : 2) + APART;
     return lng_cpu_ceil(cols, 2 * TILE_STEPS) * TILE_STEPS + APART;
 }
 
-static int64_t elements_of(enum lng_dtype compute, int64_t rows, int64_t cols)
+static int64_t elements_of(const struct lng_cpu *cpu, enum lng_dtype compute, int64_t rows,
+                           int64_t cols)
 {
     const int64_t readable = lng_cpu_ceil(rows, TILE_ROWS) * TILE_ROWS;
-    return (compute == LNG_DTYPE_I8 ? rows : readable) * pitch_of(compute, cols);
+    return (compute == LNG_DTYPE_I8 ? rows : readable) * pitch_of(cpu, compute, cols);
 }
 
 size_t lng_cpu_left_bytes(const struct lng_cpu *cpu, enum lng_dtype compute, int64_t rows,
                           int64_t cols)
 {
-    (void)cpu;
     if (compute == LNG_DTYPE_F32)
         return 0;
-    const int64_t elements = elements_of(compute, rows, cols) + rows;
+    const int64_t elements = elements_of(cpu, compute, rows, cols) + rows;
     return (size_t)lng_cpu_ceil(elements, 16) * 16 * sizeof(uint32_t);
 }
 
@@ -50,9 +50,13 @@ static void make_task(void *context, int64_t task, int thread)
                         job->rows + first * job->pitch, job->pitch);
         return;
     }
-    for (int64_t r = first; r < end; r++, x += job->x->stride)
-        job->scales[r] = simd->quantize_row(x, job->x->cols, job->cpu->vnni ? 0x80 : 0,
-                                            (int8_t *)(job->rows + r * job->pitch));
+    for (int64_t r = first; r < end; r++, x += job->x->stride) {
+        int8_t *q = (int8_t *)(job->rows + r * job->pitch);
+        const int64_t bytes = lng_cpu_ceil(job->x->cols, 4) * 4;
+        job->scales[r] = simd->quantize_row(x, job->x->cols, job->cpu->vnni ? 0x80 : 0, q);
+        for (int64_t i = 0; !job->cpu->vnni && i < bytes; i++)
+            q[bytes + i] = (int8_t)(q[i] < 0 ? -q[i] : q[i]);
+    }
 }
 
 struct lng_cpu_left lng_cpu_left_make(struct lng_cpu *cpu, const struct lng_view *x,
@@ -61,8 +65,8 @@ struct lng_cpu_left lng_cpu_left_make(struct lng_cpu *cpu, const struct lng_view
     if (compute == LNG_DTYPE_F32)
         return (struct lng_cpu_left){.rows = x->data, .pitch = x->stride};
     struct making job = {.cpu = cpu, .x = x, .compute = compute, .rows = memory};
-    job.pitch = pitch_of(compute, x->cols);
-    job.scales = (float *)(job.rows + elements_of(compute, x->rows, x->cols));
+    job.pitch = pitch_of(cpu, compute, x->cols);
+    job.scales = (float *)(job.rows + elements_of(cpu, compute, x->rows, x->cols));
     const int64_t tasks = lng_cpu_ceil(x->rows, TASK_ROWS);
     if (x->rows <= FEW_ROWS)
         make_task(&job, 0, 0);
@@ -78,7 +82,8 @@ static void multiply_i8(const struct lng_cpu *cpu, const struct lng_gemm *gemm,
     const struct lng_gemm_i8 g = {.gemm = *gemm,
                                   .row_scales = left->scales + block->row,
                                   .col_scales = weight->scales + block->col,
-                                  .less = cpu->vnni ? weight->less + block->col : NULL};
+                                  .less = cpu->vnni ? weight->less + block->col : NULL,
+                                  .magnitudes = lng_cpu_ceil(weight->head.master.cols, 4)};
     if (cpu->vnni)
         cpu->simd->gemm_i8_vnni(&g);
     else

@@ -2,9 +2,9 @@
  * a result is one sum in the order of k, so blocks, batch and threads do not show in the bits. */
 #include "kernels/cpu/cpu_left.h"
 
-/* Rows a block: a multiple of every mr of f32, whose rows fill the second-level cache sooner; a pass over weights of
- * int8 or bf16 that lie far away serves more. Tasks a thread, where there are columns enough. */
-enum { BLOCK = 48, LOW_BLOCK = 144, SHARES = 6 };
+/* Rows a block, at most: a pass over weights that lie far away serves so many, and they fit the second-level cache. Tasks
+ * a thread, where there are columns enough. Rows of a whole tile, in the widest instruction set. */
+enum { BLOCK = 144, SHARES = 6, TILE = 12 };
 /* A second thread is not worth waking for fewer multiplications. */
 enum { SMALL_PRODUCT = 200 * 1000 };
 
@@ -46,15 +46,10 @@ static void forward_task(void *context, int64_t task, int thread)
 static int64_t cut(struct forward *job)
 {
     const struct lng_cpu *cpu = job->cpu;
-    const bool low = job->args->weight->compute != LNG_DTYPE_F32;
     const int64_t rows = job->args->y.rows, cols = job->args->y.cols, nr = cpu->simd->nr;
     const int64_t panels = lng_cpu_ceil(cols, nr), wanted = SHARES * cpu->threads;
     int64_t parts = 1;
-    job->block = low ? LOW_BLOCK : BLOCK;
-    if (low) /* of equal height, whole tiles */
-        job->block = lng_cpu_ceil(rows, lng_cpu_ceil(rows, LOW_BLOCK) * 12) * 12;
-    else if (cpu->threads > 1 && rows >= 4 * BLOCK && rows < wanted * BLOCK)
-        job->block = BLOCK / 2;
+    job->block = lng_cpu_ceil(rows, lng_cpu_ceil(rows, BLOCK) * TILE) * TILE; /* of like height */
     job->row_tasks = lng_cpu_ceil(rows, job->block);
     if (cpu->threads > 1 && rows * cols * job->args->x.cols >= SMALL_PRODUCT)
         parts = lng_cpu_min(lng_cpu_ceil(wanted, job->row_tasks), panels);

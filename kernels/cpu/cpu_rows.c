@@ -94,15 +94,50 @@ static bool in_range(const int32_t *index, int64_t count, int64_t first, int64_t
     return good;
 }
 
+/* Rows of an int8 weight, as a table of those that are asked for. */
+struct gather {
+    const struct lng_cpu *cpu;
+    const struct lng_embed_fwd_args *args;
+    float *table;
+    int32_t *ids; /* of rows in the table */
+};
+
+static void gather_task(void *context, int64_t row, int thread)
+{
+    const struct gather *job = context;
+    const struct lng_embed_fwd_args *args = job->args;
+    (void)thread;
+    job->ids[row] = args->ids[row] < 0 ? -1 : (int32_t)row;
+    if (args->ids[row] >= 0)
+        lng_cpu_weight_row(job->cpu, (const struct lng_cpu_weight *)args->rows, args->ids[row],
+                           job->table + row * args->y.cols);
+}
+
+static enum lng_status gather_table(struct lng_cpu *cpu, struct lng_embed_fwd_args *args)
+{
+    const size_t rows = (size_t)args->y.rows, width = (size_t)args->y.cols;
+    LNG_TRY(lng_cpu_reserve(cpu, 0, rows * (width * sizeof(float) + sizeof(int32_t))));
+    struct gather job = {cpu, args, cpu->shared, NULL};
+    job.ids = (int32_t *)(void *)(job.table + rows * width);
+    lng_cpu_run(cpu, args->y.rows, gather_task, &job);
+    args->table = lng_view_make(job.table, LNG_DTYPE_F32, args->y.rows, args->y.cols);
+    args->ids = job.ids;
+    return LNG_OK;
+}
+
 enum lng_status lng_cpu_embed_fwd(struct lng_device *device, const struct lng_embed_fwd_args *args)
 {
     const int64_t rows = args->y.rows;
     const bool good = in_range(args->ids, rows, -1, args->table.rows) &&
                       (!args->position_table.data ||
                        in_range(args->positions, rows, 0, args->position_table.rows));
+    LNG_TRY(lng_cpu_check_table("embed_fwd", &args->table, args->y.dtype));
     if (args->y.dtype != LNG_DTYPE_F32 || !good)
         return lng_backend_ref.ops.embed_fwd(device, args);
-    struct rows_job job = rows_job_make(lng_cpu_of(device), args, rows, args->y.cols);
+    struct lng_embed_fwd_args plain = *args;
+    if (!args->table.data)
+        LNG_TRY(gather_table(lng_cpu_of(device), &plain));
+    struct rows_job job = rows_job_make(lng_cpu_of(device), &plain, rows, args->y.cols);
     return run_rows(&job, embed_fwd_task);
 }
 

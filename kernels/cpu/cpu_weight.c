@@ -52,18 +52,20 @@ static void pack_backward(const struct lng_simd *simd, struct lng_cpu_weight *we
                              weight->backward_panel);
 }
 
-/* The int8 values ref would take, so that sums of products agree exactly. */
+/* The int8 values ref would take, so that sums of products agree exactly. A master that is int8 itself
+ * (cpu_weight_rows.c) has its scales filled in by whoever gave it. */
 static void pack_int8(const struct lng_cpu *cpu, struct lng_cpu_weight *weight, int64_t task,
                       int thread)
 {
     const struct lng_view *master = &weight->head.master;
     const int64_t nr = cpu->simd->nr, first = task * nr;
     const int64_t rows = lng_cpu_min(nr, master->rows - first);
-    int8_t *values = cpu->private[thread];
-    for (int64_t r = 0; r < rows; r++)
+    const bool given = master->dtype == LNG_DTYPE_I8;
+    int8_t *values = given ? (int8_t *)master->data + first * master->cols : cpu->private[thread];
+    for (int64_t r = 0; !given && r < rows; r++)
         weight->scales[first + r] =
-            lng_ref_quantize_row((const float *)master->data + (first + r) * master->stride,
-                                 master->cols, values + r * master->cols);
+            cpu->simd->quantize_row((const float *)master->data + (first + r) * master->stride,
+                                    master->cols, 0, values + r * master->cols);
     cpu->simd->pack_right_i8(values, master->cols, rows,
                              (uint32_t *)weight->forward + task * weight->forward_panel,
                              weight->forward_panel, weight->less + first);
@@ -92,7 +94,7 @@ enum lng_status lng_cpu_weight_refresh(struct lng_device *device, struct lng_wei
     int64_t out = head->master.rows, in = head->master.cols, backward = 0;
     struct pack_job job = {.cpu = cpu, .weight = weight};
     if (head->compute == LNG_DTYPE_I8) {
-        LNG_TRY(lng_cpu_reserve(cpu, (size_t)(nr * in), 0));
+        LNG_TRY(lng_cpu_reserve(cpu, (size_t)(nr * in + 4), 0));
         lng_cpu_run(cpu, lng_cpu_ceil(out, nr), pack_task, &job);
         lng_cpu_weight_fill_rows(cpu, weight);
         return LNG_OK;

@@ -44,6 +44,13 @@ enum lng_status REF(weight_prepare)(struct lng_device *device, struct lng_view m
 enum lng_status REF(weight_refresh)(struct lng_device *device, struct lng_weight *weight);
 enum lng_status REF(weight_keep_rows)(struct lng_device *device, struct lng_weight *weight);
 void REF(weight_release)(struct lng_device *device, struct lng_weight *weight);
+/* I8 only. */
+enum lng_status REF(weight_prepare_rows)(struct lng_device *device,
+                                         const struct lng_weight_rows *rows, enum lng_dtype compute,
+                                         struct lng_weight **weight);
+/* An element of a table: of the view, or where it has no data of the weight that stands for it. */
+double REF(table_load)(const struct lng_view *table, const struct lng_weight *rows, int64_t row,
+                       int64_t col);
 
 /* q[i] = round to nearest even of x[i] / scale clamped to [-127, 127]; the scale is the result:
  * max|x| / 127, or 1 for a row of zeros. NaN becomes 0. */

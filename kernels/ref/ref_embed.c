@@ -13,7 +13,7 @@ enum lng_status REF(embed_fwd)(struct lng_device *device, const struct lng_embed
         int32_t id = args->ids[n];
         double factor = args->scale * ref_mask(&args->word_dropout, n, 0);
         for (int64_t d = 0; d < y->cols; d++) {
-            double value = id < 0 ? 0 : ref_load(&args->table, id, d) * factor;
+            double value = id < 0 ? 0 : REF(table_load)(&args->table, args->rows, id, d) * factor;
             if (positions->data != NULL)
                 value += ref_load(positions, args->positions[n], d);
             ref_store(y, n, d, value * ref_mask(&args->dropout, n, d));

@@ -504,10 +504,12 @@ Test(decode, failures_and_reuse)
     static const int32_t stray[] = {TINY_V}, eos[] = {4, TINY_EOS};
     bad = (struct lng_search_input){.source = stray, .source_length = 1};
     check_fails(lng_search_run(search, &bad, 1, keep, &one->keeper), LNG_ERR_RANGE, "vocabulary");
-    bad = (struct lng_search_input){one->corpus.ids, 2, stray, 1, NULL};
+    bad = (struct lng_search_input){one->corpus.ids, 2, stray, 1, NULL, 0};
     check_fails(lng_search_run(search, &bad, 1, keep, &one->keeper), LNG_ERR_RANGE, "prefix");
-    bad = (struct lng_search_input){one->corpus.ids, 2, eos, 2, NULL};
+    bad = (struct lng_search_input){one->corpus.ids, 2, eos, 2, NULL, 0};
     check_fails(lng_search_run(search, &bad, 1, keep, &one->keeper), LNG_ERR_RANGE, "prefix");
+    bad = (struct lng_search_input){one->corpus.ids, 2, NULL, 0, NULL, -1};
+    check_fails(lng_search_run(search, &bad, 1, keep, &one->keeper), LNG_ERR_RANGE, "exact length");
     check_ok(lng_search_run(search, one->inputs, 3, keep, &one->keeper));
     check_equal(&early, &one->results[2], 1, "after bad input");
     lng_search_close(search);

@@ -331,6 +331,74 @@ Test(scripts, gpu_report_tells_failures_from_successes)
     cr_assert_str_eq(output, "cuda:1\n1\n");
 }
 
+/* ---- measuring ---- */
+
+static void need_python(void)
+{
+    if (shell("command -v python3") != 0)
+        cr_skip_test("there is no python3");
+}
+
+Test(scripts, peers_say_what_they_would_do)
+{
+    need_python();
+    cr_assert(shell("python3 $S/bench-peers.py --work w --dry-run") == 0, "%s", output);
+    cr_assert(strstr(output, "\nbeam4-batch32.native.best\n") != NULL, "%s", output);
+    cr_assert(strstr(output, "bench latency --device=cpu --json") != NULL, "%s", output);
+    cr_assert(strstr(output, "serve ctranslate2") != NULL, "%s", output);
+    cr_assert(shell("python3 $S/bench-peers.py --work w --steps gate --dry-run > d; head -n 2 d; "
+                    "test ! -e w") == 0);
+    cr_assert_str_eq(output, "model\ngate\n");
+    cr_assert(shell("python3 $S/bench-peers.py --work w --steps beam5 --dry-run") == 1);
+    cr_assert(strstr(output, "there is no beam5") != NULL, "%s", output);
+    cr_assert(shell("python3 $S/bench-peers.py --work w --rounds 0 --dry-run") == 2);
+}
+
+Test(scripts, training_peers_get_random_text)
+{
+    need_python();
+    write_text("config.yml", "dim: 32\nheads: 2\naccumulate: 6\n");
+    cr_assert(shell("python3 $S/bench-train-peers.py --work w --lingster $LINGSTER --dry-run "
+                    "--random words,config.yml,50,200 && cat w/words.random.yml && "
+                    "head -n 1 w/words.random.source") == 0,
+              "%s", output);
+    cr_assert(strstr(output, "--vocab-size=53") != NULL, "%s", output);
+    cr_assert(strstr(output, "\ndim: 32\nheads: 2\n\ntokenizer: symbols\naccumulate: 1\n"
+                             "batch-tokens: 200\nw") != NULL,
+              "%s", output);
+    cr_assert(shell("python3 $S/bench-train-peers.py --work w --random words,config.yml,50") == 2);
+    cr_assert(shell("python3 $S/bench-train-peers.py --work w --random a,nothing.yml,5,5") == 2);
+    cr_assert(strstr(output, "nothing.yml: No such file") != NULL, "%s", output);
+}
+
+Test(scripts, growth_is_drawn)
+{
+    need_python();
+    cr_assert(
+        shell(
+            "$LINGSTER bench grow --dim 8 --heads 2 --ffn-dim 8 --enc-depth 1 --dec-depth 1 "
+            "--device cpu --quiet --json --repetitions 1 --warmup 0 --batch-sentences 1 --length 2 "
+            "--axes beam,batch,vocabulary > g.json && python3 $S/plot-growth.py g.json "
+            "--svg g.svg --markdown g.md && wc -l < g.md && grep -c '</svg>' g.svg && "
+            "grep -c polyline g.svg") == 0,
+        "%s", output);
+    cr_assert_str_eq(output, "5\n1\n3\n");
+    write_text("curve", "{\"workload\": \"decode\"}\n");
+    cr_assert(shell("python3 $S/plot-growth.py curve --svg g.svg") == 1);
+    cr_assert(strstr(output, "curve:1: expected a report of lingster bench grow") != NULL, "%s",
+              output);
+}
+
+Test(scripts, training_is_drawn)
+{
+    need_python();
+    write_text("metrics", "{\"update\": 1, \"event\": \"train\", \"loss\": 3}\n"
+                          "{\"update\": 2, \"event\": \"train\", \"loss\": 2}\n");
+    cr_assert(shell("python3 $S/plot-curve.py metrics --svg c.svg && grep -c polyline c.svg") == 0,
+              "%s", output);
+    cr_assert_str_eq(output, "1\n");
+}
+
 /* ---- wrong usage ---- */
 
 static const struct {

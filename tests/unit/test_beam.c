@@ -7,6 +7,7 @@
 #include "host/base/mem.h"
 #include "host/base/philox.h"
 #include "host/infer/beam.h"
+#include "tests/support/check.h"
 
 enum { MAX_V = 8, MAX_L = 6, EOS = 0 };
 
@@ -417,6 +418,27 @@ Test(beam, greedy_ends_at_eos)
     cr_assert(lng_beam_start(&beam, 1, NULL, 0) == LNG_OK);
     cr_assert(lng_beam_step(&beam, second, 2, 0) == LNG_OK);
     cr_assert(beam.done && beam.exact_stop, "without a length rule nothing can improve");
+    lng_beam_release(&beam);
+}
+
+Test(beam, exact_length)
+{
+    struct lng_beam_options o = toy_options(2, 1, 1, 6);
+    struct lng_beam beam;
+    static const int32_t prefix[] = {2, 2, 2};
+    cr_assert(lng_beam_init(&beam, &o, 6) == LNG_OK);
+    cr_assert(lng_beam_start_exact(&beam, 2, NULL, 0) == LNG_OK);
+    for (int i = 0; i < 2; i++) {
+        struct lng_candidate best = candidate(&beam, 0, 3, -0.5f);
+        cr_assert(lng_beam_eos_banned(&beam) && lng_beam_forced(&beam) < 0, "at the last too");
+        cr_assert(!beam.done && lng_beam_step(&beam, &best, 1, 0) == LNG_OK);
+    }
+    cr_assert(beam.done && beam.finished[0].length == 2);
+    cr_assert(beam.finished[0].end == LNG_BEAM_END_MAX_LENGTH && beam.finished[0].token == 3);
+    check_fails(lng_beam_start_exact(&beam, 0, NULL, 0), LNG_ERR_RANGE, "exact length");
+    check_fails(lng_beam_start_exact(&beam, 2, prefix, 3), LNG_ERR_RANGE,
+                "expected 3 target tokens");
+    check_fails(lng_beam_start_exact(&beam, 7, NULL, 0), LNG_ERR_RANGE, "room for 6");
     lng_beam_release(&beam);
 }
 

@@ -116,8 +116,9 @@ static void begin(bool training, enum lng_dtype tested, const char *const *with)
         bool narrow = dtype == LNG_DTYPE_BF16; /* ref computes in it on any machine */
         check_ok(lng_device_open(names[narrow ? 0 : side],
                                  &(struct lng_device_options){.threads = 1}, &devices[side]));
-        check_ok(lng_model_load(scratch_path("model"), devices[side], dtype, training,
-                                &models[side], &data[side]));
+        /* with all parameters where that can be, for tests that change them */
+        check_ok(lng_model_load(scratch_path("model"), devices[side], dtype,
+                                training || dtype != LNG_DTYPE_I8, &models[side], &data[side]));
         compare.models[side] = &models[side];
         compare.devices[side] = lng_device_name(devices[side]);
         compare.dtypes[side] = dtype;

@@ -197,8 +197,8 @@ Test(hf, what_is_not_finite_is_not_written)
                                     .values = data.values,
                                     .generation = data.generation};
     check_fails(lng_hf_save(&args), LNG_ERR_RANGE, "element 1");
-    args.dtype = LNG_DTYPE_I8;
-    check_fails(lng_hf_save(&args), LNG_ERR_DTYPE, "not int8");
+    args.dtype = LNG_DTYPE_I32;
+    check_fails(lng_hf_save(&args), LNG_ERR_DTYPE, "not int32");
     args.dtype = LNG_DTYPE_F32;
     args.directory = scratch_path("none");
     check_fails(lng_hf_save(&args), LNG_ERR_IO, "none");

@@ -36,7 +36,7 @@ static void make_sample(struct sample *s, uint32_t n, bool weights)
     for (int i = 1; i < 2 * MOST_TOKENS; i++)
         s->ids[i] = (int32_t)(r.word[2] >> i % 20);
     s->input =
-        (struct lng_search_input){s->ids, length, prefix ? s->ids + length : NULL, prefix, NULL};
+        (struct lng_search_input){s->ids, length, prefix ? s->ids + length : NULL, prefix, NULL, 0};
     s->result = (struct lng_search_result){
         .hypotheses = s->hypotheses, .count = 1 + (int32_t)(n % 3), .exact_stop = n % 2};
     for (int i = 0; i < MOST_HYPOTHESES; i++) {
@@ -128,10 +128,11 @@ Test(repeat_cache, collisions)
         cr_assert(get(cache, 5, &sample));
     }
     static const int32_t ids[] = {1, 2, 3};
-    struct lng_search_input a = {ids, 3, NULL, 0, NULL}, b = {ids, 2, ids + 2, 1, NULL},
-                            c = {ids, 3, ids, 1, NULL};
+    struct lng_search_input a = {ids, 3, NULL, 0, NULL, 0}, b = {ids, 2, ids + 2, 1, NULL, 0},
+                            c = {ids, 3, ids, 1, NULL, 0};
     cr_assert(!lng_repeat_same(&a, &b) && !lng_repeat_same(&a, &c) && lng_repeat_same(&c, &c));
-    struct lng_search_input d = {ids, 2, ids + 1, 1, NULL}, e = {ids + 1, 2, ids + 2, 1, NULL};
+    struct lng_search_input d = {ids, 2, ids + 1, 1, NULL, 0},
+                            e = {ids + 1, 2, ids + 2, 1, NULL, 0};
     cr_assert(!lng_repeat_same(&b, &d), "another prefix of the same length");
     cr_assert(!lng_repeat_same(&b, &e), "another source of the same length");
     cr_assert(lng_repeat_hash(&a) != lng_repeat_hash(&b));

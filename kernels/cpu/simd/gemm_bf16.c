@@ -15,6 +15,7 @@ static inline __attribute__((always_inline)) BF16_CODE void tile(int mr, const s
         sum[i][0] = sum[i][1] = v_zero();
     for (int64_t k = 0; k < depth; k++) {
         __m512bh b0 = (__m512bh)_mm512_loadu_si512(b), b1 = (__m512bh)_mm512_loadu_si512(b + VW);
+        fetch_panel(mr, b, job->ahead);
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
             __m512bh x = (__m512bh)_mm512_set1_epi32((int)a[i * a_row]);

@@ -12,6 +12,7 @@ VEC_INLINE void tile(int mr, const struct tile_job *job)
         sum[i][0] = sum[i][1] = v_zero();
     for (int64_t k = 0; k < depth; k++) {
         vf b0 = v_load(b), b1 = v_load(b + VW);
+        fetch_panel(mr, b, job->ahead);
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
             vf x = v_set(a[i * a_row]);

@@ -58,10 +58,6 @@ VEC_INLINE vi dot_quads(vi sum, vi x, vi magnitude, vi b)
     vi pairs = _mm512_maddubs_epi16(magnitude, turned);
     return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
-VEC_INLINE vi magnitude_of(vi x)
-{
-    return _mm512_abs_epi8(x);
-}
 VEC_INLINE vi load_quads(const uint32_t *p)
 {
     return _mm512_loadu_si512(p);
@@ -69,12 +65,16 @@ VEC_INLINE vi load_quads(const uint32_t *p)
 #elif defined(__AVX2__)
 VEC_INLINE vi dot_quads(vi sum, vi x, vi magnitude, vi b)
 {
-    vi pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(b, x));
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
-VEC_INLINE vi magnitude_of(vi x)
-{
-    return _mm256_abs_epi8(x);
+    const vi ones = _mm256_set1_epi16(1);
+    vi pairs;
+    /* as intrinsics gcc 12 puts sums into memory and back */
+    __asm__("vpsignb %2, %4, %1\n\t"
+            "vpmaddubsw %1, %3, %1\n\t"
+            "vpmaddwd %5, %1, %1\n\t"
+            "vpaddd %1, %0, %0"
+            : "+x"(sum), "=&x"(pairs)
+            : "x"(x), "x"(magnitude), "x"(b), "x"(ones));
+    return sum;
 }
 VEC_INLINE vi load_quads(const uint32_t *p)
 {
@@ -92,10 +92,6 @@ VEC_INLINE vi dot_quads(vi sum, vi x, vi magnitude, vi b)
     (void)magnitude;
     sum = _mm_add_epi32(sum, _mm_castps_si128(even));
     return _mm_add_epi32(sum, _mm_castps_si128(odd));
-}
-VEC_INLINE vi magnitude_of(vi x)
-{
-    return x;
 }
 VEC_INLINE vi load_quads(const uint32_t *p)
 {
@@ -143,14 +139,17 @@ VEC_INLINE void tile_i8(int mr, const struct lng_gemm_i8 *g, const struct tile_j
 {
     vi sum[MR][2];
     const uint32_t *a = job->a, *b = job->b;
+    const int64_t ahead = g->gemm.b_panel;
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)
         sum[i][0] = sum[i][1] = vi_set(0);
     for (int64_t k = 0; k < job->depth; k++, a++, b += NR) {
         vi b0 = load_quads(b), b1 = load_quads(b + VW);
+        fetch_panel(mr, b, ahead);
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
-            vi x = vi_set((int32_t)a[i * job->a_row]), m = magnitude_of(x);
+            vi x = vi_set((int32_t)a[i * job->a_row]);
+            vi m = vi_set((int32_t)a[i * job->a_row + g->magnitudes]);
             sum[i][0] = dot_quads(sum[i][0], x, m, b0);
             sum[i][1] = dot_quads(sum[i][1], x, m, b1);
         }
@@ -172,10 +171,7 @@ tile_vnni(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job, int64
         sum[i][0] = sum[i][1] = vi_set(0);
     for (int64_t k = 0; k < job->depth; k++, a++, b += NR) {
         vi b0 = load_quads(b), b1 = load_quads(b + VW);
-        if (mr > 4) { /* else the processor's own reading ahead keeps up better alone */
-            _mm_prefetch(b + ahead, _MM_HINT_T0);
-            _mm_prefetch(b + ahead + VW, _MM_HINT_T0);
-        }
+        fetch_panel(mr, b, ahead);
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
             vi x = vi_set((int32_t)a[i * job->a_row]);
@@ -192,12 +188,12 @@ typedef void tile_i8_function(const struct lng_gemm_i8 *, const struct tile_job 
                               int64_t);
 
 /* Columns in groups whose part of B stays in the second-level cache; k is never cut. */
-VEC_INLINE void walk_i8(const struct lng_gemm_i8 *gi, tile_i8_function *const *tiles)
+VEC_INLINE void walk_i8(const struct lng_gemm_i8 *gi, int most, tile_i8_function *const *tiles)
 {
     const struct lng_gemm *g = &gi->gemm;
     const int64_t panels = (g->n + NR - 1) / NR, held = GROUP_BYTES / (g->k * NR * 4 + 1);
     const int64_t group = held < 1 ? 1 : held;
-    const int64_t count = (g->m + MR - 1) / MR;
+    const int64_t count = (g->m + most - 1) / most;
     struct tile_job job = {
         .a_row = g->a_row, .c_row = g->c_row, .depth = g->k, .add = g->add, .relu = g->relu};
     for (int64_t first = 0; first < panels; first += group)
@@ -226,7 +222,8 @@ static tile_i8_function *const tiles[MR + 1] = {TILE_NAMES};
 
 void LNG_SIMD(gemm_i8)(const struct lng_gemm_i8 *g)
 {
-    walk_i8(g, tiles);
+    /* 10 sums, 2 of B, x and its magnitude, a product and a constant: 16 registers hold no more rows */
+    walk_i8(g, VW == 16 ? MR : 5, tiles);
 }
 
 #if defined(__AVX512F__)
@@ -242,7 +239,7 @@ static tile_i8_function *const vnni_tiles[MR + 1] = {0, TILES(VNNI_NAME)};
 
 void LNG_SIMD(gemm_i8_vnni)(const struct lng_gemm_i8 *g)
 {
-    walk_i8(g, vnni_tiles);
+    walk_i8(g, MR, vnni_tiles);
 }
 #else
 void LNG_SIMD(gemm_i8_vnni)(const struct lng_gemm_i8 *g)

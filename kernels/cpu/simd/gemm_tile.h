@@ -29,11 +29,23 @@ enum { NR = 2 * VW };
 struct tile_job {
     const void *a, *b;
     int64_t a_row, a_k, b_k, c_row, depth, cols;
+    int64_t ahead; /* from b to the next tile's */
     float *c;
     const float *bias;
     bool add, relu;
 };
 typedef void tile_function(const struct tile_job *job);
+
+/* Calls a step of the next tile's panel into the cache. Few rows leave too little to do meanwhile: there the processor's own
+ * reading ahead keeps up better alone. */
+VEC_INLINE void fetch_panel(int mr, const void *b, int64_t ahead)
+{
+    if (mr <= MR / 3)
+        return;
+    _mm_prefetch((const char *)b + ahead * 4, _MM_HINT_T0);
+    if (NR * 4 > 64)
+        _mm_prefetch((const char *)b + ahead * 4 + 64, _MM_HINT_T0);
+}
 
 VEC_INLINE void finish_row(const struct tile_job *job, vf s0, vf s1, float *c)
 {
@@ -72,6 +84,7 @@ VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles
         int64_t last = first + group < panels ? first + group : panels;
         for (int64_t k = 0; k == 0 || k < g->k; k += KC) {
             struct tile_job job = {.a_k = g->a_k, .b_k = g->b_k ? g->b_k : NR, .c_row = g->c_row};
+            job.ahead = g->b_panel;
             job.depth = g->k - k < KC ? g->k - k : KC;
             job.add = g->add || k > 0;
             job.relu = g->relu && k + KC >= g->k;

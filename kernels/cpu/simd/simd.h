@@ -33,6 +33,7 @@ struct lng_gemm_i8 {
     struct lng_gemm gemm; /* a_k is 1, b_k is nr */
     const float *row_scales, *col_scales;
     const int32_t *less; /* or NULL */
+    int64_t magnitudes;  /* without VNNI: |a| lies so many elements after a */
 };
 
 /* y[i, j] = x[i] . table[tokens[j]] + bias of the token, for rows of one sentence. x and table hold elements of

@@ -1,0 +1,112 @@
+/* lingster bench: work of known size, timed. Every workload fills in one JSON object:
+ *
+ *   schema      1
+ *   workload    a name of bench_workloads.def
+ *   lingster    version
+ *   machine     cpu, cores, device, instructions, threads
+ *   model       path (null: random weights), source_vocab, target_vocab, dim, encoder_layers, decoder_layers, heads,
+ *               encoder_ffn, decoder_ffn, parameters, bytes (all copies of the weights)
+ *   config      dtype, seed, repetitions, warmup, and what the workload takes from the options besides
+ *   work        what one repetition is made of: sentences, source_tokens, target_tokens, ...
+ *   seconds, cpu_seconds   {median, min, max} over repetitions: wall time, and processor time of all threads
+ *   runs        [{seconds, cpu_seconds}], one a repetition
+ *   rates       NAME: {median, min, max}, for example target_tokens_per_second
+ *   memory      peak_rss_bytes of the process, heap_peak_bytes of our allocator, plan_bytes, cache_bytes: what the
+ *               search planned on the device beside the model, and the part of it for keys and values
+ *
+ * and what is its own: latency has `milliseconds`, gemm `products`, grow `curves`. Tokens of a translation are those of
+ * the best hypothesis, the end token included where there is one; padding is never counted. */
+#ifndef LNG_HOST_CLI_BENCH_H
+#define LNG_HOST_CLI_BENCH_H
+
+#include "host/cli/bench_input.h"
+#include "host/config/options.h"
+#include "host/infer/decode.h"
+#include "host/store/json.h"
+
+enum { LNG_BENCH_SCHEMA = 1 };
+
+/* What all workloads of one command share. */
+struct lng_bench {
+    const struct lng_options *options;
+    struct lng_device *device;
+    enum lng_dtype dtype;
+    struct lng_model model;               /* where the workload needs one; device NULL: none */
+    struct lng_bench_sentences sentences; /* where it needs some */
+};
+
+#define LNG_BENCH_WORKLOAD(id, model, sentences, summary) \
+    LNG_MUST_CHECK enum lng_status lng_bench_##id(struct lng_bench *bench, json_t *report);
+#include "host/cli/bench_workloads.def"
+
+/* ---- models ---- */
+
+/* Random weights of the shape that the options ask for; vocabulary and decoder layers as given. eos 0, unk 1, pad the
+ * last entry, as MarianMT. */
+LNG_MUST_CHECK enum lng_status lng_bench_random_model(const struct lng_options *options,
+                                                      struct lng_device *device,
+                                                      enum lng_dtype dtype, bool training,
+                                                      int32_t vocabulary, int32_t decoder_layers,
+                                                      struct lng_model *model);
+
+/* ---- times ---- */
+
+struct lng_bench_clock {
+    double seconds, cpu_seconds; /* when started; then, how long it took */
+};
+struct lng_bench_clock lng_bench_start(void);
+struct lng_bench_clock lng_bench_stop(struct lng_bench_clock start);
+
+/* Of count > 0 values, which are sorted. */
+double lng_bench_median(double *values, size_t count);
+/* The smallest value that a share p of all does not exceed (nearest rank). */
+double lng_bench_percentile(double *values, size_t count, double p);
+
+/* ---- the report ---- */
+
+/* {median, min, max}; values are sorted. */
+LNG_MUST_CHECK enum lng_status lng_bench_add_spread(json_t *object, const char *key, double *values,
+                                                    size_t count);
+/* seconds, cpu_seconds and runs. */
+LNG_MUST_CHECK enum lng_status lng_bench_add_runs(json_t *report,
+                                                  const struct lng_bench_clock *runs, size_t count);
+/* rates.NAME: amount a second in each run. */
+LNG_MUST_CHECK enum lng_status lng_bench_add_rate(json_t *report, const char *name, double amount,
+                                                  const struct lng_bench_clock *runs, size_t count);
+/* memory; stats NULL: without a search. */
+LNG_MUST_CHECK enum lng_status lng_bench_add_memory(json_t *report,
+                                                    const struct lng_search_stats *stats);
+/* schema to config. */
+LNG_MUST_CHECK enum lng_status lng_bench_add_head(const struct lng_bench *bench,
+                                                  const char *workload, json_t *report);
+/* An object under a key that is there or made now. */
+LNG_MUST_CHECK enum lng_status lng_bench_section(json_t *report, const char *key, json_t **section);
+/* A text to --output; path NULL and "-": standard output. */
+LNG_MUST_CHECK enum lng_status lng_bench_write(const char *path, const struct lng_buffer *text);
+/* For people: a line a value, arrays of objects as tables. */
+LNG_MUST_CHECK enum lng_status lng_bench_text(const json_t *report, struct lng_buffer *text);
+
+/* ---- translating ---- */
+
+struct lng_bench_search {
+    int32_t beam, workers; /* workers as in struct lng_search_options */
+    int64_t batch;
+};
+/* A search for the sentences that is never cut short by batch or cache limits; close with lng_search_close. */
+LNG_MUST_CHECK enum lng_status lng_bench_open_search(struct lng_model *model,
+                                                     const struct lng_bench_sentences *sentences,
+                                                     const struct lng_bench_search *how,
+                                                     struct lng_search **search);
+
+/* Best hypotheses of a pass over all sentences. */
+struct lng_bench_output {
+    struct lng_ids ids;   /* in the order in which they came */
+    size_t *begin, *size; /* [sentences] */
+    int64_t tokens;
+};
+/* Translates sentences [first, first + count) once. output NULL: only counted in *tokens. */
+LNG_MUST_CHECK enum lng_status
+lng_bench_translate(struct lng_search *search, const struct lng_bench_sentences *sentences,
+                    size_t first, size_t count, struct lng_bench_output *output, int64_t *tokens);
+
+#endif
