@@ -69,7 +69,7 @@ VEC_INLINE void finish_row(const struct tile_job *job, vf s0, vf s1, float *c)
 }
 
 /* Panels of up to VW columns go to narrow_tiles. k is cut into blocks of KC, columns into groups whose part of B stays in the second-level cache. */
-enum { KC = 256, GROUP_BYTES = 256 * 1024 };
+enum { KC = 512, GROUP_BYTES = 256 * 1024 };
 
 VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles,
                            tile_function *const *narrow_tiles)
