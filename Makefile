@@ -180,6 +180,8 @@ $B/lingster.pc: FORCE
 	    'Cflags: -I$${includedir}/lingster' 'Libs: -L$${libdir} -llingster' 'Libs.private: $(LIBS)' > $@
 $B/tests/threads/%: $B/tests/threads/%.o $B/kernels/cpu/cpu_pool.o $B/libreaders.a
 	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs cmocka) $(LIBS)
+$B/tests/threads/test_workers_threads: $B/tests/threads/test_workers_threads.o $B/liblingster.a # all the kernels
+	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs cmocka) $(LIBS)
 $B/tests/%: $B/tests/%.o $(SUPPORT_OBJ) $B/liblingster.a
 	$(call say,LD,$@)$(CC) $(LDALL) $(LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs criterion) $(LIBS)
 

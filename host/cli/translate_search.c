@@ -68,6 +68,7 @@ struct lng_translate_options lng_translate_search_options(const struct lng_optio
     t.search.allow_unk = options->allow_unk;
     t.search.batch_tokens = options->batch_tokens;
     t.search.batch_sentences = options->batch_sentences;
+    t.search.workers = options->workers;
     t.format = options->json         ? LNG_TRANSLATE_JSON
                : options->n_best > 1 ? LNG_TRANSLATE_NBEST
                                      : LNG_TRANSLATE_PLAIN;

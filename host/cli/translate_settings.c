@@ -14,11 +14,11 @@
  * them; what an option not listed here does is taken to matter. The model is told by its files, the device
  * by what it turned out to be. */
 static const enum lng_option_id without_effect[] = {
-    LNG_OPTION_models,          LNG_OPTION_inputs, LNG_OPTION_output,       LNG_OPTION_output_dir,
-    LNG_OPTION_prefix,          LNG_OPTION_device, LNG_OPTION_overwrite,    LNG_OPTION_window,
-    LNG_OPTION_batch_tokens,    LNG_OPTION_quiet,  LNG_OPTION_repeat_cache, LNG_OPTION_threads,
-    LNG_OPTION_batch_sentences, LNG_OPTION_config, LNG_OPTION_constraints,  LNG_OPTION_flags,
-    LNG_OPTION_attention_map,
+    LNG_OPTION_models,          LNG_OPTION_inputs,  LNG_OPTION_output,       LNG_OPTION_output_dir,
+    LNG_OPTION_prefix,          LNG_OPTION_device,  LNG_OPTION_overwrite,    LNG_OPTION_window,
+    LNG_OPTION_batch_tokens,    LNG_OPTION_quiet,   LNG_OPTION_repeat_cache, LNG_OPTION_threads,
+    LNG_OPTION_batch_sentences, LNG_OPTION_config,  LNG_OPTION_constraints,  LNG_OPTION_flags,
+    LNG_OPTION_attention_map,   LNG_OPTION_workers,
 };
 
 static bool matters(const struct lng_options *options, enum lng_option_id id)

@@ -28,9 +28,9 @@ struct lng_search_options {
     size_t banned_count;
     int64_t batch_tokens;    /* source tokens in flight at most; one sentence always may be */
     int64_t batch_sentences; /* sentences in a batch at most; 0 = no limit */
-    /* Batches at once, sharing the model and cache_bytes: the device's threads are divided among them. 0 = one a thread where
-     * there is work enough; at most that many; 1 = all threads on one. Shows in no result. On the cpu, and without
-     * steering.members; elsewhere 1. */
+    /* Batches at once, sharing the model and cache_bytes: the device's threads are divided among them. 0 = one a thread, and at
+     * most that many; 1 = all threads on one. Where there is little work, or a sentence needs more than a share of
+     * cache_bytes, it is one. Shows in no result. On the cpu, and without steering.members; elsewhere 1. */
     int32_t workers;
     int64_t max_rows;   /* hypotheses in a step at most; 0 = a good number for the device */
     size_t cache_bytes; /* device memory for keys and values of hypotheses at most; 0 = 1 GiB */
@@ -81,8 +81,8 @@ struct lng_search_result {
     int32_t count;                           /* 1 .. n_best */
     bool exact_stop;
 };
-/* Called once for each sentence, in the order in which they get done, on one thread at a time (not always the same). Another status than LNG_OK ends the
- * search and is handed on. */
+/* Called once for each sentence, in the order in which they get done, on one thread at a time (not always the same).
+ * Another status than LNG_OK ends the search and is handed on: it is called no more. */
 typedef enum lng_status (*lng_search_done)(void *context, const struct lng_search_result *result);
 
 struct lng_search_stats {

@@ -32,14 +32,17 @@ struct lng_crew {
 };
 
 static enum lng_status open_mate(struct lng_crew *crew, const struct lng_search *search,
-                                 const struct lng_search_options *options, struct mate *mate)
+                                 const struct lng_search_options *options, int32_t number)
 {
     const struct lng_device *device = search->model->device;
+    const int threads = lng_device_threads(device);
+    struct mate *mate = &crew->mates[number];
     mate->crew = crew;
-    LNG_TRY(lng_device_open(
-        lng_device_name(device),
-        &(struct lng_device_options){.threads = lng_device_threads(device) / crew->count},
-        &mate->device));
+    LNG_TRY(
+        lng_device_open(lng_device_name(device),
+                        &(struct lng_device_options){.threads = threads / crew->count +
+                                                                (number < threads % crew->count)},
+                        &mate->device));
     LNG_TRY(lng_model_share(search->model, mate->device, &mate->model));
     struct lng_search_options own = *options;
     own.workers = 1;
@@ -67,7 +70,7 @@ enum lng_status lng_crew_open(struct lng_search *search, const struct lng_search
     pthread_mutex_init(&crew->done_mutex, NULL);
     crew->count = count;
     for (int32_t i = 0; i < count; i++) {
-        enum lng_status status = open_mate(crew, search, options, &crew->mates[i]);
+        enum lng_status status = open_mate(crew, search, options, i);
         if (status != LNG_OK) {
             lng_crew_close(crew);
             return status;
@@ -102,16 +105,25 @@ bool lng_crew_pays(const struct lng_search *search, const struct lng_search_inpu
     const int64_t rows = beam > FEWEST_ROWS ? beam : FEWEST_ROWS;
     const size_t bytes = lng_kv_position_bytes(search->model) + lng_steer_position_bytes(search);
     return count * beam >= (int64_t)FEWEST_ROWS * crew->count &&
-           search->options.cache_bytes / (size_t)crew->count / bytes / (size_t)time >= (size_t)rows;
+           rows * time <= (int64_t)(search->options.cache_bytes / (size_t)crew->count / bytes);
 }
 
-static enum lng_status hand_on(void *context, const struct lng_search_result *result)
+enum lng_status lng_crew_prepare(struct lng_crew *crew, const struct lng_search_input *inputs,
+                                 int64_t count)
 {
-    struct lng_crew *crew = context;
-    pthread_mutex_lock(&crew->done_mutex);
-    enum lng_status status = crew->done(crew->context, result);
-    pthread_mutex_unlock(&crew->done_mutex);
+    enum lng_status status = LNG_OK;
+    for (int32_t i = 0; i < crew->count && status == LNG_OK; i++)
+        status = lng_search_prepare(crew->mates[i].search, inputs, count,
+                                    (count + crew->count - 1) / crew->count);
+    if (status != LNG_OK)
+        lng_crew_release_plans(crew);
     return status;
+}
+
+void lng_crew_release_plans(struct lng_crew *crew)
+{
+    for (int32_t i = 0; crew != NULL && i < crew->count; i++)
+        lng_search_release_plan(crew->mates[i].search);
 }
 
 /* The first failure is the crew's: its message belongs to the thread that failed. */
@@ -124,6 +136,23 @@ static void stop(struct lng_crew *crew, enum lng_status status)
     }
     crew->queue->stopped = true;
     pthread_mutex_unlock(&crew->queue_mutex);
+}
+
+/* Once somebody has failed nothing more is handed on. */
+static enum lng_status hand_on(void *context, const struct lng_search_result *result)
+{
+    struct lng_crew *crew = context;
+    pthread_mutex_lock(&crew->done_mutex);
+    pthread_mutex_lock(&crew->queue_mutex);
+    enum lng_status status = crew->status;
+    pthread_mutex_unlock(&crew->queue_mutex);
+    if (status == LNG_OK) {
+        status = crew->done(crew->context, result);
+        if (status != LNG_OK)
+            stop(crew, status);
+    }
+    pthread_mutex_unlock(&crew->done_mutex);
+    return status;
 }
 
 static void *work(void *argument)

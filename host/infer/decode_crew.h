@@ -5,7 +5,7 @@
 
 #include "host/infer/decode_state.h"
 
-/* Fills search->crew where options and device allow it; nothing else changes. Memory is taken when it first works. */
+/* Fills search->crew where options and device allow it; nothing else changes. */
 LNG_MUST_CHECK enum lng_status lng_crew_open(struct lng_search *search,
                                              const struct lng_search_options *options);
 /* NULL is fine. */
@@ -14,7 +14,13 @@ void lng_crew_close(struct lng_crew *crew);
 /* Whether so many inputs keep each of the crew busy, and its share of the memory suffices for a batch of the longest. */
 bool lng_crew_pays(const struct lng_search *search, const struct lng_search_input *longest,
                    int64_t count);
-/* Translates all that waits in the queue; `done` is called on any thread, by one at a time. */
+/* Makes room for the longest of the inputs in each of the crew, as lng_search_prepare. LNG_ERR_MEMORY where a share of the
+ * memory is too little; nothing is held then. */
+LNG_MUST_CHECK enum lng_status
+lng_crew_prepare(struct lng_crew *crew, const struct lng_search_input *inputs, int64_t count);
+/* Gives that back; NULL is fine. */
+void lng_crew_release_plans(struct lng_crew *crew);
+/* Prepared, translates all that waits in the queue; `done` is called on any thread, by one at a time. */
 LNG_MUST_CHECK enum lng_status lng_crew_run(struct lng_search *search,
                                             struct lng_search_queue *queue,
                                             const struct lng_search_input *inputs,

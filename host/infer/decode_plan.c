@@ -80,6 +80,7 @@ static enum lng_status make_plan(const struct lng_search *search, int64_t time, 
                 "a beam of %lld hypotheses of %lld tokens needs more than the %zu MiB allowed for "
                 "keys and values; use a smaller beam or maximum length",
                 (long long)beam, (long long)time, o->cache_bytes >> 20);
+    affordable = min64(affordable, INT32_MAX); /* rows of caches are int32 */
     affordable >>= halvings;
     if (o->alignment) /* the smallest batch is always tried */
         affordable = min64(affordable, (int64_t)(alignment_bytes / sizeof(float)) / source);

@@ -188,7 +188,7 @@ enum lng_status lng_search_work(struct lng_search *search, struct lng_search_que
         if (status == LNG_OK && more)
             status = lng_search_step(search, done, context);
     }
-    if (search->active_count > 0) { /* forget sentences in flight */
+    if (search->active_count > 0 || status != LNG_OK) { /* forget sentences in flight */
         search->active_count = 0;
         lng_kv_clear_source(&search->cache);
     }
@@ -196,6 +196,24 @@ enum lng_status lng_search_work(struct lng_search *search, struct lng_search_que
     search->inputs = NULL;
     search->queue = NULL;
     return status;
+}
+
+/* By the crew where there is work and memory enough for all of it. Only one of the two keeps memory: both have the same
+ * allowance. */
+static enum lng_status work_off(struct lng_search *search, struct lng_search_queue *queue,
+                                const struct lng_search_input *inputs, lng_search_done done,
+                                void *context)
+{
+    if (lng_crew_pays(search, &inputs[queue->order[0]], queue->count)) {
+        lng_search_release_plan(search);
+        enum lng_status status = lng_crew_prepare(search->crew, inputs, queue->count);
+        if (status == LNG_OK)
+            return lng_crew_run(search, queue, inputs, done, context);
+        if (status != LNG_ERR_MEMORY)
+            return status;
+    }
+    lng_crew_release_plans(search->crew);
+    return lng_search_work(search, queue, inputs, queue->count, done, context);
 }
 
 enum lng_status lng_search_run(struct lng_search *search, const struct lng_search_input *inputs,
@@ -212,9 +230,7 @@ enum lng_status lng_search_run(struct lng_search *search, const struct lng_searc
     qsort_r(order, (size_t)count, sizeof *order, compare_inputs, search);
     search->inputs = NULL;
     struct lng_search_queue queue = {.order = order, .count = count, .takers = 1};
-    enum lng_status status = lng_crew_pays(search, &inputs[order[0]], count)
-                                 ? lng_crew_run(search, &queue, inputs, done, context)
-                                 : lng_search_work(search, &queue, inputs, count, done, context);
+    enum lng_status status = work_off(search, &queue, inputs, done, context);
     lng_free(order);
     return status;
 }

@@ -59,7 +59,7 @@ enum lng_status lng_kv_cache_init(struct lng_kv_cache *cache, const struct lng_m
         .source_rows = source_rows,
         .free_capacity = sentences + 1,
     };
-    LNG_FAIL_IF(made.bytes == SIZE_MAX, LNG_ERR_MEMORY,
+    LNG_FAIL_IF(made.bytes == SIZE_MAX || positions > INT32_MAX, LNG_ERR_MEMORY,
                 "key-value cache: %lld target positions and %lld source tokens are too many",
                 (long long)positions, (long long)source_rows);
     made.layers = lng_alloc((size_t)model->hparams.decoder_layers, sizeof *made.layers);

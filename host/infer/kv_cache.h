@@ -34,7 +34,7 @@ size_t lng_kv_cache_plan(const struct lng_model *model, int64_t positions, int64
 /* Bytes of one (position, slot) pair. */
 size_t lng_kv_position_bytes(const struct lng_model *model);
 
-/* sentences: how many may hold source rows at once. The model must outlive the cache. */
+/* sentences: how many may hold source rows at once. positions: 31 bits. The model must outlive the cache. */
 LNG_MUST_CHECK enum lng_status lng_kv_cache_init(struct lng_kv_cache *cache,
                                                  const struct lng_model *model, int64_t positions,
                                                  int64_t source_rows, int64_t sentences);

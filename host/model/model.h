@@ -188,8 +188,9 @@ LNG_MUST_CHECK enum lng_status lng_model_encode(struct lng_model *model,
 
 /* Caches of one decoder layer, made and owned by the caller (dtype: model->cache). */
 struct lng_layer_cache {
-    struct lng_view self_k, self_v; /* [capacity in time * slots, D]; row s * slots + slot */
-    struct lng_view cross;          /* [rows, 2 D]: keys, then values, of source tokens */
+    struct lng_view self_k,
+        self_v;            /* [capacity in time * slots, D]; rows as lng_attention_step_args says */
+    struct lng_view cross; /* [rows, 2 D]: keys, then values, of source tokens */
 };
 
 /* Projects encoder rows [n, D] to keys and values of every layer: caches[l].cross rows

@@ -243,9 +243,11 @@ enum lng_status lng_cpu_candidates(struct lng_device *device,
 {
     struct lng_cpu *cpu = lng_cpu_of(device);
     const struct lng_view *logits = &args->logits;
-    const bool fused = !logits->data;
-    if (logits->dtype != LNG_DTYPE_F32 || (fused && args->x.dtype != LNG_DTYPE_F32) ||
-        (fused && lng_cpu_weight_is_ref(args->weight)) ||
+    const bool fused = !logits->data && logits->rows > 0;
+    LNG_FAIL_IF(fused && args->x.dtype != LNG_DTYPE_F32, LNG_ERR_UNSUPPORTED,
+                "candidates: x: expected f32 (the cpu stores activations in f32), found %s",
+                lng_dtype_name(args->x.dtype));
+    if (logits->dtype != LNG_DTYPE_F32 || (fused && lng_cpu_weight_is_ref(args->weight)) ||
         !offsets_rise(args->row_offsets, args->sentences, logits->rows))
         return lng_backend_ref.ops.candidates(device, args);
     struct scan_job job = {.cpu = cpu, .args = args, .rows = logits->rows};

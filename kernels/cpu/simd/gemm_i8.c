@@ -126,8 +126,9 @@ VEC_INLINE void finish_tile(int mr, const struct lng_gemm_i8 *g, const struct ti
         const vf scale = v_set(scales[i]);
         vf y0 = v_mul(v_to_float(vi_sub(sum[i][0], VEC_CASTI(less0))), scale);
         vf y1 = v_mul(v_to_float(vi_sub(sum[i][1], VEC_CASTI(less1))), scale);
-        v_store(c + i * c_row, v_max(v_add(v_mul(y0, scale0), bias0), floor));
-        v_store(c + i * c_row + VW, v_max(v_add(v_mul(y1, scale1), bias1), floor));
+        /* in this order what is not a number stays so */
+        v_store(c + i * c_row, v_max(floor, v_add(v_mul(y0, scale0), bias0)));
+        v_store(c + i * c_row + VW, v_max(floor, v_add(v_mul(y1, scale1), bias1)));
     }
     for (int i = 0; i < mr && !whole; i++)
         finish_row(job, v_load(copy + i * NR), v_load(copy + i * NR + VW), job->c + i * job->c_row);
