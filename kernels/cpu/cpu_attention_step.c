@@ -82,7 +82,8 @@ static void step_task(void *context, int64_t task, int thread)
     for (int64_t row = task * job->block, rows; row < end; row += rows) {
         rows = job->grouped ? group_at(job->args, row, end) : 1;
         if (job->grouped)
-            simd->attention_step_group(job->args, row, rows, scratch);
+            simd->attention_step_group(job->args, row, rows, row + rows < end ? row + rows : -1,
+                                       row == task * job->block, scratch);
         else
             simd->attention_step_row(job->args, row, scratch);
     }

@@ -16,7 +16,17 @@ struct group {
     const void **k, **v; /* [keys] rows of the caches */
     float *p;            /* [rows, heads, stride] */
     int64_t stride;
+    bool first;              /* nobody has called for its keys */
+    int64_t next, next_keys; /* a row whose first keys are called for on the way */
 };
+
+VEC_INLINE const char *key_of(const struct lng_attention_step_args *args, int64_t r, int64_t s,
+                              int64_t size)
+{
+    int64_t row = args->ancestor ? s * args->slots + args->ancestor[r * args->ancestor_stride + s]
+                                 : args->key_start[r] + s;
+    return (const char *)args->k_cache.data + row * args->k_cache.stride * size;
+}
 
 VEC_INLINE vf load_cache(bool half, const void *row, int64_t col)
 {
@@ -62,11 +72,13 @@ VEC_INLINE void score(bool half, int rows, const struct group *g)
         for (int l = 0; l < VW; l++)
             parts[i][l] = v_zero();
     }
-    for (int64_t s = 0; s < g->keys && s < AHEAD; s++)
+    for (int64_t s = 0; g->first && s < g->keys && s < AHEAD; s++)
         fetch(g->k[s], bytes);
     for (int64_t s = 0; s < g->keys; s++) {
         if (s + AHEAD < g->keys)
             fetch(g->k[s + AHEAD], bytes);
+        else if (s + AHEAD - g->keys < g->next_keys)
+            fetch(key_of(g->args, g->next, s + AHEAD - g->keys, half ? 2 : 4), bytes);
         fetch(g->v[s], bytes);
         for (int64_t h = 0, col = 0; h < heads; h++, col += g->width) {
             vf sum[GROUP];
@@ -182,9 +194,10 @@ static void keep_weights(const struct group *g, int64_t row)
             weights[s] += g->p[(row * args->heads + h) * g->stride + s] / (float)args->head_count;
 }
 
-/* All heads of rows r .. r + rows - 1, of which all have the same keys; their width is a multiple of VW. */
+/* All heads of rows r .. r + rows - 1, of which all have the same keys; their width is a multiple of VW. next: the row that
+ * comes after them, or -1; first: none came before. */
 void LNG_SIMD(attention_step_group)(const struct lng_attention_step_args *args, int64_t r,
-                                    int64_t rows, float *scratch)
+                                    int64_t rows, int64_t next, bool first, float *scratch)
 {
     const int64_t keys = args->key_count[r];
     const bool half = args->k_cache.dtype == LNG_DTYPE_BF16;
@@ -194,6 +207,9 @@ void LNG_SIMD(attention_step_group)(const struct lng_attention_step_args *args, 
     g.v = g.k + keys;
     g.p = (float *)(void *)(g.v + keys);
     g.stride = (keys + VW - 1) / VW * VW;
+    g.first = first;
+    g.next = next;
+    g.next_keys = next < 0 ? 0 : args->key_count[next];
     for (int64_t s = 0; s < keys; s++) {
         int64_t row = args->ancestor
                           ? s * args->slots + args->ancestor[r * args->ancestor_stride + s]
