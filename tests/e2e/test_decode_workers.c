@@ -7,6 +7,7 @@
 
 #include "host/base/mem.h"
 #include "tests/support/check.h"
+#include "tests/support/cpu_variants.h"
 #include "tests/support/failing_memory.h"
 #include "tests/support/program.h"
 #include "tests/support/scratch.h"
@@ -81,7 +82,8 @@ Test(decode_workers, same_results)
 Test(decode_workers, same_results_in_less)
 {
     check_ways(LNG_DTYPE_I8);
-    check_ways(LNG_DTYPE_BF16);
+    if (cpu_has_bf16())
+        check_ways(LNG_DTYPE_BF16);
 }
 
 /* A search of the bench's sentences with a callback that may fail. */

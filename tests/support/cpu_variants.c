@@ -45,6 +45,14 @@ struct lng_device *cpu_open(int threads)
     return device;
 }
 
+bool cpu_has_bf16(void)
+{
+    struct lng_device *device = cpu_open(1);
+    bool has = lng_device_supports(device, LNG_DTYPE_BF16) == LNG_OK;
+    lng_device_close(device);
+    return has;
+}
+
 void cpu_fill(float *values, size_t count, double magnitude, uint32_t seed)
 {
     for (size_t i = 0; i < count; i++) {

@@ -20,6 +20,9 @@ const char *cpu_variant_name(int variant);
 /* The fastest form with `threads` threads. */
 struct lng_device *cpu_open(int threads);
 
+/* Whether the cpu computes in bf16 here: not every machine's does, nor with every LNG_CPU_ISA. */
+bool cpu_has_bf16(void);
+
 /* Reproducible values in (-magnitude, magnitude); each call with its own seed. */
 void cpu_fill(float *values, size_t count, double magnitude, uint32_t seed);
 /* New memory with such values (magnitude 0: zeros); lng_free it. */
