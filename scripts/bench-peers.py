@@ -129,7 +129,7 @@ def do(args, name, function):
 
 def keep(args, name, found):
     """What a step has found so far: interrupted, it goes on from there."""
-    write(json.dumps(found), path_of(args, name) + ".part")
+    peer_runs.write_text(json.dumps(found), path_of(args, name) + ".part")
 
 
 def unfinished(args, name, nothing):
@@ -310,14 +310,6 @@ def tables(args, machine, results):
     return "\n".join(lines) + "\n"
 
 
-def write(text, path):
-    if path is None:
-        sys.stdout.write(text)
-        return
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-
-
 def dry_run(args, chosen):
     for name in chosen:
         print(name)
@@ -344,8 +336,8 @@ def main():
     results = {name: load(args, name) for name in there}
     machine = peer_runs.describe_machine(args)
     if args.json:
-        write(json.dumps({"machine": machine, "results": results}) + "\n", args.json)
-    write(tables(args, machine, results), args.markdown)
+        peer_runs.write_text(json.dumps({"machine": machine, "results": results}) + "\n", args.json)
+    peer_runs.write_text(tables(args, machine, results), args.markdown)
     closed = shut(results.get("gate", {}))
     for name in closed:
         say(f"gate: {name}: {100 * results['gate'][name]:.1f}% of sentences, expected {100 * LIMITS[name]:.0f}%")

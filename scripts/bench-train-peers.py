@@ -223,14 +223,6 @@ def table(machine, args, results):
     return "\n".join(lines) + "\n"
 
 
-def write(text, path):
-    if path is None:
-        sys.stdout.write(text)
-        return
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-
-
 def main():
     args = parse_arguments()
     if args.dry_run:
@@ -241,8 +233,8 @@ def main():
     results = [bench_case(args, case) for case in args.cases]
     settings = {name: getattr(args, name) for name in ("rounds", "warmup", "updates", "probe", "dtype", "peer_mode",
                                                      "equal_batches", "threads")}
-    write(json.dumps({"machine": machine, "settings": settings, "results": results}) + "\n", args.json)
-    write(table(machine, args, results), args.markdown)
+    peer_runs.write_text(json.dumps({"machine": machine, "settings": settings, "results": results}) + "\n", args.json)
+    peer_runs.write_text(table(machine, args, results), args.markdown)
     sys.exit(1 if any(one["failed_checks"] for one in results) else 0)
 
 

@@ -262,3 +262,12 @@ class PeerProcess:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+
+
+def write_text(text, path):
+    """To standard output without a path."""
+    if path is None:
+        sys.stdout.write(text)
+        return
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)

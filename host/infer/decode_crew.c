@@ -43,7 +43,7 @@ static enum lng_status open_mate(struct lng_crew *crew, const struct lng_search 
                         &(struct lng_device_options){.threads = threads / crew->count +
                                                                 (number < threads % crew->count)},
                         &mate->device));
-    LNG_TRY(lng_model_share(search->model, mate->device, &mate->model));
+    lng_model_share(search->model, mate->device, &mate->model);
     struct lng_search_options own = *options;
     own.workers = 1;
     own.cache_bytes = search->options.cache_bytes / (size_t)crew->count;

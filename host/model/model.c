@@ -82,8 +82,8 @@ fail:
     return status;
 }
 
-enum lng_status lng_model_share(const struct lng_model *model, struct lng_device *device,
-                                struct lng_model *shared)
+void lng_model_share(const struct lng_model *model, struct lng_device *device,
+                     struct lng_model *shared)
 {
     struct lng_model result = *model;
     result.device = device;
@@ -92,9 +92,7 @@ enum lng_status lng_model_share(const struct lng_model *model, struct lng_device
     result.gradients = NULL;
     result.positions = (struct lng_view){0};
     result.position_memory = NULL;
-    LNG_TRY(lng_model_reserve_positions(&result, LNG_FIRST_POSITIONS));
     *shared = result;
-    return LNG_OK;
 }
 
 void lng_model_release(struct lng_model *model)

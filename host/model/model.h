@@ -71,9 +71,10 @@ LNG_MUST_CHECK enum lng_status lng_model_init_inference(struct lng_model *model,
 size_t lng_model_bytes(const struct lng_model *model);
 
 /* The same model on another device of the same kind, for one more thread to decode with: parameters are shared, and must
- * neither change nor be released meanwhile. Not for training. The caller releases `shared` first. */
-LNG_MUST_CHECK enum lng_status lng_model_share(const struct lng_model *model,
-                                               struct lng_device *device, struct lng_model *shared);
+ * neither change nor be released meanwhile. Not for training. It has no positions yet: whoever decodes reserves them. The
+ * caller releases `shared` first. */
+void lng_model_share(const struct lng_model *model, struct lng_device *device,
+                     struct lng_model *shared);
 
 /* Random initialisation by Philox: the same values for a seed on every device. depth_scaled: layer l's
  * matrices times 1 / sqrt(l + 1) (Zhang et al. 2019). */
