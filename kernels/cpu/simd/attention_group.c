@@ -20,12 +20,14 @@ struct group {
     int64_t next, next_keys; /* a row whose first keys are called for on the way */
 };
 
-VEC_INLINE const char *key_of(const struct lng_attention_step_args *args, int64_t r, int64_t s,
-                              int64_t size)
+/* What row r keeps of key s in one of the caches. */
+VEC_INLINE const void *cached(const struct lng_attention_step_args *args,
+                              const struct lng_view *cache, int64_t r, int64_t s)
 {
+    const int64_t size = cache->dtype == LNG_DTYPE_BF16 ? 2 : 4;
     int64_t row = args->ancestor ? s * args->slots + args->ancestor[r * args->ancestor_stride + s]
                                  : args->key_start[r] + s;
-    return (const char *)args->k_cache.data + row * args->k_cache.stride * size;
+    return (const char *)cache->data + row * cache->stride * size;
 }
 
 VEC_INLINE vf load_cache(bool half, const void *row, int64_t col)
@@ -78,7 +80,7 @@ VEC_INLINE void score(bool half, int rows, const struct group *g)
         if (s + AHEAD < g->keys)
             fetch(g->k[s + AHEAD], bytes);
         else if (s + AHEAD - g->keys < g->next_keys)
-            fetch(key_of(g->args, g->next, s + AHEAD - g->keys, half ? 2 : 4), bytes);
+            fetch(cached(g->args, &g->args->k_cache, g->next, s + AHEAD - g->keys), bytes);
         fetch(g->v[s], bytes);
         for (int64_t h = 0, col = 0; h < heads; h++, col += g->width) {
             vf sum[GROUP];
@@ -201,7 +203,6 @@ void LNG_SIMD(attention_step_group)(const struct lng_attention_step_args *args, 
 {
     const int64_t keys = args->key_count[r];
     const bool half = args->k_cache.dtype == LNG_DTYPE_BF16;
-    const int64_t size = half ? 2 : 4;
     struct group g = {.args = args, .row = r, .keys = keys, .width = args->q.cols / args->heads};
     g.k = (const void **)(void *)scratch;
     g.v = g.k + keys;
@@ -211,11 +212,8 @@ void LNG_SIMD(attention_step_group)(const struct lng_attention_step_args *args, 
     g.next = next;
     g.next_keys = next < 0 ? 0 : args->key_count[next];
     for (int64_t s = 0; s < keys; s++) {
-        int64_t row = args->ancestor
-                          ? s * args->slots + args->ancestor[r * args->ancestor_stride + s]
-                          : args->key_start[r] + s;
-        g.k[s] = (const char *)args->k_cache.data + row * args->k_cache.stride * size;
-        g.v[s] = (const char *)args->v_cache.data + row * args->v_cache.stride * size;
+        g.k[s] = cached(args, &args->k_cache, r, s);
+        g.v[s] = cached(args, &args->v_cache, r, s);
     }
     functions[half][rows](&g);
     for (int64_t i = 0; args->weights && i < rows; i++)
