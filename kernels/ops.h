@@ -387,7 +387,7 @@ struct lng_gather_rows_args { /* y[i] = x[rows[i]]; rows[i] = -1 gives zeros. y 
     struct lng_view x, y;
     const int32_t *rows; /* [y.rows] */
 };
-/* q = round to nearest even of x / scale, clamped to [-127, 127]; scale[row] = max|x[row]| / 127 (0 -> 1). */
+/* q = round to nearest even of x (127 / max|x[row]|), clamped to [-127, 127]; scale[row] = max|x[row]| / 127 (0 -> 1). */
 struct lng_quantize_rows_args {
     struct lng_view x; /* [N, D] activation */
     struct lng_view q; /* [N, D] I8 */

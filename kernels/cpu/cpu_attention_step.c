@@ -110,7 +110,7 @@ enum lng_status lng_cpu_attention_step(struct lng_device *device,
         job.block = lng_cpu_ceil(job.block, LNG_ATTENTION_GROUP) * LNG_ATTENTION_GROUP;
     const int64_t most = job.grouped ? LNG_ATTENTION_GROUP * args->heads : 1;
     size_t bytes =
-        (size_t)longest * (2 * sizeof(void *)) + (size_t)((longest + 64) * most) * sizeof(float);
+        (size_t)longest * (3 * sizeof(void *)) + (size_t)((longest + 64) * most) * sizeof(float);
     LNG_TRY(lng_cpu_reserve(cpu, bytes, 0));
     if (args->new_k.data)
         write_newest(cpu, args);

@@ -53,9 +53,8 @@ static void make_task(void *context, int64_t task, int thread)
     for (int64_t r = first; r < end; r++, x += job->x->stride) {
         int8_t *q = (int8_t *)(job->rows + r * job->pitch);
         const int64_t bytes = lng_cpu_ceil(job->x->cols, 4) * 4;
-        job->scales[r] = simd->quantize_row(x, job->x->cols, job->cpu->vnni ? 0x80 : 0, q);
-        for (int64_t i = 0; !job->cpu->vnni && i < bytes; i++)
-            q[bytes + i] = (int8_t)(q[i] < 0 ? -q[i] : q[i]);
+        const bool offset = job->cpu->vnni;
+        job->scales[r] = simd->quantize_row(x, job->x->cols, offset, q, offset ? NULL : q + bytes);
     }
 }
 

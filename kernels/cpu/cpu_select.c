@@ -101,7 +101,7 @@ static void prepare_task(void *context, int64_t task, int thread)
     for (int64_t r = first; r < end; r++, from += x->stride, to += pitch) {
         memset(to, 0, (size_t)pitch * sizeof *to);
         job->row_scales[r] =
-            job->cpu->simd->quantize_row(from, x->cols, job->cpu->vnni ? 0x80 : 0, (int8_t *)to);
+            job->cpu->simd->quantize_row(from, x->cols, job->cpu->vnni, (int8_t *)to, NULL);
     }
 }
 

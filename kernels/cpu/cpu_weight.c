@@ -65,7 +65,7 @@ static void pack_int8(const struct lng_cpu *cpu, struct lng_cpu_weight *weight, 
     for (int64_t r = 0; !given && r < rows; r++)
         weight->scales[first + r] =
             cpu->simd->quantize_row((const float *)master->data + (first + r) * master->stride,
-                                    master->cols, 0, values + r * master->cols);
+                                    master->cols, false, values + r * master->cols, NULL);
     cpu->simd->pack_right_i8(values, master->cols, rows,
                              (uint32_t *)weight->forward + task * weight->forward_panel,
                              weight->forward_panel, weight->less + first);

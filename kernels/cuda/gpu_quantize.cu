@@ -3,11 +3,11 @@
 
 enum { QUANTIZE_WARPS = 4 };
 
-/* scales[n] = max|x[n]| / 127 (a row of zeros: 1), q = round to nearest even of x / scale in [-127, 127],
+/* scales[n] = max|x[n]| / 127 (a row of zeros: 1), q = round to nearest even of x (127 / max|x[n]|) in [-127, 127],
  * 0 for NaN. x [rows, cols], q [rows, cols] int8, apart; any alignment (WIDE: x 16 bytes, q 8).
  * Grid ceil(rows / 4) blocks of 128, a warp a row, nothing shared. The largest is exact in any order and
  * the rest one float operation a value: the bits are ref's.
- * Cost: reads x twice, the second time mostly from the cache, writes q once; a division a value. */
+ * Cost: reads x twice, the second time mostly from the cache, writes q once; a product a value. */
 template <class T, bool WIDE>
 static __global__ void __launch_bounds__(QUANTIZE_WARPS *GPU_WARP)
     quantize_kernel(gpu_matrix<T> x, gpu_matrix<int8_t> q, float *scales, int64_t rows,
@@ -24,9 +24,10 @@ static __global__ void __launch_bounds__(QUANTIZE_WARPS *GPU_WARP)
         for (int i = 0; i < GPU_OCTET; i++)
             highest = fmaxf(highest, fabsf(value[i]));
     }
-    float scale = gpu_warp_max(highest) / 127.0f;
+    highest = gpu_warp_max(highest);
+    float scale = highest / 127.0f, steps = 127.0f / highest;
     if (!(scale > 0))
-        scale = 1;
+        scale = 1, steps = 1;
     if (lane == 0)
         scales[n] = scale;
     for (int64_t col = lane * GPU_OCTET; col < cols; col += GPU_WARP * GPU_OCTET) {
@@ -34,7 +35,7 @@ static __global__ void __launch_bounds__(QUANTIZE_WARPS *GPU_WARP)
         gpu_load_octet<WIDE>(x.row(n) + col, count, value);
 #pragma unroll
         for (int i = 0; i < GPU_OCTET; i++) {
-            const float rounded = rintf(value[i] / scale);
+            const float rounded = rintf(value[i] * steps);
             value[i] = rounded == rounded ? fminf(fmaxf(rounded, -127.0f), 127.0f) : 0.0f;
         }
         gpu_store_octet<WIDE>(q.row(n) + col, count, value);

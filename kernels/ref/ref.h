@@ -52,8 +52,8 @@ enum lng_status REF(weight_prepare_rows)(struct lng_device *device,
 double REF(table_load)(const struct lng_view *table, const struct lng_weight *rows, int64_t row,
                        int64_t col);
 
-/* q[i] = round to nearest even of x[i] / scale clamped to [-127, 127]; the scale is the result:
- * max|x| / 127, or 1 for a row of zeros. NaN becomes 0. */
+/* q[i] = round to nearest even of x[i] (127 / max|x|), clamped to [-127, 127]; the scale is the result:
+ * max|x| / 127, or 1, and q = 0, where that is none. NaN becomes 0. */
 float REF(quantize_row)(const lng_real *x, int64_t count, int8_t *q);
 /* Value and derivative of an activation function. */
 double REF(activate)(enum lng_activation activation, double x);

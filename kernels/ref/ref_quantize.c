@@ -10,10 +10,11 @@ float REF(quantize_row)(const lng_real *x, int64_t count, int8_t *q)
             highest = magnitude;
     }
     float scale = (float)(highest / 127);
+    lng_real steps = 127 / highest;
     if (!(scale > 0))
-        scale = 1;
+        scale = 1, steps = 1;
     for (int64_t i = 0; i < count; i++) {
-        double value = rint((double)(lng_real)(x[i] / scale));
+        double value = rint((double)(lng_real)(x[i] * steps));
         q[i] = isnan(value) ? 0 : (int8_t)(value > 127 ? 127 : value < -127 ? -127 : value);
     }
     return scale;

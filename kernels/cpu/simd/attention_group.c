@@ -7,8 +7,8 @@
 #include "kernels/cpu/simd/vec_bf16.h"
 #include "kernels/cpu/simd/vec_transpose.h"
 
-/* COLUMNS: registers of a row's output at a time, of several rows together half. AHEAD: keys. */
-enum { GROUP = LNG_ATTENTION_GROUP, COLUMNS = 8, AHEAD = 16 };
+/* COLUMNS: registers of a row's output at a time, of several rows together half. AHEAD, EARLY: keys. */
+enum { GROUP = LNG_ATTENTION_GROUP, COLUMNS = 8, AHEAD = 16, EARLY = 128 };
 
 struct group {
     const struct lng_attention_step_args *args;
@@ -16,9 +16,17 @@ struct group {
     const void **k, **v; /* [keys] rows of the caches */
     float *p;            /* [rows, heads, stride] */
     int64_t stride;
-    bool first;              /* nobody has called for its keys */
-    int64_t next, next_keys; /* a row whose first keys are called for on the way */
+    /* Caches of many sentences lie far away, in rows here and there: they are called for before. The row before this one
+     * has called for the first keys of this, as this does for the next one's, one by one while it mixes values. */
+    int64_t called;
+    const void **next; /* [next_keys] */
+    int64_t next_keys;
 };
+
+VEC_INLINE int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* What row r keeps of key s in one of the caches. */
 VEC_INLINE const void *cached(const struct lng_attention_step_args *args,
@@ -35,7 +43,6 @@ VEC_INLINE vf load_cache(bool half, const void *row, int64_t col)
     return half ? v_load_bf16((const uint16_t *)row + col) : v_load((const float *)row + col);
 }
 
-/* Caches of many sentences lie far away, in rows here and there: they are called for some keys ahead. */
 VEC_INLINE void fetch(const void *row, int64_t bytes)
 {
     for (int64_t at = 0; at < bytes; at += 64)
@@ -74,13 +81,11 @@ VEC_INLINE void score(bool half, int rows, const struct group *g)
         for (int l = 0; l < VW; l++)
             parts[i][l] = v_zero();
     }
-    for (int64_t s = 0; g->first && s < g->keys && s < AHEAD; s++)
+    for (int64_t s = g->called; s < g->keys && s < AHEAD; s++)
         fetch(g->k[s], bytes);
     for (int64_t s = 0; s < g->keys; s++) {
-        if (s + AHEAD < g->keys)
+        if (s + AHEAD >= g->called && s + AHEAD < g->keys)
             fetch(g->k[s + AHEAD], bytes);
-        else if (s + AHEAD - g->keys < g->next_keys)
-            fetch(cached(g->args, &g->args->k_cache, g->next, s + AHEAD - g->keys), bytes);
         fetch(g->v[s], bytes);
         for (int64_t h = 0, col = 0; h < heads; h++, col += g->width) {
             vf sum[GROUP];
@@ -128,7 +133,7 @@ VEC_INLINE void softmax(float *p, int64_t keys)
 VEC_INLINE void mix(bool half, int rows, int count, const struct group *g, int64_t col)
 {
     const struct lng_view *o = &g->args->o;
-    const int64_t heads = g->args->heads;
+    const int64_t heads = g->args->heads, size = half ? 2 : 4;
     const float *p[COLUMNS];
     vf sum[GROUP][COLUMNS];
     for (int j = 0; j < count; j++)
@@ -138,7 +143,9 @@ VEC_INLINE void mix(bool half, int rows, int count, const struct group *g, int64
 #pragma GCC unroll 8
         for (int j = 0; j < count; j++)
             sum[i][j] = v_zero();
-    for (int64_t s = 0; s < g->keys; s++)
+    for (int64_t s = 0; s < g->keys; s++) {
+        if (s < g->next_keys)
+            fetch((const char *)g->next[s] + col * size, count * VW * size);
 #pragma GCC unroll 8
         for (int j = 0; j < count; j++) {
             vf y = load_cache(half, g->v[s], col + j * VW);
@@ -146,6 +153,7 @@ VEC_INLINE void mix(bool half, int rows, int count, const struct group *g, int64
             for (int i = 0; i < rows; i++)
                 sum[i][j] = v_fma(v_set(p[j][i * heads * g->stride + s]), y, sum[i][j]);
         }
+    }
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
@@ -197,24 +205,26 @@ static void keep_weights(const struct group *g, int64_t row)
 }
 
 /* All heads of rows r .. r + rows - 1, of which all have the same keys; their width is a multiple of VW. next: the row that
- * comes after them, or -1; first: none came before. */
+ * comes after them, or -1; first: none came before. scratch: three pointers a key of the longest row, then the products. */
 void LNG_SIMD(attention_step_group)(const struct lng_attention_step_args *args, int64_t r,
                                     int64_t rows, int64_t next, bool first, float *scratch)
 {
     const int64_t keys = args->key_count[r];
     const bool half = args->k_cache.dtype == LNG_DTYPE_BF16;
     struct group g = {.args = args, .row = r, .keys = keys, .width = args->q.cols / args->heads};
+    g.called = first ? 0 : least(EARLY, least(keys, args->key_count[r - 1]));
+    g.next_keys = next < 0 ? 0 : least(EARLY, least(keys, args->key_count[next]));
     g.k = (const void **)(void *)scratch;
     g.v = g.k + keys;
-    g.p = (float *)(void *)(g.v + keys);
+    g.next = g.v + keys;
+    g.p = (float *)(void *)(g.next + keys);
     g.stride = (keys + VW - 1) / VW * VW;
-    g.first = first;
-    g.next = next;
-    g.next_keys = next < 0 ? 0 : args->key_count[next];
     for (int64_t s = 0; s < keys; s++) {
         g.k[s] = cached(args, &args->k_cache, r, s);
         g.v[s] = cached(args, &args->v_cache, r, s);
     }
+    for (int64_t s = 0; s < g.next_keys; s++)
+        g.next[s] = cached(args, &args->k_cache, next, s);
     functions[half][rows](&g);
     for (int64_t i = 0; args->weights && i < rows; i++)
         keep_weights(&g, i);

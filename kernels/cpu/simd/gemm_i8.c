@@ -4,29 +4,47 @@
 #include "kernels/cpu/simd/gemm_tile.h"
 #include "kernels/cpu/simd/simd.h"
 
-/* Magnitude of the row that 127 stands for, as ref's quantize_row; the row as int8, filled up with zeros
- * to a multiple of four; each byte xor `flip`. */
-float LNG_SIMD(quantize_row)(const float *x, int64_t count, uint8_t flip, int8_t *q)
+/* Whole numbers as bytes, the first `count`, a multiple of four. */
+VEC_INLINE void store_bytes(int8_t *to, vi n, vi flip, int64_t count)
 {
+#if defined(__AVX512F__)
+    __m128i bytes = _mm512_cvtepi32_epi8(_mm512_xor_si512(n, flip));
+    _mm_mask_storeu_epi8(to, v_mask_n(count), bytes);
+#else
+#if defined(__AVX2__)
+    n = _mm256_xor_si256(n, flip);
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1));
+#else
+    __m128i words = _mm_packs_epi32(_mm_xor_si128(n, flip), _mm_setzero_si128());
+#endif
+    __m128i bytes = _mm_packs_epi16(words, words);
+    if (VW == 8 && count >= 8)
+        _mm_storel_epi64((__m128i *)(void *)to, bytes);
+    else
+        memcpy(to, &bytes, 4);
+#endif
+}
+
+/* Magnitude of the row that 127 stands for, as ref's quantize_row; the row as int8, filled up with zeros to a multiple
+ * of four. offset: 128 is added to every byte; magnitudes NULL or |q|. */
+float LNG_SIMD(quantize_row)(const float *x, int64_t count, bool offset, int8_t *q,
+                             int8_t *magnitudes)
+{
+    const int64_t padded = (count + 3) / 4 * 4;
+    const vi flip = vi_set(offset ? -128 : 0);
     vf best = v_zero();
     for (int64_t i = 0; i < count; i += VW)
         best = v_max(v_abs(v_load_n(x + i, count - i)), best);
-    float scale = v_maximum(best) / 127.0f;
+    const float highest = v_maximum(best);
+    float scale = highest / 127.0f, steps = 127.0f / highest;
     if (!(scale > 0))
-        scale = 1;
-    const int64_t padded = (count + 3) / 4 * 4;
+        scale = 1, steps = 1;
     for (int64_t i = 0; i < padded; i += VW) {
-        vf v = v_nan_to_zero(v_div(v_load_n(x + i, count - i), v_set(scale)));
-        vi n = v_to_int(v_max(v_set(-127), v_min(v_set(127), v)));
-#if defined(__AVX512F__)
-        __m128i bytes = _mm_xor_si128(_mm512_cvtepi32_epi8(n), _mm_set1_epi8((char)flip));
-        _mm_mask_storeu_epi8(q + i, v_mask_n(padded - i), bytes);
-#else
-        int32_t lanes[VW];
-        memcpy(lanes, &n, sizeof lanes);
-        for (int64_t l = 0; l < VW && i + l < padded; l++)
-            q[i + l] = (int8_t)((uint8_t)lanes[l] ^ flip);
-#endif
+        vf v = v_nan_to_zero(v_mul(v_load_n(x + i, count - i), v_set(steps)));
+        v = v_max(v_set(-127), v_min(v_set(127), v));
+        store_bytes(q + i, v_to_int(v), flip, padded - i);
+        if (magnitudes)
+            store_bytes(magnitudes + i, v_to_int(v_abs(v)), vi_set(0), padded - i);
     }
     return scale;
 }
@@ -99,8 +117,25 @@ VEC_INLINE vi load_quads(const uint32_t *p)
 }
 #endif
 
-/* c = (sum - less) * row scale * column scale, then as finish_row says. A tile that is not whole, or is added, goes
- * through a copy: the sums must not leave their registers. */
+/* All rows begin with what is taken off their columns. */
+VEC_INLINE void begin_tile(int mr, const struct lng_gemm_i8 *g, int64_t cols, int64_t col,
+                           vi sum[MR][2])
+{
+    vi begin0 = vi_set(0), begin1 = vi_set(0);
+    if (g->less) {
+        const float *less = (const float *)(const void *)(g->less + col);
+        begin0 = vi_sub(begin0, VEC_CASTI(v_load_n(less, cols)));
+        begin1 = vi_sub(begin1, VEC_CASTI(v_load_n(less + VW, cols > VW ? cols - VW : 0)));
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++) {
+        sum[i][0] = begin0;
+        sum[i][1] = begin1;
+    }
+}
+
+/* c = sum * row scale * column scale, in ref's order, then as finish_row says. A tile that is not whole, or is added, goes through a
+ * copy: the sums must not leave their registers. */
 VEC_INLINE void finish_tile(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job,
                             int64_t row, int64_t col, vi sum[MR][2])
 {
@@ -111,11 +146,7 @@ VEC_INLINE void finish_tile(int mr, const struct lng_gemm_i8 *g, const struct ti
     const float *scales = g->row_scales + row;
     const vf scale0 = v_load_n(g->col_scales + col, n0);
     const vf scale1 = v_load_n(g->col_scales + col + VW, n1);
-    vf less0 = v_zero(), less1 = v_zero(), bias0 = v_zero(), bias1 = v_zero();
-    if (g->less) {
-        less0 = v_load_n((const float *)(const void *)(g->less + col), n0);
-        less1 = v_load_n((const float *)(const void *)(g->less + col + VW), n1);
-    }
+    vf bias0 = v_zero(), bias1 = v_zero();
     if (whole && job->bias) {
         bias0 = v_load(job->bias);
         bias1 = v_load(job->bias + VW);
@@ -124,11 +155,11 @@ VEC_INLINE void finish_tile(int mr, const struct lng_gemm_i8 *g, const struct ti
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++) {
         const vf scale = v_set(scales[i]);
-        vf y0 = v_mul(v_to_float(vi_sub(sum[i][0], VEC_CASTI(less0))), scale);
-        vf y1 = v_mul(v_to_float(vi_sub(sum[i][1], VEC_CASTI(less1))), scale);
+        vf y0 = v_mul(v_mul(v_to_float(sum[i][0]), scale), scale0);
+        vf y1 = v_mul(v_mul(v_to_float(sum[i][1]), scale), scale1);
         /* in this order what is not a number stays so */
-        v_store(c + i * c_row, v_max(floor, v_add(v_mul(y0, scale0), bias0)));
-        v_store(c + i * c_row + VW, v_max(floor, v_add(v_mul(y1, scale1), bias1)));
+        v_store(c + i * c_row, v_max(floor, v_add(y0, bias0)));
+        v_store(c + i * c_row + VW, v_max(floor, v_add(y1, bias1)));
     }
     for (int i = 0; i < mr && !whole; i++)
         finish_row(job, v_load(copy + i * NR), v_load(copy + i * NR + VW), job->c + i * job->c_row);
@@ -140,9 +171,7 @@ VEC_INLINE void tile_i8(int mr, const struct lng_gemm_i8 *g, const struct tile_j
     vi sum[MR][2];
     const uint32_t *a = job->a, *b = job->b;
     const int64_t ahead = g->gemm.b_panel;
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++)
-        sum[i][0] = sum[i][1] = vi_set(0);
+    begin_tile(mr, g, job->cols, col, sum);
     for (int64_t k = 0; k < job->depth; k++, a++, b += NR) {
         vi b0 = load_quads(b), b1 = load_quads(b + VW);
         fetch_panel(mr, b, ahead);
@@ -166,9 +195,7 @@ tile_vnni(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job, int64
     vi sum[MR][2];
     const uint32_t *a = job->a, *b = job->b;
     const int64_t ahead = g->gemm.b_panel; /* the next panel, for the next tile */
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++)
-        sum[i][0] = sum[i][1] = vi_set(0);
+    begin_tile(mr, g, job->cols, col, sum);
     for (int64_t k = 0; k < job->depth; k++, a++, b += NR) {
         vi b0 = load_quads(b), b1 = load_quads(b + VW);
         fetch_panel(mr, b, ahead);
