@@ -12,8 +12,9 @@ struct lng_cpu {
     int threads;
     bool bf16; /* AVX512_BF16 is there and allowed */
     bool vnni;
-    bool tiles; /* bf16 operands laid out for AMX: A by rows, k a multiple of 16 pairs */
+    bool tiles; /* operands laid out for AMX: A by rows, k a multiple of 16 pairs or quads */
     void (*gemm_tiles)(const struct lng_gemm *g);
+    void (*gemm_i8)(const struct lng_gemm_i8 *g);
     void **private; /* [threads] scratch of each worker */
     size_t private_bytes;
     void *shared; /* scratch of the running op */

@@ -7,15 +7,15 @@
 
 #include "kernels/cpu/cpu_device.h"
 
-/* The processor has AMX with bf16, the system saves its tiles, and grants them to this process. */
+/* The processor has AMX with bf16 and int8, the system saves its tiles, and grants them to this process. */
 static bool has_amx(void)
 {
-    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, OSXSAVE = 1 << 27, TILE_STATE = 3 << 17 };
+    enum { AMX = 1 << 22 | 1 << 24 | 1 << 25, OSXSAVE = 1 << 27, TILE_STATE = 3 << 17 };
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 };
     unsigned a, b, c, d, low, high;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & OSXSAVE))
         return false;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & AMX_BF16) || !(d & AMX_TILE))
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & AMX) != AMX)
         return false;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (low & TILE_STATE) == TILE_STATE &&
@@ -58,6 +58,40 @@ static bool tiles_work(const struct lng_simd *simd)
     return true;
 }
 
+/* The same bytes are summed without tiles; not all sums are zero. */
+static bool byte_tiles_work(const struct lng_simd *simd)
+{
+    enum { ROWS = 32, QUADS = 32, COLS = 32 };
+    uint32_t a[ROWS * QUADS], b[QUADS * COLS];
+    float c[2][ROWS * COLS], scales[COLS];
+    int32_t less[COLS];
+    struct lng_gemm_i8 g = {.gemm = {.a = a,
+                                     .a_row = QUADS,
+                                     .a_k = 1,
+                                     .b = b,
+                                     .b_panel = QUADS * COLS,
+                                     .c_row = COLS,
+                                     .m = ROWS,
+                                     .n = COLS,
+                                     .k = QUADS},
+                            .row_scales = scales,
+                            .col_scales = scales,
+                            .less = less};
+    for (uint32_t i = 0; i < ROWS * QUADS; i++)
+        a[i] = i * 2654435761u;
+    for (uint32_t i = 0; i < QUADS * COLS; i++)
+        b[i] = i * 2246822519u + 1;
+    for (int i = 0; i < COLS; i++) {
+        scales[i] = 1;
+        less[i] = i;
+    }
+    g.gemm.c = c[0];
+    simd->gemm_i8_vnni(&g);
+    g.gemm.c = c[1];
+    simd->gemm_i8_amx(&g);
+    return c[0][0] != 0 && memcmp(c[0], c[1], sizeof c[0]) == 0;
+}
+
 static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -91,8 +125,12 @@ enum lng_status lng_cpu_choose_isa(struct lng_cpu *cpu)
             avx2 ? ", avx2" : "", avx512 ? ", avx512" : "", bf16 ? ", amx" : "", wanted);
     cpu->bf16 = bf16 && cpu->simd == &lng_simd_avx512;
     cpu->vnni = cpu->simd == &lng_simd_avx512 && __builtin_cpu_supports("avx512vnni");
-    const bool amx = cpu->bf16 && (free || amx_wanted) && has_amx() && tiles_work(cpu->simd);
+    const bool amx = cpu->bf16 && cpu->vnni && (free || amx_wanted) && has_amx() &&
+                     tiles_work(cpu->simd) && byte_tiles_work(cpu->simd);
     cpu->tiles = amx || amx_wanted;
     cpu->gemm_tiles = amx ? cpu->simd->gemm_amx : cpu->simd->gemm_bf16;
+    cpu->gemm_i8 = amx         ? cpu->simd->gemm_i8_amx
+                   : cpu->vnni ? cpu->simd->gemm_i8_vnni
+                               : cpu->simd->gemm_i8;
     return LNG_OK;
 }

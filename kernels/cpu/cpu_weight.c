@@ -121,7 +121,7 @@ enum lng_status lng_cpu_weight_prepare(struct lng_device *device, struct lng_vie
     const int64_t step = compute == LNG_DTYPE_BF16 ? 2 : compute == LNG_DTYPE_I8 ? 4 : 1;
     weight->head = (struct lng_weight){.master = master, .compute = compute, .flags = flags};
     /* Steps of k; tiles read 16 of them at a time, zeros past the end. */
-    const int64_t whole = cpu->tiles && compute == LNG_DTYPE_BF16 ? 16 : 1;
+    const int64_t whole = cpu->tiles && compute != LNG_DTYPE_F32 ? 16 : 1;
     weight->forward_panel = lng_cpu_ceil(cols, step * whole) * whole * nr;
     weight->backward_panel = lng_cpu_ceil(rows, step * whole) * whole * nr;
     const struct {

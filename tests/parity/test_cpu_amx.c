@@ -1,4 +1,4 @@
-/* The AMX product on tiles made of plain C: what the hardware does is said by TDPBF16PS in the manual. */
+/* The AMX products on tiles made of plain C: what the hardware does is said by TDPBF16PS and TDPBUSD in the manual. */
 #include <stdint.h>
 #include <string.h>
 
@@ -30,6 +30,7 @@ static void tile_configure(const void *config)
 }
 static void tile_load(int tile, const void *from, int64_t stride)
 {
+    cr_assert(emulated.configured);
     for (int r = 0; r < 16; r++)
         memcpy(emulated.bytes[tile][r], (const char *)from + r * stride, 64);
 }
@@ -56,6 +57,17 @@ static void tile_multiply(int sum, int a, int b)
             memcpy(&emulated.bytes[sum][m][4 * n], &c, sizeof c);
         }
 }
+static void tile_multiply_bytes(int sum, int a, int b)
+{
+    for (int m = 0; m < 16; m++)
+        for (int n = 0; n < 16; n++) {
+            int32_t c;
+            memcpy(&c, &emulated.bytes[sum][m][4 * n], sizeof c);
+            for (int k = 0; k < 64; k++)
+                c += emulated.bytes[a][m][k] * (int8_t)emulated.bytes[b][k / 4][4 * n + k % 4];
+            memcpy(&emulated.bytes[sum][m][4 * n], &c, sizeof c);
+        }
+}
 
 #define AMX_CODE
 #define AMX_CONFIGURE(config) tile_configure(config)
@@ -63,7 +75,8 @@ static void tile_multiply(int sum, int a, int b)
 #define AMX_ZERO(tile) memset(emulated.bytes[tile], 0, sizeof emulated.bytes[tile])
 #define AMX_LOAD(tile, from, stride) tile_load(tile, from, stride)
 #define AMX_STORE(tile, to, stride) tile_store(tile, to, stride)
-#define AMX_MULTIPLY(sum, a, b) tile_multiply(sum, a, b)
+#define AMX_MULTIPLY_BF16(sum, a, b) tile_multiply(sum, a, b)
+#define AMX_MULTIPLY_I8(sum, a, b) tile_multiply_bytes(sum, a, b)
 #define LNG_ISA on_c_tiles
 #include "kernels/cpu/simd/gemm_amx.c" /* the source itself, on these tiles */
 
@@ -118,6 +131,61 @@ static void compare(int64_t m, int64_t n, int64_t k, bool add, bool bias, bool r
         cr_assert(c[i] == wanted[i], "%d x %d x %d, element %d: %g, not %g", (int)m, (int)n, (int)k,
                   i, c[i], wanted[i]);
 }
+
+/* Quads in place of pairs: scales and sums are exact in f32. What lies past the end of a row of A meets zeros. */
+static void compare_bytes(int64_t m, int64_t n, int64_t k, int mode)
+{
+    enum { ROWS = 96, QUADS = 64, COLS = 96, PITCH = 80 };
+    static uint32_t a[ROWS * PITCH], b[COLS * QUADS];
+    static float c[ROWS * 100], wanted[ROWS * 100], bias[COLS], row_scales[ROWS], col_scales[COLS];
+    static int32_t less[COLS];
+    const int64_t whole = (k + 15) / 16 * 16;
+    memset(b, 0, sizeof b);
+    for (uint32_t i = 0; i < ROWS * PITCH; i++)
+        a[i] = i * 2654435761u;
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t p = 0; p < k; p++)
+            b[(j / 32 * whole + p) * 32 + j % 32] = (uint32_t)(j * 71 + p + 1) * 2246822519u;
+    for (int i = 0; i < ROWS * 100; i++)
+        c[i] = wanted[i] = small((uint32_t)i);
+    for (int i = 0; i < COLS; i++) {
+        bias[i] = small((uint32_t)i + 9);
+        row_scales[i] = i % 2 ? 0.5f : 1;
+        col_scales[i] = i % 3 ? 0.25f : 1;
+        less[i] = i * 11;
+    }
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            int32_t sum = mode & 8 ? -less[j] : 0;
+            for (int64_t p = 0; p < 4 * k; p++)
+                sum += ((const uint8_t *)(a + i * PITCH))[p] *
+                       ((const int8_t *)(b + (j / 32 * whole + p / 4) * 32 + j % 32))[p % 4];
+            const float y = (float)sum * row_scales[i] * col_scales[j] +
+                            (mode & 1 ? c[i * 100 + j] : 0) + (mode & 2 ? bias[j] : 0);
+            wanted[i * 100 + j] = mode & 4 && y < 0 ? 0 : y;
+        }
+    lng_simd_gemm_i8_amx_on_c_tiles(&(struct lng_gemm_i8){
+        .gemm = {.a = a,
+                 .a_row = PITCH,
+                 .a_k = 1,
+                 .b = b,
+                 .b_panel = whole * 32,
+                 .c = c,
+                 .c_row = 100,
+                 .m = m,
+                 .n = n,
+                 .k = k,
+                 .bias = mode & 2 ? bias : NULL,
+                 .add = mode & 1,
+                 .relu = mode & 4},
+        .row_scales = row_scales,
+        .col_scales = col_scales,
+        .less = mode & 8 ? less : NULL,
+    });
+    for (int i = 0; i < ROWS * 100; i++)
+        cr_assert(c[i] == wanted[i], "%d x %d x %d, mode %d, element %d: %g, not %g", (int)m,
+                  (int)n, (int)k, mode, i, c[i], wanted[i]);
+}
 #endif
 
 Test(cpu_amx, products_on_emulated_tiles)
@@ -129,8 +197,11 @@ Test(cpu_amx, products_on_emulated_tiles)
     static const int64_t sizes[][3] = {{1, 1, 1},    {16, 32, 16}, {17, 33, 17},
                                        {48, 96, 50}, {33, 7, 64},  {96, 65, 32}};
     for (int i = 0; i < 6; i++)
-        for (int mode = 0; mode < 8; mode++)
-            compare(sizes[i][0], sizes[i][1], sizes[i][2], mode & 1, mode & 2, mode & 4);
+        for (int mode = 0; mode < 16; mode++) {
+            if (mode < 8)
+                compare(sizes[i][0], sizes[i][1], sizes[i][2], mode & 1, mode & 2, mode & 4);
+            compare_bytes(sizes[i][0], sizes[i][1], sizes[i][2], mode);
+        }
 #else
     cr_skip_test("built by clang, whose pragmas do not reach the intrinsics");
 #endif
