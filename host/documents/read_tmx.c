@@ -24,7 +24,14 @@ static size_t find_variant(const struct tmx *tmx, size_t unit, struct lng_slice 
     return SIZE_MAX;
 }
 
-/* A new variant, laid out as the one of the source is. */
+static enum lng_status append_tag(struct lng_buffer *buffer, const char *begin,
+                                  struct lng_slice prefix, const char *rest)
+{
+    return lng_buffer_append_format(buffer, "%s%.*s%s", begin, (int)prefix.length, prefix.data,
+                                    rest);
+}
+
+/* A new variant, laid out and named as the one of the source is. */
 static enum lng_status add_variant(struct tmx *tmx, size_t variant, size_t segment)
 {
     struct lng_document *document = tmx->document;
@@ -33,16 +40,19 @@ static enum lng_status add_variant(struct tmx *tmx, size_t variant, size_t segme
     struct lng_slice inner = lng_inline_indent(document, seg);
     struct lng_xml_node close = {.begin = tuv->close_begin};
     struct lng_slice last = lng_inline_indent(document, &close);
+    const struct lng_slice tuv_prefix = lng_xml_prefix(document, tuv);
+    const struct lng_slice seg_prefix = lng_xml_prefix(document, seg);
     struct lng_buffer before = {0}, after = {0};
     enum lng_status status;
     LNG_TRY_OR_FAIL(lng_buffer_append(&before, outer.data, outer.length));
-    LNG_TRY_OR_FAIL(lng_buffer_append_format(&before, "<tuv xml:lang=\"%.*s\">",
+    LNG_TRY_OR_FAIL(append_tag(&before, "<", tuv_prefix, "tuv"));
+    LNG_TRY_OR_FAIL(lng_buffer_append_format(&before, " xml:lang=\"%.*s\">",
                                              (int)tmx->target.length, tmx->target.data));
     LNG_TRY_OR_FAIL(lng_buffer_append(&before, inner.data, inner.length));
-    LNG_TRY_OR_FAIL(lng_buffer_append_text(&before, "<seg>"));
-    LNG_TRY_OR_FAIL(lng_buffer_append_text(&after, "</seg>"));
+    LNG_TRY_OR_FAIL(append_tag(&before, "<", seg_prefix, "seg>"));
+    LNG_TRY_OR_FAIL(append_tag(&after, "</", seg_prefix, "seg>"));
     LNG_TRY_OR_FAIL(lng_buffer_append(&after, last.data, last.length));
-    LNG_TRY_OR_FAIL(lng_buffer_append_text(&after, "</tuv>"));
+    LNG_TRY_OR_FAIL(append_tag(&after, "</", tuv_prefix, "tuv>"));
     status =
         lng_document_end_unit_at(document, tuv->close_end, tuv->close_end, before.data, after.data);
 fail:
@@ -74,11 +84,15 @@ static enum lng_status read_unit(struct tmx *tmx, size_t unit)
     if (to == SIZE_MAX)
         return add_variant(tmx, source, from);
     const struct lng_xml_node *seg = &tmx->xml.nodes[to];
-    struct lng_buffer tag = {0};
-    enum lng_status status = lng_inline_append_tag(document, seg, none, &tag);
+    struct lng_buffer before = {0}, after = {0};
+    enum lng_status status = lng_inline_append_tag(document, seg, none, &before);
     if (status == LNG_OK)
-        status = lng_document_end_unit_at(document, seg->begin, seg->close_end, tag.data, "</seg>");
-    lng_buffer_release(&tag);
+        status = append_tag(&after, "</", lng_xml_prefix(document, seg), "seg>");
+    if (status == LNG_OK)
+        status =
+            lng_document_end_unit_at(document, seg->begin, seg->close_end, before.data, after.data);
+    lng_buffer_release(&before);
+    lng_buffer_release(&after);
     return status;
 }
 

@@ -35,14 +35,13 @@ static enum lng_status put_target(struct xliff *x, size_t anchor, size_t target)
                                          "mt-suggestion", NULL};
     static const char *const done[] = {"state", "translated", NULL}, *const none[] = {NULL};
     const char *const *attributes = x->second ? none : x->options->review ? review : done;
-    const struct lng_xml_node *source = node_at(x, anchor), *old = NULL;
+    const struct lng_xml_node *source = node_at(x, anchor);
+    const struct lng_xml_node *old = target != SIZE_MAX ? node_at(x, target) : NULL;
+    const struct lng_slice prefix = lng_xml_prefix(x->document, old != NULL ? old : source);
     struct lng_buffer before = {0}, after = {0};
-    struct lng_slice prefix = {x->document->bytes + source->begin + 1,
-                               source->name - source->begin - 1};
     size_t begin = source->close_end, end = begin;
     enum lng_status status;
-    if (target != SIZE_MAX) {
-        old = node_at(x, target);
+    if (old != NULL) {
         begin = old->begin;
         end = old->close_end;
         LNG_TRY_OR_FAIL(lng_inline_append_tag(x->document, old, attributes, &before));

@@ -231,6 +231,13 @@ bool lng_xml_is(const struct lng_document *document, const struct lng_xml_node *
            memcmp(document->bytes + node->name, name, node->name_length) == 0;
 }
 
+struct lng_slice lng_xml_prefix(const struct lng_document *document,
+                                const struct lng_xml_node *element)
+{
+    const size_t begin = element->begin + 1;
+    return (struct lng_slice){document->bytes + begin, element->name - begin};
+}
+
 bool lng_xml_attribute(const struct lng_document *document, const struct lng_xml_node *node,
                        const char *name, struct lng_slice *value)
 {

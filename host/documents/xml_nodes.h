@@ -36,6 +36,9 @@ void lng_xml_release(struct lng_xml *xml);
 
 bool lng_xml_is(const struct lng_document *document, const struct lng_xml_node *node,
                 const char *name);
+/* What stands before an element's name, colon included: part of its end tag too. */
+struct lng_slice lng_xml_prefix(const struct lng_document *document,
+                                const struct lng_xml_node *element);
 /* The raw value of an attribute of an element, with or without a prefix; false when it has none. The value's
  * place is where an edit would go. */
 bool lng_xml_attribute(const struct lng_document *document, const struct lng_xml_node *node,

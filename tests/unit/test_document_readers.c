@@ -195,6 +195,31 @@ Test(document_readers, tmx)
                 "--document-target");
 }
 
+/* An element ends by the name it began with; a new one is named as its neighbour is. */
+Test(document_readers, prefixes_of_names)
+{
+    becomes(FORMAT(XLIFF),
+            "<x:xliff version='2.0' trgLang='de' xmlns:x='u' xmlns='u'><x:unit>"
+            "<x:segment><x:source>a</x:source><target/></x:segment>"
+            "<segment><source>b</source><x:target></x:target></segment>"
+            "<x:segment><x:source>c</x:source></x:segment></x:unit></x:xliff>",
+            "<x:xliff version='2.0' trgLang='de' xmlns:x='u' xmlns='u'><x:unit>"
+            "<x:segment state=\"translated\"><x:source>a</x:source><target>A</target></x:segment>"
+            "<segment state=\"translated\"><source>b</source><x:target>B</x:target></segment>"
+            "<x:segment state=\"translated\"><x:source>c</x:source><x:target>C</x:target>"
+            "</x:segment></x:unit></x:xliff>");
+    becomes(FORMAT(TMX),
+            "<x:tmx xmlns:x='u'><x:header srclang='en'/><x:body>"
+            "<x:tu><x:tuv xml:lang='en'><x:seg>a</x:seg></x:tuv></x:tu>"
+            "<x:tu><x:tuv xml:lang='en'><x:seg>b</x:seg></x:tuv>"
+            "<x:tuv xml:lang='de'><x:seg/></x:tuv></x:tu></x:body></x:tmx>",
+            "<x:tmx xmlns:x='u'><x:header srclang='en'/><x:body>"
+            "<x:tu><x:tuv xml:lang='en'><x:seg>a</x:seg></x:tuv>"
+            "<x:tuv xml:lang=\"de\"><x:seg>A</x:seg></x:tuv></x:tu>"
+            "<x:tu><x:tuv xml:lang='en'><x:seg>b</x:seg></x:tuv>"
+            "<x:tuv xml:lang='de'><x:seg>B</x:seg></x:tuv></x:tu></x:body></x:tmx>");
+}
+
 Test(document_readers, subtitles)
 {
     becomes(FORMAT(SRT),
