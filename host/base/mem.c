@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     ALIGNMENT = 64,
@@ -200,6 +201,17 @@ struct lng_mem_stats lng_mem_get_stats(void)
     struct lng_mem_stats copy = stats;
     pthread_mutex_unlock(&lock);
     return copy;
+}
+
+size_t lng_mem_resident(void)
+{
+    unsigned long long whole, resident;
+    FILE *statm = fopen("/proc/self/statm", "re");
+    if (statm == NULL)
+        return 0;
+    const int found = fscanf(statm, "%llu %llu", &whole, &resident);
+    (void)fclose(statm);
+    return found == 2 ? (size_t)resident * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 void lng_mem_set_limit(size_t bytes)

@@ -36,6 +36,9 @@ struct lng_mem_stats {
 };
 struct lng_mem_stats lng_mem_get_stats(void);
 
+/* What the process holds of the machine's memory now, code and libraries included; 0 where the system does not say. */
+size_t lng_mem_resident(void);
+
 /* No more than `bytes` alive at once; 0 lifts the limit. */
 void lng_mem_set_limit(size_t bytes);
 

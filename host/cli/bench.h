@@ -11,8 +11,9 @@
  *   seconds, cpu_seconds   {median, min, max} over repetitions: wall time, and processor time of all threads
  *   runs        [{seconds, cpu_seconds}], one a repetition
  *   rates       NAME: {median, min, max}, for example target_tokens_per_second
- *   memory      peak_rss_bytes of the process, heap_peak_bytes of our allocator, plan_bytes, cache_bytes: what the
- *               search planned on the device beside the model, and the part of it for keys and values
+ *   memory      peak_rss_bytes of the process, heap_peak_bytes of our allocator; program_bytes, before there was a
+ *               model; plan_bytes, cache_bytes: what the search planned on the device beside the model, and the part of
+ *               it for keys and values; predicted_bytes (a search on a cpu), the sum of program, model and plan
  *
  * and what is its own: latency has `milliseconds`, gemm `products`, grow `curves`. Tokens of a translation are those of
  * the best hypothesis, the end token included where there is one; padding is never counted. */
@@ -31,6 +32,7 @@ struct lng_bench {
     const struct lng_options *options;
     struct lng_device *device;
     enum lng_dtype dtype;
+    size_t program_bytes;                 /* resident, before there was a model */
     struct lng_model model;               /* where the workload needs one; device NULL: none */
     struct lng_bench_sentences sentences; /* where it needs some */
 };
@@ -74,7 +76,7 @@ LNG_MUST_CHECK enum lng_status lng_bench_add_runs(json_t *report,
 LNG_MUST_CHECK enum lng_status lng_bench_add_rate(json_t *report, const char *name, double amount,
                                                   const struct lng_bench_clock *runs, size_t count);
 /* memory; stats NULL: without a search. */
-LNG_MUST_CHECK enum lng_status lng_bench_add_memory(json_t *report,
+LNG_MUST_CHECK enum lng_status lng_bench_add_memory(const struct lng_bench *bench, json_t *report,
                                                     const struct lng_search_stats *stats);
 /* schema to config. */
 LNG_MUST_CHECK enum lng_status lng_bench_add_head(const struct lng_bench *bench,

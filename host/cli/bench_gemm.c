@@ -157,5 +157,5 @@ enum lng_status lng_bench_gemm(struct lng_bench *bench, json_t *report)
     for (int i = 0; i < PRODUCTS && status == LNG_OK; i++)
         status = measure(bench, &products[i], rates, list);
     lng_free(rates);
-    return status == LNG_OK ? lng_bench_add_memory(report, NULL) : status;
+    return status == LNG_OK ? lng_bench_add_memory(bench, report, NULL) : status;
 }

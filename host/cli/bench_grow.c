@@ -220,5 +220,5 @@ enum lng_status lng_bench_grow(struct lng_bench *bench, json_t *report)
         if (is_wanted(o, axes[i].name))
             status = measure_axis(&rig, &axes[i], &usual, curves);
     close_rig(&rig);
-    return status == LNG_OK ? lng_bench_add_memory(report, NULL) : status;
+    return status == LNG_OK ? lng_bench_add_memory(bench, report, NULL) : status;
 }

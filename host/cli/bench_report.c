@@ -107,25 +107,6 @@ enum lng_status lng_bench_add_rate(json_t *report, const char *name, double amou
     return add_spread_of(rates, name, runs, count, 2, amount);
 }
 
-static json_t *bytes_of(size_t bytes)
-{
-    return json_integer((json_int_t)bytes);
-}
-
-enum lng_status lng_bench_add_memory(json_t *report, const struct lng_search_stats *stats)
-{
-    struct rusage usage;
-    json_t *memory;
-    LNG_TRY(lng_bench_section(report, "memory", &memory));
-    (void)getrusage(RUSAGE_SELF, &usage);
-    LNG_TRY(lng_json_set(memory, "peak_rss_bytes", bytes_of((size_t)usage.ru_maxrss * 1024)));
-    LNG_TRY(lng_json_set(memory, "heap_peak_bytes", bytes_of(lng_mem_get_stats().bytes_peak)));
-    LNG_TRY(lng_json_set(memory, "plan_bytes",
-                         stats != NULL ? bytes_of(stats->device_bytes) : json_null()));
-    return lng_json_set(memory, "cache_bytes",
-                        stats != NULL ? bytes_of(stats->cache_bytes) : json_null());
-}
-
 /* ---- head --------------------------------------------------------------------------------------- */
 
 /* As /proc/cpuinfo calls it; "unknown" elsewhere. */
@@ -165,15 +146,31 @@ static enum lng_status add_machine(const struct lng_bench *bench, json_t *report
     return lng_json_set(machine, "threads", json_integer(lng_device_threads(bench->device)));
 }
 
-/* The values, and what the device made of them. */
-static size_t model_bytes(const struct lng_model *model)
+static json_t *bytes_of(size_t bytes)
 {
-    size_t copies = model->gradients != NULL ? 2 : 1;
-    size_t bytes =
-        copies * (size_t)model->params.total * lng_dtype_size(lng_device_real(model->device));
-    for (size_t i = 0; i < model->params.count; i++)
-        bytes += model->tensors[i].weight != NULL ? lng_weight_bytes(model->tensors[i].weight) : 0;
-    return bytes;
+    return json_integer((json_int_t)bytes);
+}
+
+enum lng_status lng_bench_add_memory(const struct lng_bench *bench, json_t *report,
+                                     const struct lng_search_stats *stats)
+{
+    struct rusage usage;
+    json_t *memory;
+    LNG_TRY(lng_bench_section(report, "memory", &memory));
+    (void)getrusage(RUSAGE_SELF, &usage);
+    LNG_TRY(lng_json_set(memory, "peak_rss_bytes", bytes_of((size_t)usage.ru_maxrss * 1024)));
+    LNG_TRY(lng_json_set(memory, "heap_peak_bytes", bytes_of(lng_mem_get_stats().bytes_peak)));
+    LNG_TRY(lng_json_set(memory, "program_bytes", bytes_of(bench->program_bytes)));
+    LNG_TRY(lng_json_set(memory, "plan_bytes",
+                         stats != NULL ? bytes_of(stats->device_bytes) : json_null()));
+    LNG_TRY(lng_json_set(memory, "cache_bytes",
+                         stats != NULL ? bytes_of(stats->cache_bytes) : json_null()));
+    const bool shared = strcmp(lng_device_name(bench->device), "cpu") == 0;
+    return lng_json_set(
+        memory, "predicted_bytes",
+        stats != NULL && shared
+            ? bytes_of(bench->program_bytes + lng_model_bytes(&bench->model) + stats->device_bytes)
+            : json_null());
 }
 
 static enum lng_status add_model(const struct lng_bench *bench, json_t *report)
@@ -196,7 +193,7 @@ static enum lng_status add_model(const struct lng_bench *bench, json_t *report)
         {"encoder_ffn", h->encoder_ffn},
         {"decoder_ffn", h->decoder_ffn},
         {"parameters", bench->model.params.total},
-        {"bytes", (int64_t)model_bytes(&bench->model)},
+        {"bytes", (int64_t)lng_model_bytes(&bench->model)},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         LNG_TRY(lng_json_set(model, rows[i].key, json_integer(rows[i].value)));

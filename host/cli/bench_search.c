@@ -188,7 +188,7 @@ static enum lng_status decode(struct lng_bench *bench, struct lng_search *search
     LNG_TRY(lng_bench_add_rate(report, "target_tokens_per_second", (double)tokens, runs, count));
     LNG_TRY(lng_bench_add_rate(report, "sentences_per_second", (double)bench->sentences.count, runs,
                                count));
-    LNG_TRY(lng_bench_add_memory(report, &after));
+    LNG_TRY(lng_bench_add_memory(bench, report, &after));
     return o->bench_output != NULL ? output_translations(search, &bench->sentences, o->bench_output)
                                    : LNG_OK;
 }
@@ -271,7 +271,7 @@ static enum lng_status latency(struct lng_bench *bench, struct lng_search *searc
     LNG_TRY(lng_bench_add_runs(report, runs, count));
     LNG_TRY(lng_bench_add_rate(report, "target_tokens_per_second", (double)tokens, runs, count));
     LNG_TRY(add_milliseconds(report, milliseconds, count * bench->sentences.count));
-    LNG_TRY(lng_bench_add_memory(report, &after));
+    LNG_TRY(lng_bench_add_memory(bench, report, &after));
     return o->bench_output != NULL ? output_translations(search, &bench->sentences, o->bench_output)
                                    : LNG_OK;
 }

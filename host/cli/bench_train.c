@@ -128,7 +128,7 @@ static enum lng_status add_report(struct updates *u, const struct lng_bench_cloc
     LNG_TRY(lng_bench_add_rate(report, "target_tokens_per_second", targets, runs, count));
     LNG_TRY(lng_bench_add_rate(report, "tokens_per_second", sources + targets, runs, count));
     LNG_TRY(lng_bench_add_rate(report, "gflop_per_second", operations / 1e9, runs, count));
-    return lng_bench_add_memory(report, NULL);
+    return lng_bench_add_memory(bench, report, NULL);
 }
 
 enum lng_status lng_bench_train(struct lng_bench *bench, json_t *report)

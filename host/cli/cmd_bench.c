@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "host/base/log.h"
+#include "host/base/mem.h"
 #include "host/cli/bench.h"
 #include "host/cli/cmd.h"
 #include "host/cli/infer_setup.h"
@@ -167,6 +168,7 @@ enum lng_status lng_cmd_bench(const struct lng_options *options)
     LNG_TRY(check_shape_options(options));
     LNG_TRY(lng_device_open(options->device, &device_options, &bench.device));
     lng_setup_remark(bench.device);
+    bench.program_bytes = lng_mem_resident();
     enum lng_status status = lng_device_supports(bench.device, bench.dtype);
     for (size_t i = 0; i < options->arguments.count && status == LNG_OK; i++) {
         status = find_workload(options->arguments.items[i], &workload);

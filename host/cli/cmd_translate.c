@@ -1,9 +1,11 @@
 /* lingster translate: lines of text -> their translations. */
 #include <string.h>
+#include <sys/resource.h>
 
 #include "host/base/clock.h"
 #include "host/base/file.h"
 #include "host/base/log.h"
+#include "host/base/mem.h"
 #include "host/cli/annotation_setup.h"
 #include "host/cli/cmd.h"
 #include "host/cli/translate_document.h"
@@ -51,6 +53,20 @@ static void report(const struct lng_translate_stats *stats, double seconds)
                  (long long)r->refused);
 }
 
+/* before: resident when everything but the search was there. */
+static void report_memory(const struct lng_translate_stats *stats, const struct lng_device *device,
+                          size_t before)
+{
+    struct rusage usage;
+    if (before == 0 || strcmp(lng_device_name(device), "cpu") != 0 ||
+        getrusage(RUSAGE_SELF, &usage) != 0)
+        return;
+    lng_info(
+        "memory: %zu MiB planned, %zu of them with the model before the search; %zu MiB at the "
+        "highest",
+        (before + stats->search.device_bytes) >> 20, before >> 20, (size_t)usage.ru_maxrss >> 10);
+}
+
 static enum lng_status translate(const struct lng_options *options,
                                  const struct lng_translate_files *files)
 {
@@ -68,11 +84,13 @@ static enum lng_status translate(const struct lng_options *options,
     LNG_TRY_OR_FAIL(lng_translate_settings(options, &search.setup, &job.settings));
     LNG_TRY_OR_FAIL(
         lng_translator_open(&search.setup.model, search.setup.tokenizer, &t, &job.translator));
-    double start = lng_clock();
+    const double start = lng_clock();
+    const size_t before = lng_mem_resident();
     status = lng_translate_job_run(&job);
     struct lng_translate_stats stats = lng_translator_get_stats(job.translator);
     if (status == LNG_OK || stats.lines > 0)
         report(&stats, lng_clock() - start);
+    report_memory(&stats, search.setup.model.device, before);
     if (status == LNG_OK || status == LNG_ERR_INTERRUPTED) { /* what is there is whole */
         enum lng_status finished = lng_annotation_setup_finish(&annotation);
         status = finished != LNG_OK ? finished : status;

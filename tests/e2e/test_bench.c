@@ -85,8 +85,9 @@ static void check_spread(const json_t *root, const char *path)
 static void check_head(const json_t *root, const char *workload, bool model)
 {
     static const char *const numbers[] = {
-        "machine.cores", "machine.threads",       "config.seed",           "config.repetitions",
-        "config.warmup", "memory.peak_rss_bytes", "memory.heap_peak_bytes"};
+        "machine.cores",          "machine.threads",     "config.seed",
+        "config.repetitions",     "config.warmup",       "memory.peak_rss_bytes",
+        "memory.heap_peak_bytes", "memory.program_bytes"};
     static const char *const shape[] = {
         "source_vocab", "target_vocab", "dim",         "encoder_layers", "decoder_layers",
         "heads",        "encoder_ffn",  "decoder_ffn", "parameters",     "bytes"};
@@ -99,6 +100,7 @@ static void check_head(const json_t *root, const char *workload, bool model)
     cr_assert(json_is_string(at(root, "config.dtype")));
     (void)at(root, "memory.plan_bytes");
     (void)at(root, "memory.cache_bytes");
+    (void)at(root, "memory.predicted_bytes");
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         cr_assert(number(root, numbers[i]) >= 0);
     for (size_t i = 0; model && i < sizeof shape / sizeof shape[0]; i++) {
@@ -138,6 +140,32 @@ Test(bench, decode)
     cr_assert(number(root, "memory.plan_bytes") > number(root, "memory.cache_bytes"));
     json_decref(root);
 }
+
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)
+/* A real model, as the libraries alone would outweigh a tiny one. */
+Test(bench, memory_is_what_was_planned)
+{
+    static const char *const types[] = {"f32", "int8"};
+    for (int i = 0; i < 2; i++) {
+        char command[256];
+        snprintf(command, sizeof command,
+                 "bench decode --model configs/demo --dtype %s --json --sentences 64 --length 27 "
+                 "--batch-sentences 32 --beam-size 4 --repetitions 1 --warmup 0",
+                 types[i]);
+        json_t *root = report_of(command, NULL);
+        const double predicted = number(root, "memory.predicted_bytes");
+        const double peak = number(root, "memory.peak_rss_bytes");
+        cr_assert(predicted == number(root, "memory.program_bytes") + number(root, "model.bytes") +
+                                   number(root, "memory.plan_bytes"));
+        cr_assert(predicted > 0.8 * peak && predicted < 1.2 * peak, "%s: %.1f MB, not %.1f",
+                  types[i], peak * 1e-6, predicted * 1e-6);
+        json_decref(root);
+    }
+}
+#endif
 
 Test(bench, every_sentence_has_its_own_length)
 {
