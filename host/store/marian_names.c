@@ -103,6 +103,11 @@ enum lng_status lng_marian_tensors(const struct lng_marian_config *config,
 static bool matches(const char *pattern, const char *name)
 {
     while (*pattern && *pattern != '|') {
+        if (*pattern != '{') {
+            if (*name++ != *pattern++)
+                return false;
+            continue;
+        }
         if (starts(pattern, "{}")) {
             size_t digits = strspn(name, "0123456789");
             if (digits == 0)
@@ -112,12 +117,10 @@ static bool matches(const char *pattern, const char *name)
             if (!starts(name, "ln") && !starts(name, "rms"))
                 return false;
             name += *name == 'l' ? 2 : 3;
-        } else if (starts(pattern, "{pre}")) {
+        } else { /* {pre} */
             name += starts(name, "_pre") ? 4 : 0;
-        } else if (*name++ != *pattern) {
-            return false;
         }
-        pattern = *pattern == '{' ? strchr(pattern, '}') + 1 : pattern + 1;
+        pattern = strchr(pattern, '}') + 1;
     }
     return *name == '\0';
 }
