@@ -120,11 +120,11 @@ VEC_INLINE void tile_i8(int mr, const struct lng_gemm_i8 *g, const struct tile_j
 {
     vi sum[MR][2];
     const uint32_t *a = job->a, *b = job->b;
-    const int64_t ahead = g->gemm.b_panel;
+    const char *part = job->part;
     begin_tile(mr, g, job->cols, col, sum);
-    for (int64_t k = 0; k < job->depth; k++, a++, b += NR) {
+    for (int64_t k = 0; k < job->depth; k++, a++, b += NR, part += job->part_step) {
         vi b0 = load_quads(b), b1 = load_quads(b + VW);
-        fetch_panel(mr, b, ahead);
+        _mm_prefetch(part, _MM_HINT_T1);
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
             vi x = vi_set((int32_t)a[i * job->a_row]);
@@ -144,11 +144,11 @@ tile_vnni(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job, int64
 {
     vi sum[MR][2];
     const uint32_t *a = job->a, *b = job->b;
-    const int64_t ahead = g->gemm.b_panel; /* the next panel, for the next tile */
+    const char *part = job->part;
     begin_tile(mr, g, job->cols, col, sum);
-    for (int64_t k = 0; k < job->depth; k++, a++, b += NR) {
+    for (int64_t k = 0; k < job->depth; k++, a++, b += NR, part += job->part_step) {
         vi b0 = load_quads(b), b1 = load_quads(b + VW);
-        fetch_panel(mr, b, ahead);
+        _mm_prefetch(part, _MM_HINT_T1);
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
             vi x = vi_set((int32_t)a[i * job->a_row]);
@@ -164,28 +164,30 @@ tile_vnni(int mr, const struct lng_gemm_i8 *g, const struct tile_job *job, int64
 typedef void tile_i8_function(const struct lng_gemm_i8 *, const struct tile_job *, int64_t,
                               int64_t);
 
-/* Columns in groups whose part of B stays in the second-level cache; k is never cut. */
+/* A panel is multiplied by all rows before the next, which is called from memory by parts meanwhile, at the pace at
+ * which it will be needed; k is never cut. Few rows leave too little to do: there the processor's own reading ahead keeps
+ * up better alone. */
 VEC_INLINE void walk_i8(const struct lng_gemm_i8 *gi, int most, tile_i8_function *const *tiles)
 {
     const struct lng_gemm *g = &gi->gemm;
-    const int64_t panels = (g->n + NR - 1) / NR, held = GROUP_BYTES / (g->k * NR * 4 + 1);
-    const int64_t group = held < 1 ? 1 : held;
-    const int64_t count = (g->m + most - 1) / most;
+    const int64_t count = (g->m + most - 1) / most, panel_step = NR * 4;
     struct tile_job job = {
         .a_row = g->a_row, .c_row = g->c_row, .depth = g->k, .add = g->add, .relu = g->relu};
-    for (int64_t first = 0; first < panels; first += group)
+    job.part_step = g->m <= MR / 3 ? 0 : (panel_step + count - 1) / count;
+    for (int64_t j = 0; j < g->n; j += NR) {
+        job.b = (const uint32_t *)g->b + j / NR * g->b_panel;
+        job.cols = g->n - j < NR ? g->n - j : NR;
+        job.bias = g->bias ? g->bias + j : 0;
         for (int64_t t = 0; t < count; t++) {
             /* tiles of equal height, but for one row */
             const int64_t i = g->m * t / count, rows = g->m * (t + 1) / count - i;
             job.a = (const uint32_t *)g->a + i * g->a_row;
-            for (int64_t p = first; p < panels && p < first + group; p++) {
-                job.b = (const uint32_t *)g->b + p * g->b_panel;
-                job.c = g->c + i * g->c_row + p * NR;
-                job.cols = g->n - p * NR < NR ? g->n - p * NR : NR;
-                job.bias = g->bias ? g->bias + p * NR : 0;
-                tiles[rows](gi, &job, i, p * NR);
-            }
+            job.c = g->c + i * g->c_row + j;
+            job.part =
+                (const char *)((const uint32_t *)job.b + g->b_panel) + t * g->k * job.part_step;
+            tiles[rows](gi, &job, i, j);
         }
+    }
 }
 
 #define TILE(name, mr)                                                                     \

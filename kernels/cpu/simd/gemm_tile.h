@@ -30,6 +30,9 @@ struct tile_job {
     const void *a, *b;
     int64_t a_row, a_k, b_k, c_row, depth, cols;
     int64_t ahead; /* from b to the next tile's */
+    /* int8: a part of the next panel, of which so many bytes a step are called into the second-level cache */
+    const char *part;
+    int64_t part_step;
     float *c;
     const float *bias;
     bool add, relu;
