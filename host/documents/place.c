@@ -192,7 +192,8 @@ static size_t count_spaces(struct lng_slice text, bool at_end)
     return count;
 }
 
-/* In Markdown a run must begin and end with the kind of character that it did, or marks beside it change. */
+/* In Markdown a run must begin and end with the kind of character that it did, or marks beside it change; with none at
+ * all they would. */
 static bool keeps_edges(const struct lng_placement *p, const struct lng_item *item,
                         const struct lng_translated *translated, size_t first)
 {
@@ -204,7 +205,8 @@ static bool keeps_edges(const struct lng_placement *p, const struct lng_item *it
     struct lng_slice head = lng_text_trim(translated[first].text);
     struct lng_slice tail = lng_text_trim(translated[last].text);
     return !lng_placement_is_markdown(p) ||
-           (lng_is_word(from[item->begin]) == lng_is_word(head.data[0]) &&
+           (head.length > 0 && tail.length > 0 &&
+            lng_is_word(from[item->begin]) == lng_is_word(head.data[0]) &&
             lng_is_word(from[item->end - 1]) == lng_is_word(tail.data[tail.length - 1]));
 }
 

@@ -220,6 +220,29 @@ Test(document_readers, prefixes_of_names)
             "<x:tuv xml:lang='de'><x:seg>B</x:seg></x:tuv></x:tu></x:body></x:tmx>");
 }
 
+/* Nothing at all. */
+static enum lng_status fall_silent(void *context, const struct lng_slice *lines, size_t count,
+                                   struct lng_translations *translations)
+{
+    (void)context;
+    (void)lines;
+    for (size_t i = 0; i < count; i++)
+        LNG_TRY(lng_translations_add(translations, i % 2 == 0 ? "" : " ", i % 2));
+    return LNG_OK;
+}
+
+/* Text between marks stays when its translation is empty: the marks would mean something else. */
+Test(document_readers, empty_translations_in_markdown)
+{
+    struct lng_read_options options = lng_read_options_default();
+    const char text[] = "A dog. **Two** dogs.\n\n- x *y*. z\n";
+    struct lng_buffer out = {0};
+    check_ok(lng_translate_document("FILE", text, sizeof text - 1, FORMAT(MARKDOWN), &options,
+                                    fall_silent, NULL, &out, NULL, NULL));
+    cr_assert_str_eq(out.data, text);
+    lng_buffer_release(&out);
+}
+
 Test(document_readers, subtitles)
 {
     becomes(FORMAT(SRT),
