@@ -201,6 +201,11 @@ bool lng_device_fuses_logits(const struct lng_device *device)
     return device->backend->fuses_logits && device->observer == NULL;
 }
 
+bool lng_device_byte_caches(const struct lng_device *device)
+{
+    return device->backend->byte_caches;
+}
+
 bool lng_device_repeats(const struct lng_device *device)
 {
     return device->backend->repeat != NULL;

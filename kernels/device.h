@@ -74,6 +74,8 @@ LNG_MUST_CHECK enum lng_status lng_device_supports(const struct lng_device *devi
 int64_t lng_device_logit_rows(const struct lng_device *device, int64_t vocabulary);
 /* Whether lng_candidates computes logits that are nowhere stored (ops.h). Not while somebody looks on (observe.h). */
 bool lng_device_fuses_logits(const struct lng_device *device);
+/* Whether keys and values of decoding can be kept in I8 (lng_cache_width). */
+bool lng_device_byte_caches(const struct lng_device *device);
 /* Bytes that could still be allocated; SIZE_MAX where that is not known: a CPU's memory is the system's. */
 size_t lng_device_free_memory(struct lng_device *device);
 

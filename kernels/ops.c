@@ -222,8 +222,12 @@ enum lng_status lng_copy(struct lng_device *device, const struct lng_copy_args *
 {
     struct lng_check check = lng_check_begin(device, "copy");
     unsigned set = LNG_SET(LNG_DTYPE_F32) | LNG_SET(LNG_DTYPE_BF16) | check.real;
-    LNG_TRY(lng_check_view(&check, "x", &args->x, -1, -1, set));
-    LNG_TRY(lng_check_view(&check, "y", &args->y, args->x.rows, args->x.cols, set));
+    const bool bytes = args->heads > 0 && args->y.dtype == LNG_DTYPE_I8;
+    LNG_TRY(lng_check_view(&check, "x", &args->x, -1, -1, bytes ? check.real : set));
+    LNG_TRY(lng_check_view(&check, "y", &args->y, args->x.rows, args->x.cols,
+                           bytes ? LNG_SET(LNG_DTYPE_I8) : set));
+    if (bytes)
+        LNG_TRY(lng_check_byte_cache(device, &check, "y", &args->y, args->heads));
     return args->y.rows == 0 ? LNG_OK : lng_run_copy(device, args);
 }
 

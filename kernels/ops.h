@@ -166,6 +166,12 @@ struct lng_attention_bwd_args {
     enum lng_attention_score score;
 };
 
+/* Elements from one row of a cache to the next, of `heads` heads, `width` elements in all. An I8 row is, head by head,
+ * round(x 127 / max|x|) as int8, and behind them `heads` scales max|x| / 127 as float; it begins at a multiple of 4. */
+static inline int64_t lng_cache_width(enum lng_dtype dtype, int64_t width, int64_t heads)
+{
+    return dtype == LNG_DTYPE_I8 ? width + (heads * 4 + 63) / 64 * 64 : width;
+}
 /* One decoding step: one query row for each of R live hypotheses.
  * Row r sees keys s = 0 .. key_count[r] - 1. Cache row of key s:
  *   self-attention   s * slots + ancestor[r * ancestor_stride + s]
@@ -175,7 +181,7 @@ struct lng_attention_bwd_args {
 struct lng_attention_step_args {
     struct lng_view q;            /* [R, H*A] activation */
     struct lng_view new_k, new_v; /* [R, H*A] */
-    struct lng_view k_cache;      /* [cache rows, H*A] activation or bf16 */
+    struct lng_view k_cache; /* [cache rows, H*A] activation, bf16 or I8, see lng_cache_width */
     struct lng_view v_cache;
     struct lng_view o;        /* [R, H*A] */
     const int32_t *key_count; /* [R], >= 0 */
@@ -379,6 +385,7 @@ struct lng_fill_args { /* y = value */
 };
 struct lng_copy_args { /* y = x, converting between F32, F64 and BF16 (round to nearest even) */
     struct lng_view x, y;
+    int64_t heads; /* y I8, x real: rows of a cache of so many heads, see lng_cache_width; else 0 */
 };
 struct lng_add_args { /* y += x, same dtype */
     struct lng_view x, y;

@@ -106,10 +106,16 @@ enum lng_status lng_attention_step(struct lng_device *device,
     CHECK_ACTIVATION(q, -1, -1);
     LNG_TRY(check_heads(&check, args->heads, width, args->score, args->scale, &args->score_vector));
     CHECK_ACTIVATION(o, rows, width);
-    unsigned cache = check.activation | LNG_SET(LNG_DTYPE_BF16);
+    const bool bytes = args->k_cache.dtype == LNG_DTYPE_I8;
+    unsigned cache = check.activation | LNG_SET(LNG_DTYPE_BF16) | LNG_SET(LNG_DTYPE_I8);
     LNG_TRY(lng_check_view(&check, "k_cache", &args->k_cache, -1, width, cache));
     LNG_TRY(lng_check_view(&check, "v_cache", &args->v_cache, args->k_cache.rows, width,
                            LNG_SET(args->k_cache.dtype)));
+    if (bytes) {
+        LNG_TRY(lng_check_view(&check, "q", &args->q, rows, width, check.real));
+        LNG_TRY(lng_check_byte_cache(device, &check, "k_cache", &args->k_cache, args->heads));
+        LNG_TRY(lng_check_byte_cache(device, &check, "v_cache", &args->v_cache, args->heads));
+    }
     CHECK_ARRAY(key_count, rows);
     if (args->ancestor != NULL) {
         CHECK_INTEGER(ancestor_stride, 0, INT64_MAX);

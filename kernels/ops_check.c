@@ -56,6 +56,24 @@ enum lng_status lng_check_view(const struct lng_check *check, const char *name,
     return LNG_OK;
 }
 
+enum lng_status lng_check_byte_cache(const struct lng_device *device, const struct lng_check *check,
+                                     const char *name, const struct lng_view *view, int64_t heads)
+{
+    LNG_FAIL_IF(!device->backend->byte_caches, LNG_ERR_UNSUPPORTED,
+                "%s: %s: device %s keeps no caches in int8", check->op, name,
+                lng_device_name(device));
+    LNG_FAIL_IF(heads < 1 || view->cols % heads != 0, LNG_ERR_SHAPE,
+                "%s: %s: expected a width that %lld heads divide, found %lld", check->op, name,
+                (long long)heads, (long long)view->cols);
+    LNG_FAIL_IF(view->cols % 4 != 0 || view->stride % 4 != 0 ||
+                    view->stride - view->cols < 4 * heads || (uintptr_t)view->data % 4 != 0,
+                LNG_ERR_SHAPE,
+                "%s: %s: expected room for %lld scales behind each row, at multiples of 4, found "
+                "width %lld and stride %lld",
+                check->op, name, (long long)heads, (long long)view->cols, (long long)view->stride);
+    return LNG_OK;
+}
+
 enum lng_status lng_check_table(const struct lng_check *check, const struct lng_view *table,
                                 const struct lng_weight *rows, int64_t cols)
 {

@@ -20,6 +20,10 @@ struct lng_check lng_check_begin(const struct lng_device *device, const char *op
 LNG_MUST_CHECK enum lng_status lng_check_view(const struct lng_check *check, const char *name,
                                               const struct lng_view *view, int64_t rows,
                                               int64_t cols, unsigned set);
+/* A view that is I8 in rows of a cache of `heads` heads. */
+LNG_MUST_CHECK enum lng_status lng_check_byte_cache(const struct lng_device *device,
+                                                    const struct lng_check *check, const char *name,
+                                                    const struct lng_view *view, int64_t heads);
 /* The same for an activation: all activations of one call share one dtype, that of the first. */
 LNG_MUST_CHECK enum lng_status lng_check_activation(struct lng_check *check, const char *name,
                                                     const struct lng_view *view, int64_t rows,

@@ -11,7 +11,8 @@ enum { STAGING_ROWS = 256, RUN = 16 };
 size_t lng_kv_position_bytes(const struct lng_model *model)
 {
     const struct lng_hparams *h = &model->hparams;
-    return 2 * (size_t)h->dim * (size_t)h->decoder_layers * lng_dtype_size(model->cache);
+    const int64_t width = lng_cache_width(model->cache, h->dim, h->decoder_heads);
+    return 2 * (size_t)width * (size_t)h->decoder_layers * lng_dtype_size(model->cache);
 }
 
 static struct lng_view carve_rows(struct lng_arena *arena, enum lng_dtype dtype, int64_t rows,
@@ -25,15 +26,20 @@ static struct lng_view carve_rows(struct lng_arena *arena, enum lng_dtype dtype,
 static void carve(struct lng_arena *arena, const struct lng_model *model, int64_t positions,
                   int64_t source_rows, struct lng_layer_cache *layers, struct lng_view *staging)
 {
-    int64_t dim = model->hparams.dim;
+    const int64_t dim = model->hparams.dim;
+    const int64_t width = lng_cache_width(model->cache, dim, model->hparams.decoder_heads);
     if (model->cache != model->activation)
         *staging = carve_rows(arena, model->activation,
                               source_rows < STAGING_ROWS ? source_rows : STAGING_ROWS, 2 * dim);
     for (int32_t l = 0; l < model->hparams.decoder_layers; l++) {
         struct lng_layer_cache layer;
-        layer.self_k = carve_rows(arena, model->cache, positions, dim);
-        layer.self_v = carve_rows(arena, model->cache, positions, dim);
-        layer.cross = carve_rows(arena, model->cache, source_rows, 2 * dim);
+        const struct lng_view k = carve_rows(arena, model->cache, positions, width);
+        const struct lng_view v = carve_rows(arena, model->cache, positions, width);
+        const struct lng_view cross = carve_rows(arena, model->cache, source_rows, 2 * width);
+        layer.self_k = lng_view_cols(k, 0, dim);
+        layer.self_v = lng_view_cols(v, 0, dim);
+        layer.cross_k = lng_view_cols(cross, 0, dim);
+        layer.cross_v = lng_view_cols(cross, width, dim);
         if (layers != NULL)
             layers[l] = layer;
     }

@@ -202,8 +202,8 @@ static enum lng_status cross_attention(struct walk *walk, int64_t layer)
         walk->model->device,
         &(struct lng_attention_step_args){
             .q = q,
-            .k_cache = lng_view_cols(a->caches[layer].cross, 0, h->dim),
-            .v_cache = lng_view_cols(a->caches[layer].cross, h->dim, h->dim),
+            .k_cache = a->caches[layer].cross_k,
+            .v_cache = a->caches[layer].cross_v,
             .o = walk->scratch.attended,
             .key_count = a->cross_count,
             .key_start = a->cross_start,
@@ -348,7 +348,7 @@ static struct step_key *make_key(struct step_key *key, const struct step *step)
     key->positions = step->model->positions.data;
     key->scratch = step->scratch->memory;
     key->self_cache = step->args->caches[0].self_k.data;
-    key->cross_cache = step->args->caches[0].cross.data;
+    key->cross_cache = step->args->caches[0].cross_k.data;
     key->args = *step->args;
     /* without the bytes between its members */
     memset(&key->args.logits, 0, sizeof key->args.logits);
@@ -376,6 +376,7 @@ enum lng_status lng_decoder_project_source(struct lng_model *model, struct lng_v
                                            struct lng_view staging)
 {
     const bool direct = model->cache == model->activation;
+    const int64_t dim = model->hparams.dim, heads = model->hparams.decoder_heads;
     const int64_t most = direct ? encoded.rows : staging.rows;
     for (int64_t layer = 0; layer < model->hparams.decoder_layers; layer++) {
         const struct lng_tensor *weight =
@@ -384,16 +385,24 @@ enum lng_status lng_decoder_project_source(struct lng_model *model, struct lng_v
             lng_model_tensor(model, LNG_PARAM_DEC_CROSS_KV_B, (int)layer);
         for (int64_t row = 0, rows; row < encoded.rows; row += rows) {
             rows = encoded.rows - row < most ? encoded.rows - row : most;
-            struct lng_view cache = lng_view_rows(caches[layer].cross, first_row + row, rows);
-            struct lng_view y = direct ? cache : lng_view_rows(staging, 0, rows);
+            const struct lng_view k = lng_view_rows(caches[layer].cross_k, first_row + row, rows);
+            const struct lng_view v = lng_view_rows(caches[layer].cross_v, first_row + row, rows);
+            struct lng_view y = direct ? k : lng_view_rows(staging, 0, rows);
+            y.cols = 2 * dim;
             LNG_TRY(lng_linear_fwd(model->device, &(struct lng_linear_fwd_args){
                                                       .x = lng_view_rows(encoded, row, rows),
                                                       .weight = weight->weight,
                                                       .bias = bias->value,
                                                       .y = y,
                                                   }));
-            if (!direct)
-                LNG_TRY(lng_copy(model->device, &(struct lng_copy_args){.x = y, .y = cache}));
+            if (direct)
+                continue;
+            LNG_TRY(lng_copy(
+                model->device,
+                &(struct lng_copy_args){.x = lng_view_cols(y, 0, dim), .y = k, .heads = heads}));
+            LNG_TRY(lng_copy(
+                model->device,
+                &(struct lng_copy_args){.x = lng_view_cols(y, dim, dim), .y = v, .heads = heads}));
         }
     }
     return LNG_OK;

@@ -53,13 +53,16 @@ static enum lng_status open_tensors(struct lng_model *model)
 }
 
 /* Products in less than f32 are worth no better caches, which decoding reads from memory at each step. The widths are those
- * that fast attention to bf16 keys is made for. */
+ * that fast attention to such keys is made for. */
 enum lng_dtype lng_model_cache_dtype(const struct lng_model *model)
 {
     const struct lng_hparams *h = &model->hparams;
     bool rounds = model->compute != LNG_DTYPE_F32 && model->activation == LNG_DTYPE_F32 &&
                   h->attention_score == LNG_ATTENTION_DOT && h->dim / h->decoder_heads % 16 == 0;
-    return rounds ? LNG_DTYPE_BF16 : model->activation;
+    if (!rounds)
+        return model->activation;
+    return model->compute == LNG_DTYPE_I8 && lng_device_byte_caches(model->device) ? LNG_DTYPE_I8
+                                                                                   : LNG_DTYPE_BF16;
 }
 
 enum lng_status lng_model_init(struct lng_model *model, struct lng_device *device,

@@ -187,14 +187,17 @@ LNG_MUST_CHECK enum lng_status lng_model_encode(struct lng_model *model,
                                                 const struct lng_sequences *source,
                                                 struct lng_view *encoded);
 
-/* Caches of one decoder layer, made and owned by the caller (dtype: model->cache). */
+/* Caches of one decoder layer, made and owned by the caller (dtype: model->cache). Their strides are multiples of
+ * lng_cache_width. */
 struct lng_layer_cache {
     struct lng_view self_k,
-        self_v;            /* [capacity in time * slots, D]; rows as lng_attention_step_args says */
-    struct lng_view cross; /* [rows, 2 D]: keys, then values, of source tokens */
+        self_v; /* [capacity in time * slots, D]; rows as lng_attention_step_args says */
+    struct lng_view cross_k,
+        cross_v; /* [rows, D] of source tokens; where dtype is the activation's,
+                                       * halves of the rows of one matrix [rows, 2 D] */
 };
 
-/* Projects encoder rows [n, D] to keys and values of every layer: caches[l].cross rows
+/* Projects encoder rows [n, D] to keys and values of every layer: caches[l].cross_k and cross_v rows
  * [first_row, first_row + n). Done once per sentence; shared by its whole beam. staging: activation
  * [some rows, 2 D], worked through in turns; used and needed only where the caches have another dtype. */
 LNG_MUST_CHECK enum lng_status lng_decoder_project_source(struct lng_model *model,

@@ -39,14 +39,20 @@ static bool keys_exist(const struct lng_attention_step_args *args, int64_t *long
     return good;
 }
 
-static void write_row(const struct lng_cpu *cpu, const float *from, const struct lng_view *cache,
-                      int64_t row)
+void lng_cpu_store_cache(const struct lng_cpu *cpu, const float *from, const struct lng_view *cache,
+                         int64_t row, int64_t heads)
 {
-    if (cache->dtype == LNG_DTYPE_BF16)
-        cpu->simd->copy_bf16(from, cache->cols, (uint16_t *)cache->data + row * cache->stride);
-    else
-        memcpy((float *)cache->data + row * cache->stride, from,
-               (size_t)cache->cols * sizeof *from);
+    const int64_t at = row * cache->stride, width = cache->cols / (heads > 0 ? heads : 1);
+    if (cache->dtype == LNG_DTYPE_F32) {
+        memcpy((float *)cache->data + at, from, (size_t)cache->cols * sizeof *from);
+    } else if (cache->dtype == LNG_DTYPE_BF16) {
+        cpu->simd->copy_bf16(from, cache->cols, (uint16_t *)cache->data + at);
+    } else {
+        int8_t *to = (int8_t *)cache->data + at;
+        float *scales = (float *)(void *)(to + cache->cols);
+        for (int64_t h = 0; h < heads; h++, to += width, from += width)
+            scales[h] = cpu->simd->quantize_row(from, width, false, to, NULL);
+    }
 }
 
 static void write_newest(const struct lng_cpu *cpu, const struct lng_attention_step_args *args)
@@ -55,10 +61,10 @@ static void write_newest(const struct lng_cpu *cpu, const struct lng_attention_s
         if (args->key_count[r] == 0)
             continue;
         int64_t row = cache_row(args, r, args->key_count[r] - 1);
-        write_row(cpu, (const float *)args->new_k.data + r * args->new_k.stride, &args->k_cache,
-                  row);
-        write_row(cpu, (const float *)args->new_v.data + r * args->new_v.stride, &args->v_cache,
-                  row);
+        lng_cpu_store_cache(cpu, (const float *)args->new_k.data + r * args->new_k.stride,
+                            &args->k_cache, row, args->heads);
+        lng_cpu_store_cache(cpu, (const float *)args->new_v.data + r * args->new_v.stride,
+                            &args->v_cache, row, args->heads);
     }
 }
 
@@ -98,10 +104,10 @@ enum lng_status lng_cpu_attention_step(struct lng_device *device,
     /* of a register's width, or two, whatever the instruction set */
     job.grouped = args->score != LNG_ATTENTION_ADDITIVE &&
                   args->q.cols / args->heads % (cpu->simd->nr / 2) == 0;
-    const bool half = args->k_cache.dtype == LNG_DTYPE_BF16;
-    if (args->q.dtype != LNG_DTYPE_F32 ||
-        (args->k_cache.dtype != LNG_DTYPE_F32 && !(half && job.grouped)) ||
-        !keys_exist(args, &longest))
+    const enum lng_dtype kept = args->k_cache.dtype;
+    const bool good =
+        kept == LNG_DTYPE_F32 || (job.grouped && (kept == LNG_DTYPE_BF16 || kept == LNG_DTYPE_I8));
+    if (args->q.dtype != LNG_DTYPE_F32 || !good || !keys_exist(args, &longest))
         return lng_backend_ref.ops.attention_step(device, args);
     job.block = 1 + TASK_ELEMENTS / ((longest + 1) * args->q.cols);
     if (job.block * cpu->threads > args->q.rows)

@@ -165,6 +165,7 @@ const struct lng_backend lng_backend_cpu = {
     .name = "cpu",
     .real = LNG_DTYPE_F32,
     .fuses_logits = true,
+    .byte_caches = true,
     .ops =
         {
 #define LNG_OP(name) .name = lng_cpu_##name,

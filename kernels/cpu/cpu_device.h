@@ -92,6 +92,9 @@ static inline enum lng_status lng_cpu_check_table(const char *op, const struct l
 void lng_cpu_weight_row(const struct lng_cpu *cpu, const struct lng_cpu_weight *weight, int64_t row,
                         float *values);
 
+/* cpu_attention_step.c: a row of f32 to a row of a cache of f32, bf16 or I8. */
+void lng_cpu_store_cache(const struct lng_cpu *cpu, const float *from, const struct lng_view *cache,
+                         int64_t row, int64_t heads);
 /* cpu_candidates.c: log-sum-exp of a row from that of its blocks of LNG_CPU_SCAN columns, in order. */
 double lng_cpu_log_sum(const struct lng_cpu_sum *sums, int64_t blocks);
 

@@ -73,7 +73,7 @@ struct move_job {
     struct lng_cpu *cpu;
     struct lng_view x, y;
     const int32_t *rows;
-    int64_t block;
+    int64_t block, heads;
     float a, b;
 };
 
@@ -117,9 +117,9 @@ EACH_ROW(blend_task, {
 EACH_ROW(copy_task, {
     memcpy(y, (const float *)job->x.data + row * job->x.stride, (size_t)job->y.cols * sizeof *y);
 })
-EACH_ROW(round_task, {
-    job->cpu->simd->copy_bf16((const float *)job->x.data + row * job->x.stride, job->y.cols,
-                              (uint16_t *)job->y.data + row * job->y.stride);
+EACH_ROW(store_task, {
+    lng_cpu_store_cache(job->cpu, (const float *)job->x.data + row * job->x.stride, &job->y, row,
+                        job->heads);
     (void)y;
 })
 EACH_ROW(fill_task, {
@@ -156,11 +156,13 @@ enum lng_status lng_cpu_fill(struct lng_device *device, const struct lng_fill_ar
 
 enum lng_status lng_cpu_copy(struct lng_device *device, const struct lng_copy_args *args)
 {
-    const bool rounds = args->y.dtype == LNG_DTYPE_BF16;
-    if (args->x.dtype != LNG_DTYPE_F32 || (args->y.dtype != LNG_DTYPE_F32 && !rounds))
+    const bool bytes = args->y.dtype == LNG_DTYPE_I8;
+    if (args->x.dtype != LNG_DTYPE_F32 || args->y.dtype == LNG_DTYPE_F64 ||
+        (bytes && args->y.cols / args->heads % 4 != 0))
         return lng_backend_ref.ops.copy(device, args);
     struct move_job job = move_job_make(device, args->x, args->y);
-    run_moves(&job, rounds ? round_task : copy_task);
+    job.heads = args->heads;
+    run_moves(&job, args->y.dtype == LNG_DTYPE_F32 ? copy_task : store_task);
     return LNG_OK;
 }
 

@@ -55,6 +55,10 @@ double REF(table_load)(const struct lng_view *table, const struct lng_weight *ro
 /* q[i] = round to nearest even of x[i] (127 / max|x|), clamped to [-127, 127]; the scale is the result:
  * max|x| / 127, or 1, and q = 0, where that is none. NaN becomes 0. */
 float REF(quantize_row)(const lng_real *x, int64_t count, int8_t *q);
+/* Row x of a view to a row of a cache (lng_cache_width), and element `col` back. */
+void REF(store_byte_row)(const struct lng_view *x, int64_t x_row, const struct lng_view *cache,
+                         int64_t row, int64_t heads);
+double REF(load_byte)(const struct lng_view *cache, int64_t row, int64_t col, int64_t heads);
 /* Value and derivative of an activation function. */
 double REF(activate)(enum lng_activation activation, double x);
 double REF(activate_slope)(enum lng_activation activation, double x);

@@ -31,17 +31,32 @@ static enum lng_status check_cache_rows(const struct lng_attention_step_args *ar
     return LNG_OK;
 }
 
+static void write_row(const struct lng_attention_step_args *args, const struct lng_view *x,
+                      int64_t r, const struct lng_view *cache, int64_t row)
+{
+    if (cache->dtype == LNG_DTYPE_I8)
+        REF(store_byte_row)(x, r, cache, row, args->heads);
+    else
+        for (int64_t d = 0; d < args->q.cols; d++)
+            ref_store(cache, row, d, ref_load(x, r, d));
+}
+
 static void write_newest(const struct lng_attention_step_args *args)
 {
     for (int64_t r = 0; r < args->q.rows; r++) {
         if (args->key_count[r] == 0)
             continue;
         int64_t row = cache_row(args, r, args->key_count[r] - 1);
-        for (int64_t d = 0; d < args->q.cols; d++) {
-            ref_store(&args->k_cache, row, d, ref_load(&args->new_k, r, d));
-            ref_store(&args->v_cache, row, d, ref_load(&args->new_v, r, d));
-        }
+        write_row(args, &args->new_k, r, &args->k_cache, row);
+        write_row(args, &args->new_v, r, &args->v_cache, row);
     }
+}
+
+static double load(const struct lng_attention_step_args *args, const struct lng_view *cache,
+                   int64_t row, int64_t col)
+{
+    return cache->dtype == LNG_DTYPE_I8 ? REF(load_byte)(cache, row, col, args->heads)
+                                        : ref_load(cache, row, col);
 }
 
 /* scratch: q, k, score vector [width each], p [keys] */
@@ -58,14 +73,14 @@ static void step_head(const struct lng_attention_step_args *args, int64_t r, int
     for (int64_t s = 0; s < keys; s++) {
         int64_t row = cache_row(args, r, s);
         for (int64_t a = 0; a < width; a++)
-            k[a] = ref_load(&args->k_cache, row, col + a);
+            k[a] = load(args, &args->k_cache, row, col + a);
         p[s] = REF(attention_score)(q, k, additive ? vector : NULL, width, args->scale);
     }
     REF(softmax)(p, keys);
     for (int64_t a = 0; a < width; a++) {
         double sum = 0;
         for (int64_t s = 0; s < keys; s++)
-            sum += p[s] * ref_load(&args->v_cache, cache_row(args, r, s), col + a);
+            sum += p[s] * load(args, &args->v_cache, cache_row(args, r, s), col + a);
         ref_store(&args->o, r, col + a, sum);
     }
 }

@@ -116,6 +116,7 @@ const struct lng_backend BACKEND = {
     .name = BACKEND_NAME,
     .real = REF_REAL,
     .fuses_logits = true,
+    .byte_caches = true,
     .ops =
         {
 #define LNG_OP(name) .name = REF(name),

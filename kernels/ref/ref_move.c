@@ -22,7 +22,10 @@ enum lng_status REF(fill)(struct lng_device *device, const struct lng_fill_args 
 enum lng_status REF(copy)(struct lng_device *device, const struct lng_copy_args *args)
 {
     (void)device;
-    for (int64_t n = 0; n < args->y.rows; n++)
+    const bool bytes = args->y.dtype == LNG_DTYPE_I8;
+    for (int64_t n = 0; n < args->y.rows && bytes; n++)
+        REF(store_byte_row)(&args->x, n, &args->y, n, args->heads);
+    for (int64_t n = 0; n < args->y.rows && !bytes; n++)
         for (int64_t d = 0; d < args->y.cols; d++)
             ref_store(&args->y, n, d, ref_load(&args->x, n, d));
     return LNG_OK;

@@ -20,6 +20,28 @@ float REF(quantize_row)(const lng_real *x, int64_t count, int8_t *q)
     return scale;
 }
 
+/* The scales of a row of a cache. */
+static float *scales_of(const struct lng_view *cache, int64_t row)
+{
+    return (float *)(void *)((int8_t *)cache->data + row * cache->stride + cache->cols);
+}
+
+void REF(store_byte_row)(const struct lng_view *x, int64_t x_row, const struct lng_view *cache,
+                         int64_t row, int64_t heads)
+{
+    const int64_t width = cache->cols / heads;
+    int8_t *to = (int8_t *)cache->data + row * cache->stride;
+    const lng_real *from = (const lng_real *)x->data + x_row * x->stride;
+    for (int64_t h = 0; h < heads; h++)
+        scales_of(cache, row)[h] = REF(quantize_row)(from + h * width, width, to + h * width);
+}
+
+double REF(load_byte)(const struct lng_view *cache, int64_t row, int64_t col, int64_t heads)
+{
+    return ((const int8_t *)cache->data)[row * cache->stride + col] *
+           (double)scales_of(cache, row)[col / (cache->cols / heads)];
+}
+
 enum lng_status REF(quantize_rows)(struct lng_device *device,
                                    const struct lng_quantize_rows_args *args)
 {

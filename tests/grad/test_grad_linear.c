@@ -16,7 +16,8 @@ static void forward(struct gradop *op)
     struct linear_case *own = op->args;
     RIG_OK(lng_weight_refresh(op->rig.device, own->weight));
     if (own->forward.accumulate)
-        RIG_OK(lng_copy(op->rig.device, &(struct lng_copy_args){own->start, own->forward.y}));
+        RIG_OK(lng_copy(op->rig.device,
+                        &(struct lng_copy_args){.x = own->start, .y = own->forward.y}));
     RIG_OK(lng_linear_fwd(op->rig.device, &own->forward));
 }
 
@@ -24,7 +25,8 @@ static void backward(struct gradop *op)
 {
     struct linear_case *own = op->args;
     if (own->forward.accumulate)
-        RIG_OK(lng_copy(op->rig.device, &(struct lng_copy_args){own->backward.d_y, own->initial}));
+        RIG_OK(lng_copy(op->rig.device,
+                        &(struct lng_copy_args){.x = own->backward.d_y, .y = own->initial}));
     RIG_OK(lng_linear_bwd(op->rig.device, &own->backward));
 }
 

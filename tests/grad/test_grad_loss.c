@@ -24,7 +24,7 @@ static void backward(struct gradop *op)
 {
     const struct loss_case *own = op->args;
     struct lng_loss_args args = own->args;
-    RIG_OK(lng_copy(op->rig.device, &(struct lng_copy_args){args.logits, own->gradient}));
+    RIG_OK(lng_copy(op->rig.device, &(struct lng_copy_args){.x = args.logits, .y = own->gradient}));
     args.logits = own->gradient;
     args.d_logits = true;
     RIG_OK(lng_loss(op->rig.device, &args));
@@ -85,7 +85,7 @@ static double pair_value(struct gradop *op)
     const struct pair_case *own = op->args;
     double sums[3] = {0};
     struct lng_pair_loss_args args = own->args;
-    RIG_OK(lng_copy(op->rig.device, &(struct lng_copy_args){args.logits, own->gradient}));
+    RIG_OK(lng_copy(op->rig.device, &(struct lng_copy_args){.x = args.logits, .y = own->gradient}));
     args.logits = own->gradient;
     RIG_OK(lng_device_write(op->rig.device, args.sums, sums, sizeof sums));
     RIG_OK(lng_pair_loss(op->rig.device, &args));

@@ -293,7 +293,9 @@ static void refuse_attention_step(struct rig *rig)
     ACCEPT(attention_step);
     REFUSE(attention_step, SHAPE, k_cache.cols = 3, "k_cache: ");
     REFUSE(attention_step, SHAPE, v_cache.rows = 8, "v_cache: ");
-    REFUSE(attention_step, DTYPE, k_cache.dtype = LNG_DTYPE_I8, "k_cache: ");
+    REFUSE(attention_step, DTYPE, k_cache.dtype = LNG_DTYPE_F64, "k_cache: ");
+    REFUSE(attention_step, SHAPE, k_cache.dtype = bad.v_cache.dtype = LNG_DTYPE_I8,
+           "k_cache: expected room for 2 scales");
     REFUSE(attention_step, DTYPE, v_cache.dtype = LNG_DTYPE_BF16, "v_cache: ");
     REFUSE(attention_step, SHAPE, new_v.data = NULL, "new_v: ");
     REFUSE(attention_step, SHAPE, new_k.cols = 3, "new_k: ");

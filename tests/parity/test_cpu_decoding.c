@@ -314,36 +314,50 @@ enum { GROUPS = sizeof groups / sizeof groups[0], ROWS = 27 };
 
 struct attention {
     int64_t dim;
-    bool half, self; /* self: each row its own keys, the newest of them written */
+    enum lng_dtype kept;
+    bool self; /* each row its own keys, the newest of them written */
     float *q, *new_k, *new_v, *o, *weights;
     void *k, *v;
     int32_t count[ROWS], start[ROWS], ancestor[ROWS * SPAN];
 };
 
-static void *cache_of(const struct attention *a, uint32_t seed)
+enum { CACHE_ROWS = KEYS + ROWS * SPAN };
+
+static size_t cache_bytes(const struct attention *a)
 {
-    const size_t n = (size_t)((KEYS + ROWS * SPAN) * a->dim);
-    float *values = cpu_random(n, 1, seed);
-    if (!a->half)
-        return values;
-    uint16_t *rounded = lng_alloc(n, sizeof *rounded);
-    for (size_t i = 0; i < n; i++)
-        rounded[i] = lng_f32_to_bf16(values[i]);
-    lng_free(values);
-    return rounded;
+    return (size_t)(CACHE_ROWS * lng_cache_width(a->kept, a->dim, HEADS)) * lng_dtype_size(a->kept);
 }
 
-static struct attention *attention_open(int64_t width, bool half, bool self)
+static struct lng_view cache_view(const struct attention *a, void *data)
+{
+    const int64_t stride = lng_cache_width(a->kept, a->dim, HEADS);
+    return (struct lng_view){data, a->kept, CACHE_ROWS, a->dim, stride};
+}
+
+/* Rows of random numbers as ref keeps them. */
+static void *cache_of(struct lng_device *ref, const struct attention *a, uint32_t seed)
+{
+    float *values = cpu_random((size_t)(CACHE_ROWS * a->dim), 1, seed);
+    void *rows = lng_alloc(cache_bytes(a), 1);
+    check_ok(lng_copy(ref, &(struct lng_copy_args){.x = view(values, CACHE_ROWS, a->dim, a->dim),
+                                                   .y = cache_view(a, rows),
+                                                   .heads = HEADS}));
+    lng_free(values);
+    return rows;
+}
+
+static struct attention *attention_open(struct lng_device *ref, int64_t width, enum lng_dtype kept,
+                                        bool self)
 {
     struct attention *a = lng_alloc(1, sizeof *a);
-    *a = (struct attention){.dim = width * HEADS, .half = half, .self = self};
+    *a = (struct attention){.dim = width * HEADS, .kept = kept, .self = self};
     a->q = cpu_random((size_t)(ROWS * a->dim), 2, 1);
     a->new_k = cpu_random((size_t)(ROWS * a->dim), 1, 2);
     a->new_v = cpu_random((size_t)(ROWS * a->dim), 1, 3);
     a->o = cpu_random((size_t)(ROWS * a->dim), 1, 4);
     a->weights = cpu_random(ROWS * SPAN, 0, 0);
-    a->k = cache_of(a, 5);
-    a->v = cache_of(a, 6);
+    a->k = cache_of(ref, a, 5);
+    a->v = cache_of(ref, a, 6);
     for (int g = 0, r = 0; g < GROUPS; g++)
         for (int i = 0; i < groups[g].rows; i++, r++) {
             a->count[r] = groups[g].keys;
@@ -367,12 +381,9 @@ static void attention_close(struct attention *a)
 static void attend(struct lng_device *device, struct attention *a, int64_t first, int64_t rows)
 {
     const int64_t at = first * a->dim;
-    struct lng_view k = view(a->k, KEYS + ROWS * SPAN, a->dim, a->dim), v = k;
-    v.data = a->v;
-    k.dtype = v.dtype = a->half ? LNG_DTYPE_BF16 : LNG_DTYPE_F32;
     struct lng_attention_step_args args = {.q = view(a->q + at, rows, a->dim, a->dim),
-                                           .k_cache = k,
-                                           .v_cache = v,
+                                           .k_cache = cache_view(a, a->k),
+                                           .v_cache = cache_view(a, a->v),
                                            .o = view(a->o + at, rows, a->dim, a->dim),
                                            .key_count = a->count + first,
                                            .slots = 1,
@@ -394,13 +405,12 @@ static void attend(struct lng_device *device, struct attention *a, int64_t first
 }
 
 static void check_attention(struct lng_device *ref, struct lng_device *device, const char *name,
-                            int64_t width, bool half, bool self)
+                            int64_t width, enum lng_dtype kept, bool self)
 {
-    struct attention *want = attention_open(width, half, self);
-    struct attention *got = attention_open(width, half, self);
-    struct attention *alone = attention_open(width, half, self);
-    const size_t n = (size_t)(ROWS * got->dim), bytes = half ? 2 : 4;
-    const size_t cache = (size_t)((KEYS + ROWS * SPAN) * got->dim) * bytes;
+    struct attention *want = attention_open(ref, width, kept, self);
+    struct attention *got = attention_open(ref, width, kept, self);
+    struct attention *alone = attention_open(ref, width, kept, self);
+    const size_t n = (size_t)(ROWS * got->dim), cache = cache_bytes(got);
     attend(ref, want, 0, ROWS);
     attend(device, got, 0, ROWS);
     for (int64_t r = 0; r < ROWS; r++)
@@ -408,13 +418,13 @@ static void check_attention(struct lng_device *ref, struct lng_device *device, c
     const double o = cpu_worst(got->o, want->o, n, 1);
     const double w = cpu_worst(got->weights, want->weights, ROWS * SPAN, 1);
     cr_assert(o < 1e-6 && w < 1e-6, "%s, width %d, %s: errors %g and %g", name, (int)width,
-              half ? "bf16" : "f32", o, w);
+              lng_dtype_name(kept), o, w);
     cr_assert(memcmp(got->k, want->k, cache) == 0 && memcmp(got->v, want->v, cache) == 0,
               "%s: the newest keys and values", name);
     cr_assert(memcmp(got->o, alone->o, n * sizeof *got->o) == 0 &&
                   memcmp(got->weights, alone->weights, ROWS * SPAN * sizeof *got->weights) == 0,
               "%s, width %d, %s: a row alone has other bits", name, (int)width,
-              half ? "bf16" : "f32");
+              lng_dtype_name(kept));
     for (int64_t r = 0; r < ROWS; r++)
         for (int64_t i = 0; i < got->dim && got->count[r] == 0; i++)
             cr_assert(got->o[r * got->dim + i] == 0, "%s: no keys, and no zeros", name);
@@ -426,34 +436,89 @@ static void check_attention(struct lng_device *ref, struct lng_device *device, c
 Test(cpu_decoding, attention)
 {
     static const int64_t widths[] = {16, 64, 8, 48};
+    static const enum lng_dtype types[] = {LNG_DTYPE_F32, LNG_DTYPE_BF16, LNG_DTYPE_I8};
     struct lng_device *ref, *devices[CPU_VARIANTS];
     open_all(&ref, devices);
     for (int v = 0; v < CPU_VARIANTS; v++)
-        for (int i = 0; devices[v] != NULL && i < 16; i++)
-            check_attention(ref, devices[v], cpu_variant_name(v), widths[i % 4], i & 4, i & 8);
+        for (int i = 0; devices[v] != NULL && i < 24; i++)
+            check_attention(ref, devices[v], cpu_variant_name(v), widths[i % 4], types[i / 4 % 3],
+                            i / 12);
     close_all(ref, devices);
 }
 
-/* Rows are rounded to bf16 as everywhere: to nearest even, what is not a number stays so. */
-Test(cpu_decoding, caches_round_to_nearest_even)
+/* Rows are rounded as everywhere: to nearest even; what is not a number stays so in bf16. */
+static void check_rounding(struct lng_device *ref, struct lng_device *device, const char *name,
+                           enum lng_dtype kept)
 {
     static const float odd[] = {1.00390625f, 1.01171875f, -1.00390625f, NAN, INFINITY, -INFINITY,
                                 3.4e38f,     1e-40f,      -0.0f,        0,   65280.5f, 1.00390637f};
+    struct attention *want = attention_open(ref, 16, kept, true);
+    struct attention *got = attention_open(ref, 16, kept, true);
+    for (int64_t i = 0; i < ROWS * got->dim; i++) /* int8: rows with and without infinities */
+        want->new_k[i] = got->new_k[i] = odd[i / 16 % 2 ? i % 12 : 7 + i % 5];
+    attend(ref, want, 0, ROWS);
+    attend(device, got, 0, ROWS);
+    cr_assert(memcmp(got->k, want->k, cache_bytes(got)) == 0, "%s, %s", name, lng_dtype_name(kept));
+    attention_close(want);
+    attention_close(got);
+}
+
+Test(cpu_decoding, caches_round_to_nearest_even)
+{
     struct lng_device *ref, *devices[CPU_VARIANTS];
     open_all(&ref, devices);
-    for (int v = 0; v < CPU_VARIANTS; v++) {
-        if (devices[v] == NULL)
-            continue;
-        struct attention *want = attention_open(16, true, true);
-        struct attention *got = attention_open(16, true, true);
-        for (int64_t i = 0; i < ROWS * got->dim; i++)
-            want->new_k[i] = got->new_k[i] = odd[i % 12];
-        attend(ref, want, 0, ROWS);
-        attend(devices[v], got, 0, ROWS);
-        cr_assert(memcmp(got->k, want->k, (size_t)((KEYS + ROWS * SPAN) * got->dim) * 2) == 0, "%s",
-                  cpu_variant_name(v));
-        attention_close(want);
-        attention_close(got);
-    }
+    for (int v = 0; v < CPU_VARIANTS; v++)
+        for (int i = 0; devices[v] != NULL && i < 2; i++)
+            check_rounding(ref, devices[v], cpu_variant_name(v),
+                           i == 0 ? LNG_DTYPE_BF16 : LNG_DTYPE_I8);
     close_all(ref, devices);
+}
+
+Test(cpu_decoding, copies_to_byte_caches)
+{
+    static const int64_t widths[] = {64, 16, 4, 20};
+    struct lng_device *ref, *devices[CPU_VARIANTS];
+    open_all(&ref, devices);
+    for (int v = 0; v < CPU_VARIANTS; v++)
+        for (int i = 0; devices[v] != NULL && i < 4; i++) {
+            struct attention a = {.dim = widths[i] * HEADS, .kept = LNG_DTYPE_I8};
+            void *want = cache_of(ref, &a, 9), *got = cache_of(devices[v], &a, 9);
+            cr_assert(memcmp(want, got, cache_bytes(&a)) == 0, "%s, width %d", cpu_variant_name(v),
+                      (int)widths[i]);
+            lng_free(want);
+            lng_free(got);
+        }
+    close_all(ref, devices);
+}
+
+Test(cpu_decoding, byte_caches_refuse)
+{
+    struct lng_device *device = cpu_open(1);
+    struct attention a = {.dim = 24, .kept = LNG_DTYPE_I8};
+    float *x = cpu_random((size_t)(CACHE_ROWS * a.dim), 1, 1);
+    void *rows = cache_of(device, &a, 1);
+    const struct lng_copy_args good = {
+        .x = view(x, CACHE_ROWS, 24, 24), .y = cache_view(&a, rows), .heads = HEADS};
+    struct lng_copy_args bad;
+#define REFUSE_COPY(code, part, ...)                               \
+    do {                                                           \
+        bad = good;                                                \
+        __VA_ARGS__;                                               \
+        check_fails(lng_copy(device, &bad), LNG_ERR_##code, part); \
+    } while (0)
+    REFUSE_COPY(DTYPE, "y: ", bad.heads = 0);
+    REFUSE_COPY(SHAPE, "y: expected a width that 5 heads divide, found 24", bad.heads = 5);
+    REFUSE_COPY(SHAPE, "expected room for 3 scales behind each row", bad.y.stride = 32);
+    REFUSE_COPY(SHAPE, "expected room for 3 scales behind each row", bad.y.stride++);
+    REFUSE_COPY(DTYPE, "x: ", bad.x.dtype = LNG_DTYPE_BF16);
+    const struct lng_backend *backend = device->backend;
+    struct lng_backend plain = *backend;
+    plain.byte_caches = false; /* as a GPU */
+    device->backend = &plain;
+    cr_assert(!lng_device_byte_caches(device));
+    REFUSE_COPY(UNSUPPORTED, "keeps no caches in int8", (void)0);
+    device->backend = backend;
+    lng_free(x);
+    lng_free(rows);
+    lng_device_close(device);
 }

@@ -287,7 +287,7 @@ static void flat_case(struct lng_device *device, int64_t rows, int64_t width, in
     keep(record, m, count);
     keep(record, v, count);
     keep(record, ema, count);
-    RUN(lng_copy(device, &(struct lng_copy_args){view(g, 1, n), view(m, 1, n)}));
+    RUN(lng_copy(device, &(struct lng_copy_args){.x = view(g, 1, n), .y = view(m, 1, n)}));
     keep(record, m, count);
     RUN(lng_fill(device, &(struct lng_fill_args){lng_view_cols(view(m, rows, n / rows), 0, 1), 3}));
     keep(record, m, count);

@@ -264,8 +264,8 @@ void parity_case_pair_loss(struct parity *p)
     struct lng_view noise = rig_random(&p->rig, p->activation, pairs, words, 0.5);
     if (p->seed % 3 != 1 && pairs > 0) {
         struct lng_view second = lng_view_rows(logits, pairs, pairs);
-        RIG_OK(lng_copy(p->rig.device,
-                        &(struct lng_copy_args){lng_view_rows(logits, 0, pairs), second}));
+        RIG_OK(lng_copy(p->rig.device, &(struct lng_copy_args){.x = lng_view_rows(logits, 0, pairs),
+                                                               .y = second}));
         RIG_OK(lng_add(p->rig.device, &(struct lng_add_args){.x = noise, .y = second}));
     }
     struct lng_pair_loss_args args = {

@@ -133,8 +133,10 @@ static void check_steps(struct lng_device *device, int index)
         caches[l].self_k = lng_view_make(base, model.activation, LONGEST, h.dim);
         caches[l].self_v =
             lng_view_make(base + LONGEST * d * item, model.activation, LONGEST, h.dim);
-        caches[l].cross =
+        struct lng_view cross =
             lng_view_make(base + 2 * LONGEST * d * item, model.activation, S, 2 * h.dim);
+        caches[l].cross_k = lng_view_cols(cross, 0, h.dim);
+        caches[l].cross_v = lng_view_cols(cross, h.dim, h.dim);
     }
     check_ok(lng_decoder_project_source(&model, encoded, caches, 0, (struct lng_view){0}));
     check_ok(lng_device_alloc(device, TINY_V * item, &logits));

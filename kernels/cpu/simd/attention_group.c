@@ -7,6 +7,7 @@
 #include "kernels/cpu/simd/vec_bf16.h"
 #include "kernels/cpu/simd/vec_transpose.h"
 
+enum kept { REALS, HALVES, BYTES };
 /* COLUMNS: registers of a row's output at a time, of several rows together half. AHEAD, EARLY: keys. */
 enum { GROUP = LNG_ATTENTION_GROUP, COLUMNS = 8, AHEAD = 16, EARLY = 128 };
 
@@ -32,15 +33,29 @@ VEC_INLINE int64_t least(int64_t a, int64_t b)
 VEC_INLINE const void *cached(const struct lng_attention_step_args *args,
                               const struct lng_view *cache, int64_t r, int64_t s)
 {
-    const int64_t size = cache->dtype == LNG_DTYPE_BF16 ? 2 : 4;
+    const int64_t size = cache->dtype == LNG_DTYPE_F32 ? 4 : cache->dtype == LNG_DTYPE_BF16 ? 2 : 1;
     int64_t row = args->ancestor ? s * args->slots + args->ancestor[r * args->ancestor_stride + s]
                                  : args->key_start[r] + s;
     return (const char *)cache->data + row * cache->stride * size;
 }
 
-VEC_INLINE vf load_cache(bool half, const void *row, int64_t col)
+VEC_INLINE int64_t size_of(enum kept kept)
 {
-    return half ? v_load_bf16((const uint16_t *)row + col) : v_load((const float *)row + col);
+    return kept == REALS ? 4 : kept == HALVES ? 2 : 1;
+}
+
+VEC_INLINE vf load_cache(enum kept kept, const void *row, int64_t col)
+{
+    if (kept == BYTES)
+        return v_load_bytes((const int8_t *)row + col);
+    return kept == HALVES ? v_load_bf16((const uint16_t *)row + col)
+                          : v_load((const float *)row + col);
+}
+
+/* Of BYTES: what each head's values are to be multiplied with. */
+VEC_INLINE const float *scales_of(const struct group *g, const void *row)
+{
+    return (const float *)(const void *)((const int8_t *)row + g->args->q.cols);
 }
 
 VEC_INLINE void fetch(const void *row, int64_t bytes)
@@ -50,8 +65,8 @@ VEC_INLINE void fetch(const void *row, int64_t bytes)
 }
 
 /* Of the newest `count` products of all heads in turn, the last one that of (key, head). */
-VEC_INLINE void keep_scores(const struct group *g, int rows, int64_t first, int64_t count,
-                            vf parts[GROUP][VW])
+VEC_INLINE void keep_scores(enum kept kept, const struct group *g, int rows, int64_t first,
+                            int64_t count, vf parts[GROUP][VW])
 {
     const int64_t heads = g->args->heads;
     float sums[VW];
@@ -59,7 +74,8 @@ VEC_INLINE void keep_scores(const struct group *g, int rows, int64_t first, int6
         int64_t key = first / heads, head = first % heads;
         v_store(sums, v_mul(v_sums(parts[i]), v_set((float)g->args->scale)));
         for (int64_t l = 0; l < count; l++) {
-            g->p[(i * heads + head) * g->stride + key] = sums[l];
+            const float scale = kept == BYTES ? scales_of(g, g->k[key])[head] : 1.0f;
+            g->p[(i * heads + head) * g->stride + key] = sums[l] * scale;
             if (++head == heads) {
                 head = 0;
                 key++;
@@ -69,10 +85,11 @@ VEC_INLINE void keep_scores(const struct group *g, int rows, int64_t first, int6
 }
 
 /* p = scale q . k */
-VEC_INLINE void score(bool half, int rows, const struct group *g)
+VEC_INLINE void score(enum kept kept, int rows, const struct group *g)
 {
     const struct lng_view *view = &g->args->q;
-    const int64_t heads = g->args->heads, bytes = view->cols * (half ? 2 : 4);
+    const int64_t heads = g->args->heads;
+    const int64_t bytes = view->cols * size_of(kept) + (kept == BYTES ? heads * 4 : 0);
     const float *q[GROUP];
     vf parts[GROUP][VW];
     int64_t held = 0, done = 0;
@@ -93,7 +110,7 @@ VEC_INLINE void score(bool half, int rows, const struct group *g)
             for (int i = 0; i < rows; i++)
                 sum[i] = v_zero();
             for (int64_t a = col; a < col + g->width; a += VW) {
-                vf y = load_cache(half, g->k[s], a);
+                vf y = load_cache(kept, g->k[s], a);
 #pragma GCC unroll 4
                 for (int i = 0; i < rows; i++)
                     sum[i] = v_fma(v_load(q[i] + a), y, sum[i]);
@@ -102,14 +119,14 @@ VEC_INLINE void score(bool half, int rows, const struct group *g)
             for (int i = 0; i < rows; i++)
                 parts[i][held] = sum[i];
             if (++held == VW) {
-                keep_scores(g, rows, done, VW, parts);
+                keep_scores(kept, g, rows, done, VW, parts);
                 done += VW;
                 held = 0;
             }
         }
     }
     if (held > 0)
-        keep_scores(g, rows, done, held, parts);
+        keep_scores(kept, g, rows, done, held, parts);
 }
 
 VEC_INLINE void softmax(float *p, int64_t keys)
@@ -130,10 +147,10 @@ VEC_INLINE void softmax(float *p, int64_t keys)
 }
 
 /* o = sum over s of p[s] v[s], `count` registers of columns from col on. */
-VEC_INLINE void mix(bool half, int rows, int count, const struct group *g, int64_t col)
+VEC_INLINE void mix(enum kept kept, int rows, int count, const struct group *g, int64_t col)
 {
     const struct lng_view *o = &g->args->o;
-    const int64_t heads = g->args->heads, size = half ? 2 : 4;
+    const int64_t heads = g->args->heads, size = size_of(kept);
     const float *p[COLUMNS];
     vf sum[GROUP][COLUMNS];
     for (int j = 0; j < count; j++)
@@ -148,7 +165,7 @@ VEC_INLINE void mix(bool half, int rows, int count, const struct group *g, int64
             fetch((const char *)g->next[s] + col * size, count * VW * size);
 #pragma GCC unroll 8
         for (int j = 0; j < count; j++) {
-            vf y = load_cache(half, g->v[s], col + j * VW);
+            vf y = load_cache(kept, g->v[s], col + j * VW);
 #pragma GCC unroll 4
             for (int i = 0; i < rows; i++)
                 sum[i][j] = v_fma(v_set(p[j][i * heads * g->stride + s]), y, sum[i][j]);
@@ -160,37 +177,6 @@ VEC_INLINE void mix(bool half, int rows, int count, const struct group *g, int64
         for (int j = 0; j < count; j++)
             v_store((float *)o->data + (g->row + i) * o->stride + col + j * VW, sum[i][j]);
 }
-
-VEC_INLINE void attend(bool half, int rows, int count, const struct group *g)
-{
-    const struct lng_attention_step_args *args = g->args;
-    int64_t col = 0;
-    score(half, rows, g);
-    for (int64_t i = 0; i < rows * args->heads; i++)
-        softmax(g->p + i * g->stride, g->keys);
-    for (; col + count * VW <= args->q.cols; col += count * VW)
-        mix(half, rows, count, g, col);
-    for (; col < args->q.cols; col += VW)
-        mix(half, rows, 1, g, col);
-}
-
-typedef void attend_function(const struct group *g);
-#define ATTEND(name, half, rows, count)                               \
-    static __attribute__((noinline)) void name(const struct group *g) \
-    {                                                                 \
-        attend(half, rows, count, g);                                 \
-    }
-ATTEND(attend_f32_1, false, 1, COLUMNS)
-ATTEND(attend_f32_2, false, 2, COLUMNS / 2)
-ATTEND(attend_f32_3, false, 3, COLUMNS / 2)
-ATTEND(attend_f32_4, false, 4, COLUMNS / 2)
-ATTEND(attend_bf16_1, true, 1, COLUMNS)
-ATTEND(attend_bf16_2, true, 2, COLUMNS / 2)
-ATTEND(attend_bf16_3, true, 3, COLUMNS / 2)
-ATTEND(attend_bf16_4, true, 4, COLUMNS / 2)
-static attend_function *const functions[2][GROUP + 1] = {
-    {0, attend_f32_1, attend_f32_2, attend_f32_3, attend_f32_4},
-    {0, attend_bf16_1, attend_bf16_2, attend_bf16_3, attend_bf16_4}};
 
 /* Mean over the chosen heads. */
 static void keep_weights(const struct group *g, int64_t row)
@@ -204,13 +190,68 @@ static void keep_weights(const struct group *g, int64_t row)
             weights[s] += g->p[(row * args->heads + h) * g->stride + s] / (float)args->head_count;
 }
 
+/* Of BYTES: each probability takes the scale of the values it will be multiplied with. */
+VEC_INLINE void scale_values(int rows, const struct group *g)
+{
+    const int64_t heads = g->args->heads;
+    for (int64_t s = 0; s < g->keys; s++) {
+        const float *scales = scales_of(g, g->v[s]);
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t h = 0; h < heads; h++)
+                g->p[(i * heads + h) * g->stride + s] *= scales[h];
+    }
+}
+
+VEC_INLINE void attend(enum kept kept, int rows, int count, const struct group *g)
+{
+    const struct lng_attention_step_args *args = g->args;
+    int64_t col = 0;
+    score(kept, rows, g);
+    for (int64_t i = 0; i < rows * args->heads; i++)
+        softmax(g->p + i * g->stride, g->keys);
+    for (int64_t i = 0; args->weights && i < rows; i++)
+        keep_weights(g, i);
+    if (kept == BYTES)
+        scale_values(rows, g);
+    for (; col + count * VW <= args->q.cols; col += count * VW)
+        mix(kept, rows, count, g, col);
+    for (; col < args->q.cols; col += VW)
+        mix(kept, rows, 1, g, col);
+}
+
+typedef void attend_function(const struct group *g);
+#define ATTEND(name, kept, rows, count)                               \
+    static __attribute__((noinline)) void name(const struct group *g) \
+    {                                                                 \
+        attend(kept, rows, count, g);                                 \
+    }
+ATTEND(attend_f32_1, REALS, 1, COLUMNS)
+ATTEND(attend_f32_2, REALS, 2, COLUMNS / 2)
+ATTEND(attend_f32_3, REALS, 3, COLUMNS / 2)
+ATTEND(attend_f32_4, REALS, 4, COLUMNS / 2)
+ATTEND(attend_bf16_1, HALVES, 1, COLUMNS)
+ATTEND(attend_bf16_2, HALVES, 2, COLUMNS / 2)
+ATTEND(attend_bf16_3, HALVES, 3, COLUMNS / 2)
+ATTEND(attend_bf16_4, HALVES, 4, COLUMNS / 2)
+ATTEND(attend_i8_1, BYTES, 1, COLUMNS)
+ATTEND(attend_i8_2, BYTES, 2, COLUMNS / 2)
+ATTEND(attend_i8_3, BYTES, 3, COLUMNS / 2)
+ATTEND(attend_i8_4, BYTES, 4, COLUMNS / 2)
+static attend_function *const functions[3][GROUP + 1] = {
+    {0, attend_f32_1, attend_f32_2, attend_f32_3, attend_f32_4},
+    {0, attend_bf16_1, attend_bf16_2, attend_bf16_3, attend_bf16_4},
+    {0, attend_i8_1, attend_i8_2, attend_i8_3, attend_i8_4}};
+
 /* All heads of rows r .. r + rows - 1, of which all have the same keys; their width is a multiple of VW. next: the row that
  * comes after them, or -1; first: none came before. scratch: three pointers a key of the longest row, then the products. */
 void LNG_SIMD(attention_step_group)(const struct lng_attention_step_args *args, int64_t r,
                                     int64_t rows, int64_t next, bool first, float *scratch)
 {
     const int64_t keys = args->key_count[r];
-    const bool half = args->k_cache.dtype == LNG_DTYPE_BF16;
+    const enum lng_dtype dtype = args->k_cache.dtype;
+    const enum kept kept = dtype == LNG_DTYPE_F32    ? REALS
+                           : dtype == LNG_DTYPE_BF16 ? HALVES
+                                                     : BYTES;
     struct group g = {.args = args, .row = r, .keys = keys, .width = args->q.cols / args->heads};
     g.called = first ? 0 : least(EARLY, least(keys, args->key_count[r - 1]));
     g.next_keys = next < 0 ? 0 : least(EARLY, least(keys, args->key_count[next]));
@@ -225,9 +266,7 @@ void LNG_SIMD(attention_step_group)(const struct lng_attention_step_args *args, 
     }
     for (int64_t s = 0; s < g.next_keys; s++)
         g.next[s] = cached(args, &args->k_cache, next, s);
-    functions[half][rows](&g);
-    for (int64_t i = 0; args->weights && i < rows; i++)
-        keep_weights(&g, i);
+    functions[kept][rows](&g);
 }
 
 /* y = x, rounded to nearest even. */

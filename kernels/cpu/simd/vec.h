@@ -232,6 +232,21 @@ VEC_INLINE vf v_to_float(vi v)
 {
     return VEC_OP(cvtepi32_ps)(v);
 }
+/* VW int8. */
+VEC_INLINE vf v_load_bytes(const int8_t *p)
+{
+#if defined(__AVX512F__)
+    return v_to_float(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+#elif defined(__AVX2__)
+    return v_to_float(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+#else
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    __m128i x = _mm_cvtsi32_si128(four);
+    x = _mm_unpacklo_epi8(x, x);
+    return v_to_float(_mm_srai_epi32(_mm_unpacklo_epi16(x, x), 24));
+#endif
+}
 VEC_INLINE vi vi_set(int32_t x)
 {
     return VEC_OP(set1_epi32)(x);
