@@ -64,12 +64,16 @@ fail:
     return status;
 }
 
-/* Sets attributes in the start tag of an element that keeps its content. */
+/* Sets attributes in the tag of an element that keeps its content, or has none. */
 static enum lng_status set_attributes(struct xliff *x, const struct lng_xml_node *element,
                                       const char *const *attributes)
 {
     struct lng_buffer tag = {0};
     enum lng_status status = lng_inline_append_tag(x->document, element, attributes, &tag);
+    if (status == LNG_OK && x->document->bytes[element->end - 2] == '/') {
+        tag.length--;
+        status = lng_buffer_append_text(&tag, "/>");
+    }
     if (status == LNG_OK)
         status = lng_document_edit(x->document, element->begin, element->end, tag.data, tag.length);
     lng_buffer_release(&tag);

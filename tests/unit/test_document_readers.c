@@ -195,6 +195,14 @@ Test(document_readers, tmx)
                 "--document-target");
 }
 
+/* <file/> takes the language and stays empty. */
+Test(document_readers, empty_files_in_xliff)
+{
+    becomes(FORMAT(XLIFF), "<xliff version='1.2'><file id='1'/><file id='2' /></xliff>",
+            "<xliff version='1.2'><file id='1' target-language=\"de\"/>"
+            "<file id='2' target-language=\"de\"/></xliff>");
+}
+
 /* An element ends by the name it began with; a new one is named as its neighbour is. */
 Test(document_readers, prefixes_of_names)
 {
