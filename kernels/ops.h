@@ -288,6 +288,10 @@ struct lng_candidate {
     int32_t row;   /* in 0 .. R - 1 */
     int32_t token;
 };
+/* Logits without data in int8: x and W are rounded for all, and then the LNG_REFINED largest logits of a row (of equal
+ * ones the first), or the forced one alone, are computed again with x as it is. They take the place of what they were
+ * before anything else is looked at, the log-sum-exp included. */
+enum { LNG_REFINED = 4 };
 struct lng_candidates_args {
     struct lng_view logits; /* [R, V] activation, read only; data NULL: they are x W^T + bias */
     struct lng_view x; /* [R, D] activation; for that, on devices that lng_device_fuses_logits */

@@ -97,7 +97,7 @@ static enum lng_status encode_some(struct lng_search *search, int64_t group, int
     struct lng_view encoded;
     LNG_TRY(lng_model_encode(search->model, search->workspace, &sequences, &encoded));
     LNG_TRY(lng_decoder_project_source(search->model, encoded, search->cache.layers, first,
-                                       search->cache.staging));
+                                       &search->cache.scratch));
     if (search->steer != NULL)
         LNG_TRY(lng_steer_encode(search, &sequences, first));
     search->stats.groups++;

@@ -6,7 +6,7 @@
 #include "host/base/mem.h"
 
 /* RUN: positions of a slot that lie together. */
-enum { STAGING_ROWS = 256, RUN = 16 };
+enum { SCRATCH_ROWS = 256, RUN = 16 };
 
 size_t lng_kv_position_bytes(const struct lng_model *model)
 {
@@ -24,13 +24,20 @@ static struct lng_view carve_rows(struct lng_arena *arena, enum lng_dtype dtype,
 
 /* layers NULL: only measures. */
 static void carve(struct lng_arena *arena, const struct lng_model *model, int64_t positions,
-                  int64_t source_rows, struct lng_layer_cache *layers, struct lng_view *staging)
+                  int64_t source_rows, struct lng_layer_cache *layers,
+                  struct lng_source_scratch *scratch)
 {
     const int64_t dim = model->hparams.dim;
     const int64_t width = lng_cache_width(model->cache, dim, model->hparams.decoder_heads);
+    const int64_t rows = source_rows < SCRATCH_ROWS ? source_rows : SCRATCH_ROWS;
+    *scratch = (struct lng_source_scratch){.rows = rows};
     if (model->cache != model->activation)
-        *staging = carve_rows(arena, model->activation,
-                              source_rows < STAGING_ROWS ? source_rows : STAGING_ROWS, 2 * dim);
+        scratch->y = carve_rows(arena, model->activation, rows, 2 * dim);
+    if (model->compute == LNG_DTYPE_I8) {
+        scratch->rest = carve_rows(arena, model->activation, rows, dim);
+        scratch->q = carve_rows(arena, LNG_DTYPE_I8, rows, dim);
+        scratch->scales = lng_arena_take(arena, (size_t)rows, sizeof *scratch->scales);
+    }
     for (int32_t l = 0; l < model->hparams.decoder_layers; l++) {
         struct lng_layer_cache layer;
         const struct lng_view k = carve_rows(arena, model->cache, positions, width);
@@ -48,9 +55,9 @@ static void carve(struct lng_arena *arena, const struct lng_model *model, int64_
 size_t lng_kv_cache_plan(const struct lng_model *model, int64_t positions, int64_t source_rows)
 {
     struct lng_arena arena;
-    struct lng_view staging;
+    struct lng_source_scratch scratch;
     lng_arena_init_measuring(&arena);
-    carve(&arena, model, positions, source_rows, NULL, &staging);
+    carve(&arena, model, positions, source_rows, NULL, &scratch);
     return arena.overflowed ? SIZE_MAX : arena.used;
 }
 
@@ -77,7 +84,7 @@ enum lng_status lng_kv_cache_init(struct lng_kv_cache *cache, const struct lng_m
     LNG_TRY_OR_FAIL(lng_device_alloc(model->device, made.bytes, &made.memory));
     struct lng_arena arena;
     lng_arena_init(&arena, made.memory, made.bytes);
-    carve(&arena, model, positions, source_rows, made.layers, &made.staging);
+    carve(&arena, model, positions, source_rows, made.layers, &made.scratch);
     LNG_TRY_OR_FAIL(lng_arena_check(&arena));
     lng_kv_clear_source(&made);
     *cache = made;

@@ -16,13 +16,13 @@ struct lng_kv_span {
 };
 
 struct lng_kv_cache {
-    const struct lng_model *model;  /* borrowed */
-    struct lng_layer_cache *layers; /* [decoder_layers], owned */
-    struct lng_view staging; /* for lng_decoder_project_source; data NULL where it needs none */
-    void *memory;            /* device, owned */
-    size_t bytes;            /* of it */
-    int64_t positions, source_rows; /* capacities */
-    int64_t time, slots;            /* time * slots <= positions */
+    const struct lng_model *model;     /* borrowed */
+    struct lng_layer_cache *layers;    /* [decoder_layers], owned */
+    struct lng_source_scratch scratch; /* for lng_decoder_project_source */
+    void *memory;                      /* device, owned */
+    size_t bytes;                      /* of it */
+    int64_t positions, source_rows;    /* capacities */
+    int64_t time, slots;               /* time * slots <= positions */
     int32_t
         *lineage[2]; /* host, [slots, time] each: two sides taking turns, sentence by sentence */
     struct lng_kv_span *free_spans; /* source rows not in use, rising, never adjacent */

@@ -24,7 +24,7 @@ enum lng_status lng_steer_encode(struct lng_search *search, const struct lng_seq
         struct lng_view encoded;
         LNG_TRY(lng_model_encode(member->model, member->workspace, sequences, &encoded));
         LNG_TRY(lng_decoder_project_source(member->model, encoded, member->cache.layers, first_row,
-                                           member->cache.staging));
+                                           &member->cache.scratch));
     }
     return LNG_OK;
 }

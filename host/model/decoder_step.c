@@ -371,30 +371,60 @@ enum lng_status lng_decoder_step(struct lng_model *model, struct lng_step_scratc
     return lng_device_repeat(model->device, make_key(&key, &step), sizeof key, run_step, &step);
 }
 
+/* rest = x less what int8 makes of it. */
+static enum lng_status rounding_of(struct lng_device *device, struct lng_view x,
+                                   const struct lng_source_scratch *scratch, struct lng_view rest)
+{
+    const struct lng_view q = lng_view_rows(scratch->q, 0, x.rows);
+    LNG_TRY(lng_quantize_rows(
+        device, &(struct lng_quantize_rows_args){.x = x, .q = q, .scales = scratch->scales}));
+    LNG_TRY(lng_dequantize_rows(
+        device, &(struct lng_dequantize_rows_args){.q = q, .y = rest, .scales = scratch->scales}));
+    LNG_TRY(lng_scale(device, &(struct lng_scale_args){.y = rest, .factor = -1}));
+    return lng_add(device, &(struct lng_add_args){.x = x, .y = rest});
+}
+
+/* y = W x + b of a layer; rest: of what x lacks as well, or data NULL. */
+static enum lng_status project_rows(struct lng_model *model, int64_t layer, struct lng_view x,
+                                    struct lng_view rest, struct lng_view y)
+{
+    const struct lng_tensor *bias = lng_model_tensor(model, LNG_PARAM_DEC_CROSS_KV_B, (int)layer);
+    struct lng_linear_fwd_args args = {
+        .x = x,
+        .weight = lng_model_tensor(model, LNG_PARAM_DEC_CROSS_KV_W, (int)layer)->weight,
+        .bias = bias->value,
+        .y = y,
+    };
+    LNG_TRY(lng_linear_fwd(model->device, &args));
+    if (rest.data == NULL)
+        return LNG_OK;
+    args.x = rest;
+    args.bias = (struct lng_view){0};
+    args.accumulate = true;
+    return lng_linear_fwd(model->device, &args);
+}
+
 enum lng_status lng_decoder_project_source(struct lng_model *model, struct lng_view encoded,
                                            const struct lng_layer_cache *caches, int64_t first_row,
-                                           struct lng_view staging)
+                                           const struct lng_source_scratch *scratch)
 {
-    const bool direct = model->cache == model->activation;
+    const bool direct = model->cache == model->activation, bytes = model->compute == LNG_DTYPE_I8;
     const int64_t dim = model->hparams.dim, heads = model->hparams.decoder_heads;
-    const int64_t most = direct ? encoded.rows : staging.rows;
-    for (int64_t layer = 0; layer < model->hparams.decoder_layers; layer++) {
-        const struct lng_tensor *weight =
-            lng_model_tensor(model, LNG_PARAM_DEC_CROSS_KV_W, (int)layer);
-        const struct lng_tensor *bias =
-            lng_model_tensor(model, LNG_PARAM_DEC_CROSS_KV_B, (int)layer);
-        for (int64_t row = 0, rows; row < encoded.rows; row += rows) {
-            rows = encoded.rows - row < most ? encoded.rows - row : most;
+    const int64_t most = direct && !bytes ? encoded.rows : scratch->rows;
+    for (int64_t row = 0, rows; row < encoded.rows; row += rows) {
+        rows = encoded.rows - row < most ? encoded.rows - row : most;
+        const struct lng_view x = lng_view_rows(encoded, row, rows);
+        struct lng_view rest = {0};
+        if (bytes) {
+            rest = lng_view_rows(scratch->rest, 0, rows);
+            LNG_TRY(rounding_of(model->device, x, scratch, rest));
+        }
+        for (int64_t layer = 0; layer < model->hparams.decoder_layers; layer++) {
             const struct lng_view k = lng_view_rows(caches[layer].cross_k, first_row + row, rows);
             const struct lng_view v = lng_view_rows(caches[layer].cross_v, first_row + row, rows);
-            struct lng_view y = direct ? k : lng_view_rows(staging, 0, rows);
+            struct lng_view y = direct ? k : lng_view_rows(scratch->y, 0, rows);
             y.cols = 2 * dim;
-            LNG_TRY(lng_linear_fwd(model->device, &(struct lng_linear_fwd_args){
-                                                      .x = lng_view_rows(encoded, row, rows),
-                                                      .weight = weight->weight,
-                                                      .bias = bias->value,
-                                                      .y = y,
-                                                  }));
+            LNG_TRY(project_rows(model, layer, x, rest, y));
             if (direct)
                 continue;
             LNG_TRY(lng_copy(

@@ -198,13 +198,19 @@ struct lng_layer_cache {
 };
 
 /* Projects encoder rows [n, D] to keys and values of every layer: caches[l].cross_k and cross_v rows
- * [first_row, first_row + n). Done once per sentence; shared by its whole beam. staging: activation
- * [some rows, 2 D], worked through in turns; used and needed only where the caches have another dtype. */
+ * [first_row, first_row + n). Done once per sentence; shared by its whole beam. In int8, where the rounding of encoder
+ * rows would be most of what a translation changes by, what rounding leaves of them is projected too. */
+struct lng_source_scratch {
+    int64_t rows;            /* worked on at a time */
+    struct lng_view y;       /* [rows, 2 D] activation; where the caches have another dtype */
+    struct lng_view rest, q; /* [rows, D] activation and I8; for products in int8 */
+    float *scales;           /* [rows], with them */
+};
 LNG_MUST_CHECK enum lng_status lng_decoder_project_source(struct lng_model *model,
                                                           struct lng_view encoded,
                                                           const struct lng_layer_cache *caches,
                                                           int64_t first_row,
-                                                          struct lng_view staging);
+                                                          const struct lng_source_scratch *scratch);
 
 /* A few target tokens a row, in device memory: tokens[first[r]] .. tokens[first[r] + count[r] - 1]. */
 struct lng_token_selection {

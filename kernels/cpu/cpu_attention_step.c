@@ -114,7 +114,7 @@ enum lng_status lng_cpu_attention_step(struct lng_device *device,
         job.block = lng_cpu_ceil(args->q.rows, cpu->threads);
     if (job.block > LNG_ATTENTION_GROUP) /* whole beams of four, eight, ... */
         job.block = lng_cpu_ceil(job.block, LNG_ATTENTION_GROUP) * LNG_ATTENTION_GROUP;
-    const int64_t most = job.grouped ? LNG_ATTENTION_GROUP * args->heads : 1;
+    const int64_t most = job.grouped ? (LNG_ATTENTION_GROUP + 1) * args->heads : 1;
     size_t bytes =
         (size_t)longest * (3 * sizeof(void *)) + (size_t)((longest + 64) * most) * sizeof(float);
     LNG_TRY(lng_cpu_reserve(cpu, bytes, 0));

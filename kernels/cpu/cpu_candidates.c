@@ -21,6 +21,7 @@ struct scan_job {
     const struct lng_candidates_args *args;
     struct lng_cpu_left left;
     int64_t rows, blocks, keep; /* keep: logits a row, so that k of them are allowed */
+    bool refine;                /* as LNG_REFINED says */
     struct lng_cpu_sum *sums;   /* [rows, blocks] */
     float *forced;              /* [rows] logits of forced tokens */
     char *lists; /* [threads, rows] of list_bytes, each struct found, logits, tokens */
@@ -156,6 +157,45 @@ static bool is_banned(const struct lng_candidates_args *args, int64_t row, int64
     return false;
 }
 
+/* x . w + bias of one token, x as it is. scratch [D]. */
+static float exact_logit(const struct scan_job *job, int64_t row, int32_t token, float *scratch)
+{
+    const struct lng_candidates_args *args = job->args;
+    const struct lng_view *x = &args->x;
+    float logit;
+    lng_cpu_weight_row(job->cpu, (const struct lng_cpu_weight *)args->weight, token, scratch);
+    job->cpu->simd->dot_rows((const float *)x->data + row * x->stride, x->stride, 1, scratch,
+                             x->cols, args->bias.data ? ((const float *)args->bias.data)[token] : 0,
+                             &logit, 1);
+    return logit;
+}
+
+/* The largest logits anew, and the log-sum-exp with them. */
+static double refine(const struct scan_job *job, int64_t row, struct found *all, double lse,
+                     float *scratch)
+{
+    const int32_t count = (int32_t)lng_cpu_min(LNG_REFINED, all->count), left = all->count - count;
+    float old[LNG_REFINED], exact[LNG_REFINED];
+    int32_t tokens[LNG_REFINED];
+    double highest = lse, sum = 0;
+    memcpy(old, all->logits, (size_t)count * sizeof *old);
+    memcpy(tokens, all->tokens, (size_t)count * sizeof *tokens);
+    memmove(all->logits, all->logits + count, (size_t)left * sizeof *all->logits);
+    memmove(all->tokens, all->tokens + count, (size_t)left * sizeof *all->tokens);
+    all->count = left;
+    for (int32_t i = 0; i < count; i++) {
+        exact[i] = exact_logit(job, row, tokens[i], scratch);
+        if (exact[i] >= -INFINITY)
+            keep_logit(all, job->keep, exact[i], tokens[i]);
+        highest = exact[i] > highest ? exact[i] : highest;
+    }
+    if (!isfinite(highest))
+        return lse;
+    for (int32_t i = 0; i < count; i++)
+        sum += exp((double)exact[i] - highest) - exp((double)old[i] - highest);
+    return highest + log(exp(lse - highest) + sum);
+}
+
 /* Score and log-probability rise with the logit; where they are rounded to the same, the earlier token goes before. */
 static void choose_task(void *context, int64_t row, int thread)
 {
@@ -163,10 +203,8 @@ static void choose_task(void *context, int64_t row, int thread)
     const struct lng_candidates_args *args = job->args;
     struct lng_candidate *out = job->best + row * args->k;
     const int32_t forced = args->forced ? args->forced[row] : -1;
-    const double lse =
-        args->normalized ? 0 : lng_cpu_log_sum(job->sums + row * job->blocks, job->blocks);
+    double lse = args->normalized ? 0 : lng_cpu_log_sum(job->sums + row * job->blocks, job->blocks);
     struct found *all = found_of(job, 0, row);
-    (void)thread;
     clear(out, args->k);
     if (forced >= 0) {
         all->count = forced < args->logits.cols;
@@ -178,6 +216,8 @@ static void choose_task(void *context, int64_t row, int thread)
         for (int32_t i = 0; i < found->count; i++)
             keep_logit(all, job->keep, found->logits[i], found->tokens[i]);
     }
+    if (job->refine)
+        lse = refine(job, row, all, lse, job->cpu->private[thread]);
     for (int32_t i = 0; i < all->count; i++) {
         if (forced < 0 && is_banned(args, row, all->tokens[i]))
             continue;
@@ -253,10 +293,14 @@ enum lng_status lng_cpu_candidates(struct lng_device *device,
     struct scan_job job = {.cpu = cpu, .args = args, .rows = logits->rows};
     const enum lng_dtype compute = fused ? args->weight->compute : LNG_DTYPE_F32;
     job.blocks = lng_cpu_ceil(logits->cols, COLS);
-    job.keep = lng_cpu_min(args->k + args->banned_count + 1, logits->cols);
+    job.refine = fused && compute == LNG_DTYPE_I8;
+    job.keep = lng_cpu_min(args->k + args->banned_count + 1 + (job.refine ? LNG_REFINED : 0),
+                           logits->cols);
     job.list_bytes = (sizeof(struct found) + (size_t)job.keep * 8 + 63) / 64 * 64;
     const size_t left = fused ? lng_cpu_left_bytes(cpu, compute, job.rows, args->x.cols) : 0;
-    const size_t tile = fused ? (size_t)lng_cpu_min(job.rows, ROWS) * COLS * sizeof(float) : 0;
+    size_t tile = fused ? (size_t)lng_cpu_min(job.rows, ROWS) * COLS * sizeof(float) : 0;
+    if (job.refine && tile < (size_t)args->x.cols * sizeof(float))
+        tile = (size_t)args->x.cols * sizeof(float);
     LNG_TRY(lng_cpu_reserve(cpu, tile, lay_scratch(&job, left, NULL)));
     lay_scratch(&job, left, cpu->shared);
     open_lists(&job);

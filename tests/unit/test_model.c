@@ -138,7 +138,8 @@ static void check_steps(struct lng_device *device, int index)
         caches[l].cross_k = lng_view_cols(cross, 0, h.dim);
         caches[l].cross_v = lng_view_cols(cross, h.dim, h.dim);
     }
-    check_ok(lng_decoder_project_source(&model, encoded, caches, 0, (struct lng_view){0}));
+    check_ok(
+        lng_decoder_project_source(&model, encoded, caches, 0, &(struct lng_source_scratch){0}));
     check_ok(lng_device_alloc(device, TINY_V * item, &logits));
     check_ok(lng_device_alloc(device, (5 + LONGEST) * sizeof(int32_t), &memory));
     struct lng_step_scratch *scratch;

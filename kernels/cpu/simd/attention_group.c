@@ -65,8 +65,8 @@ VEC_INLINE void fetch(const void *row, int64_t bytes)
 }
 
 /* Of the newest `count` products of all heads in turn, the last one that of (key, head). */
-VEC_INLINE void keep_scores(enum kept kept, const struct group *g, int rows, int64_t first,
-                            int64_t count, vf parts[GROUP][VW])
+VEC_INLINE void keep_scores(const struct group *g, int rows, int64_t first, int64_t count,
+                            vf parts[GROUP][VW])
 {
     const int64_t heads = g->args->heads;
     float sums[VW];
@@ -74,8 +74,7 @@ VEC_INLINE void keep_scores(enum kept kept, const struct group *g, int rows, int
         int64_t key = first / heads, head = first % heads;
         v_store(sums, v_mul(v_sums(parts[i]), v_set((float)g->args->scale)));
         for (int64_t l = 0; l < count; l++) {
-            const float scale = kept == BYTES ? scales_of(g, g->k[key])[head] : 1.0f;
-            g->p[(i * heads + head) * g->stride + key] = sums[l] * scale;
+            g->p[(i * heads + head) * g->stride + key] = sums[l];
             if (++head == heads) {
                 head = 0;
                 key++;
@@ -119,14 +118,14 @@ VEC_INLINE void score(enum kept kept, int rows, const struct group *g)
             for (int i = 0; i < rows; i++)
                 parts[i][held] = sum[i];
             if (++held == VW) {
-                keep_scores(kept, g, rows, done, VW, parts);
+                keep_scores(g, rows, done, VW, parts);
                 done += VW;
                 held = 0;
             }
         }
     }
     if (held > 0)
-        keep_scores(kept, g, rows, done, held, parts);
+        keep_scores(g, rows, done, held, parts);
 }
 
 VEC_INLINE void softmax(float *p, int64_t keys)
@@ -190,16 +189,22 @@ static void keep_weights(const struct group *g, int64_t row)
             weights[s] += g->p[(row * args->heads + h) * g->stride + s] / (float)args->head_count;
 }
 
-/* Of BYTES: each probability takes the scale of the values it will be multiplied with. */
-VEC_INLINE void scale_values(int rows, const struct group *g)
+/* Of BYTES: each product, or probability, takes the scale of its key, or value. */
+VEC_INLINE void scale_by(int rows, const struct group *g, const void *const *kept_rows)
 {
     const int64_t heads = g->args->heads;
+    float *scales = g->p + rows * heads * g->stride; /* [heads, stride] */
     for (int64_t s = 0; s < g->keys; s++) {
-        const float *scales = scales_of(g, g->v[s]);
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t h = 0; h < heads; h++)
-                g->p[(i * heads + h) * g->stride + s] *= scales[h];
+        const float *own = scales_of(g, kept_rows[s]);
+        for (int64_t h = 0; h < heads; h++)
+            scales[h * g->stride + s] = own[h];
     }
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t h = 0; h < heads; h++)
+            for (int64_t s = 0; s < g->keys; s += VW) {
+                float *p = g->p + (i * heads + h) * g->stride + s;
+                v_store(p, v_mul(v_load(p), v_load(scales + h * g->stride + s)));
+            }
 }
 
 VEC_INLINE void attend(enum kept kept, int rows, int count, const struct group *g)
@@ -207,12 +212,14 @@ VEC_INLINE void attend(enum kept kept, int rows, int count, const struct group *
     const struct lng_attention_step_args *args = g->args;
     int64_t col = 0;
     score(kept, rows, g);
+    if (kept == BYTES)
+        scale_by(rows, g, g->k);
     for (int64_t i = 0; i < rows * args->heads; i++)
         softmax(g->p + i * g->stride, g->keys);
     for (int64_t i = 0; args->weights && i < rows; i++)
         keep_weights(g, i);
     if (kept == BYTES)
-        scale_values(rows, g);
+        scale_by(rows, g, g->v);
     for (; col + count * VW <= args->q.cols; col += count * VW)
         mix(kept, rows, count, g, col);
     for (; col < args->q.cols; col += VW)
@@ -243,7 +250,8 @@ static attend_function *const functions[3][GROUP + 1] = {
     {0, attend_i8_1, attend_i8_2, attend_i8_3, attend_i8_4}};
 
 /* All heads of rows r .. r + rows - 1, of which all have the same keys; their width is a multiple of VW. next: the row that
- * comes after them, or -1; first: none came before. scratch: three pointers a key of the longest row, then the products. */
+ * comes after them, or -1; first: none came before. scratch: three pointers a key of the longest row, then the
+ * products of all rows and heads, then scales of the heads. */
 void LNG_SIMD(attention_step_group)(const struct lng_attention_step_args *args, int64_t r,
                                     int64_t rows, int64_t next, bool first, float *scratch)
 {
