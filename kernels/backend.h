@@ -27,6 +27,7 @@ struct lng_backend {
     enum lng_dtype real;
     bool fuses_logits; /* candidates with logits.data NULL */
     bool byte_caches;  /* attention_step with caches of I8, and copy to them */
+    bool refines;      /* logits of I8 as LNG_REFINED says */
     struct lng_op_table ops;
     enum lng_status (*open)(struct lng_device *device, const struct lng_device_options *options);
     void (*close)(struct lng_device *device);

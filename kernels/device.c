@@ -206,6 +206,11 @@ bool lng_device_byte_caches(const struct lng_device *device)
     return device->backend->byte_caches;
 }
 
+bool lng_device_refines(const struct lng_device *device)
+{
+    return device->backend->refines;
+}
+
 bool lng_device_repeats(const struct lng_device *device)
 {
     return device->backend->repeat != NULL;

@@ -76,6 +76,8 @@ int64_t lng_device_logit_rows(const struct lng_device *device, int64_t vocabular
 bool lng_device_fuses_logits(const struct lng_device *device);
 /* Whether keys and values of decoding can be kept in I8 (lng_cache_width). */
 bool lng_device_byte_caches(const struct lng_device *device);
+/* Whether the largest logits of int8 are computed again (LNG_REFINED). */
+bool lng_device_refines(const struct lng_device *device);
 /* Bytes that could still be allocated; SIZE_MAX where that is not known: a CPU's memory is the system's. */
 size_t lng_device_free_memory(struct lng_device *device);
 

@@ -66,6 +66,11 @@ struct lng_embed_bwd_args {
     struct lng_dropout word_dropout;
 };
 
+/* Logits in int8: x and W are rounded for all, and then the LNG_REFINED largest of a row (of equal ones the first) are
+ * computed again with x as it is. They take the place of what they were before anything else is looked at. So does
+ * linear_fwd when it is asked to, select_logits with a weight, and candidates with logits of its own. */
+enum { LNG_REFINED = 4 };
+
 /* y = activation(x W^T + b). accumulate: y += ... (activation must be NONE). */
 struct lng_linear_fwd_args {
     struct lng_view x; /* [N, in] activation */
@@ -74,6 +79,7 @@ struct lng_linear_fwd_args {
     struct lng_view y;    /* [N, out] activation; may not overlap x */
     enum lng_activation activation;
     bool accumulate;
+    bool refine; /* of an I8 weight where lng_device_refines; neither activation nor accumulate */
 };
 /* d_x = d_pre W,  d_weight += d_pre^T x,  d_bias += sum of rows of d_pre, where
  * d_pre = d_y (activation NONE) or d_y * (y > 0) (RELU; y is the forward result and d_y is overwritten
@@ -288,10 +294,6 @@ struct lng_candidate {
     int32_t row;   /* in 0 .. R - 1 */
     int32_t token;
 };
-/* Logits without data in int8: x and W are rounded for all, and then the LNG_REFINED largest logits of a row (of equal
- * ones the first), or the forced one alone, are computed again with x as it is. They take the place of what they were
- * before anything else is looked at, the log-sum-exp included. */
-enum { LNG_REFINED = 4 };
 struct lng_candidates_args {
     struct lng_view logits; /* [R, V] activation, read only; data NULL: they are x W^T + bias */
     struct lng_view x; /* [R, D] activation; for that, on devices that lng_device_fuses_logits */
@@ -314,7 +316,7 @@ struct lng_candidates_args {
  * for j < count[r]; other columns of y are left alone. Only the rows of the table that are asked for are
  * read. Neighbouring rows with the same first and count share those reads. Sums in f32 (ref: double).
  * With a weight [V, D] it and not the table gives the rows, and products are those of its type: int8 logits are
- * the bits of lng_linear_fwd, bf16 ones may differ from those in the order of sums. */
+ * the bits of lng_linear_fwd (but for the refined, of count[r]), bf16 ones may differ from those in the order of sums. */
 struct lng_select_logits_args {
     struct lng_view x;               /* [R, D] activation */
     struct lng_view table;           /* [V, D] real; data NULL with a weight */

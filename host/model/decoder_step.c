@@ -275,6 +275,8 @@ static enum lng_status output_logits(const struct walk *walk)
     const struct lng_tensor *matrix = output_matrix(walk->model);
     const struct lng_token_selection *chosen = &walk->args->selection;
     bool kept = lng_weight_has_rows(matrix->weight);
+    const bool refine =
+        walk->model->compute == LNG_DTYPE_I8 && lng_device_refines(walk->model->device);
     if (chosen->tokens != NULL)
         return lng_select_logits(walk->model->device,
                                  &(struct lng_select_logits_args){
@@ -301,6 +303,7 @@ static enum lng_status output_logits(const struct walk *walk)
                                                    .weight = matrix->weight,
                                                    .bias = value(walk, LNG_PARAM_OUTPUT_BIAS, -1),
                                                    .y = walk->args->logits,
+                                                   .refine = refine,
                                                });
 }
 

@@ -190,22 +190,21 @@ LNG_MUST_CHECK enum lng_status lng_model_encode(struct lng_model *model,
 /* Caches of one decoder layer, made and owned by the caller (dtype: model->cache). Their strides are multiples of
  * lng_cache_width. */
 struct lng_layer_cache {
-    struct lng_view self_k,
-        self_v; /* [capacity in time * slots, D]; rows as lng_attention_step_args says */
-    struct lng_view cross_k,
-        cross_v; /* [rows, D] of source tokens; where dtype is the activation's,
-                                       * halves of the rows of one matrix [rows, 2 D] */
+    /* [capacity in time * slots, D]; rows as lng_attention_step_args says */
+    struct lng_view self_k, self_v;
+    /* [rows, D] of source tokens; where dtype is the activation's, halves of the rows of one matrix [rows, 2 D] */
+    struct lng_view cross_k, cross_v;
 };
 
-/* Projects encoder rows [n, D] to keys and values of every layer: caches[l].cross_k and cross_v rows
- * [first_row, first_row + n). Done once per sentence; shared by its whole beam. In int8, where the rounding of encoder
- * rows would be most of what a translation changes by, what rounding leaves of them is projected too. */
 struct lng_source_scratch {
     int64_t rows;            /* worked on at a time */
     struct lng_view y;       /* [rows, 2 D] activation; where the caches have another dtype */
     struct lng_view rest, q; /* [rows, D] activation and I8; for products in int8 */
     float *scales;           /* [rows], with them */
 };
+/* Projects encoder rows [n, D] to keys and values of every layer: caches[l].cross_k and cross_v rows
+ * [first_row, first_row + n). Done once per sentence; shared by its whole beam. In int8 what rounding leaves of encoder
+ * rows is projected too: rounded alone they change translations more than any other rows (DECISIONS 35). */
 LNG_MUST_CHECK enum lng_status lng_decoder_project_source(struct lng_model *model,
                                                           struct lng_view encoded,
                                                           const struct lng_layer_cache *caches,

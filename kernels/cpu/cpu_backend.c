@@ -166,6 +166,7 @@ const struct lng_backend lng_backend_cpu = {
     .real = LNG_DTYPE_F32,
     .fuses_logits = true,
     .byte_caches = true,
+    .refines = true,
     .ops =
         {
 #define LNG_OP(name) .name = lng_cpu_##name,

@@ -5,52 +5,30 @@
 #include <string.h>
 
 #include "kernels/cpu/cpu_left.h"
+#include "kernels/cpu/cpu_refine.h"
 
 /* Rows that are multiplied by a block of weights at a time. */
 enum { ROWS = 144, COLS = LNG_CPU_SCAN };
-
-/* What a thread found in a row: the largest logits, of equal ones the first tokens. */
-struct found {
-    float *logits;
-    int32_t *tokens;
-    int32_t count;
-};
 
 struct scan_job {
     struct lng_cpu *cpu;
     const struct lng_candidates_args *args;
     struct lng_cpu_left left;
-    int64_t rows, blocks, keep; /* keep: logits a row, so that k of them are allowed */
-    bool refine;                /* as LNG_REFINED says */
-    struct lng_cpu_sum *sums;   /* [rows, blocks] */
-    float *forced;              /* [rows] logits of forced tokens */
-    char *lists; /* [threads, rows] of list_bytes, each struct found, logits, tokens */
+    int64_t rows, blocks;
+    int64_t offered,
+        keep; /* logits a row: so that k of them are allowed; and with those that refining may lower */
+    bool refine;              /* as LNG_REFINED says */
+    struct lng_cpu_sum *sums; /* [rows, blocks] */
+    float *forced;            /* [rows] logits of forced tokens */
+    char *lists; /* [threads, rows] of list_bytes, each struct lng_cpu_found, logits, tokens */
     size_t list_bytes;
     struct lng_candidate *best; /* [rows, k], best first, filled up with token -1 */
 };
 
-static struct found *found_of(const struct scan_job *job, int64_t thread, int64_t row)
+static struct lng_cpu_found *found_of(const struct scan_job *job, int64_t thread, int64_t row)
 {
-    return (struct found *)(void *)(job->lists +
-                                    (size_t)(thread * job->rows + row) * job->list_bytes);
-}
-
-/* Keeps the list sorted. */
-static void keep_logit(struct found *found, int64_t most, float logit, int32_t token)
-{
-    int64_t place = found->count;
-    while (place > 0 && (logit > found->logits[place - 1] ||
-                         (logit == found->logits[place - 1] && token < found->tokens[place - 1])))
-        place--;
-    if (place == most)
-        return;
-    const int64_t last = found->count < most ? found->count++ : most - 1;
-    memmove(found->logits + place + 1, found->logits + place,
-            (size_t)(last - place) * sizeof *found->logits);
-    memmove(found->tokens + place + 1, found->tokens + place,
-            (size_t)(last - place) * sizeof *found->tokens);
-    found->logits[place] = logit;
-    found->tokens[place] = token;
+    return (struct lng_cpu_found *)(void *)(job->lists +
+                                            (size_t)(thread * job->rows + row) * job->list_bytes);
 }
 
 static void scan(const struct scan_job *job, int64_t row, int64_t block, const float *x, int thread)
@@ -61,22 +39,11 @@ static void scan(const struct scan_job *job, int64_t row, int64_t block, const f
     struct lng_cpu_sum *sum = &job->sums[row * job->blocks + block];
     *sum = simd->sum_exponentials(x, n);
     const int32_t forced = args->forced ? args->forced[row] : -1;
-    if (forced >= 0) {
-        if (forced >= first && forced < first + n)
-            job->forced[row] = x[forced - first];
-        return;
-    }
-    struct found *found = found_of(job, thread, row);
-    bool full = found->count == job->keep;
-    float floor = full ? found->logits[job->keep - 1] : -INFINITY;
-    if (!(sum->highest >= floor))
-        return;
-    for (int64_t j = simd->find_at_least(x, 0, n, floor); j < n;
-         j = simd->find_at_least(x, j + 1, n, floor)) {
-        keep_logit(found, job->keep, x[j], (int32_t)(first + j));
-        if (found->count == job->keep)
-            floor = found->logits[job->keep - 1];
-    }
+    if (forced >= first && forced < first + n)
+        job->forced[row] = x[forced - first];
+    struct lng_cpu_found *found = found_of(job, thread, row);
+    if (found->count < job->keep || sum->highest >= found->logits[job->keep - 1])
+        lng_cpu_keep_logits(job->cpu, found, job->keep, x, n, (int32_t)first);
 }
 
 /* A block of columns of all rows. */
@@ -157,23 +124,13 @@ static bool is_banned(const struct lng_candidates_args *args, int64_t row, int64
     return false;
 }
 
-/* x . w + bias of one token, x as it is. scratch [D]. */
-static float exact_logit(const struct scan_job *job, int64_t row, int32_t token, float *scratch)
-{
-    const struct lng_candidates_args *args = job->args;
-    const struct lng_view *x = &args->x;
-    float logit;
-    lng_cpu_weight_row(job->cpu, (const struct lng_cpu_weight *)args->weight, token, scratch);
-    job->cpu->simd->dot_rows((const float *)x->data + row * x->stride, x->stride, 1, scratch,
-                             x->cols, args->bias.data ? ((const float *)args->bias.data)[token] : 0,
-                             &logit, 1);
-    return logit;
-}
-
 /* The largest logits anew, and the log-sum-exp with them. */
-static double refine(const struct scan_job *job, int64_t row, struct found *all, double lse,
+static double refine(const struct scan_job *job, int64_t row, struct lng_cpu_found *all, double lse,
                      float *scratch)
 {
+    const struct lng_candidates_args *args = job->args;
+    const struct lng_cpu_refining refining = {
+        .weight = (const struct lng_cpu_weight *)args->weight, .x = args->x, .bias = args->bias};
     const int32_t count = (int32_t)lng_cpu_min(LNG_REFINED, all->count), left = all->count - count;
     float old[LNG_REFINED], exact[LNG_REFINED];
     int32_t tokens[LNG_REFINED];
@@ -184,11 +141,12 @@ static double refine(const struct scan_job *job, int64_t row, struct found *all,
     memmove(all->tokens, all->tokens + count, (size_t)left * sizeof *all->tokens);
     all->count = left;
     for (int32_t i = 0; i < count; i++) {
-        exact[i] = exact_logit(job, row, tokens[i], scratch);
+        exact[i] = lng_cpu_exact_logit(job->cpu, &refining, row, tokens[i], scratch);
         if (exact[i] >= -INFINITY)
-            keep_logit(all, job->keep, exact[i], tokens[i]);
+            lng_cpu_keep_logit(all, job->keep, exact[i], tokens[i]);
         highest = exact[i] > highest ? exact[i] : highest;
     }
+    all->count = (int32_t)lng_cpu_min(all->count, job->offered);
     if (!isfinite(highest))
         return lse;
     for (int32_t i = 0; i < count; i++)
@@ -204,20 +162,23 @@ static void choose_task(void *context, int64_t row, int thread)
     struct lng_candidate *out = job->best + row * args->k;
     const int32_t forced = args->forced ? args->forced[row] : -1;
     double lse = args->normalized ? 0 : lng_cpu_log_sum(job->sums + row * job->blocks, job->blocks);
-    struct found *all = found_of(job, 0, row);
+    struct lng_cpu_found *all = found_of(job, 0, row);
     clear(out, args->k);
-    if (forced >= 0) {
-        all->count = forced < args->logits.cols;
-        all->logits[0] = job->forced[row];
-        all->tokens[0] = forced;
-    }
-    for (int t = 1; t < job->cpu->threads && forced < 0; t++) {
-        const struct found *found = found_of(job, t, row);
+    for (int t = 1; t < job->cpu->threads; t++) {
+        const struct lng_cpu_found *found = found_of(job, t, row);
         for (int32_t i = 0; i < found->count; i++)
-            keep_logit(all, job->keep, found->logits[i], found->tokens[i]);
+            lng_cpu_keep_logit(all, job->keep, found->logits[i], found->tokens[i]);
     }
     if (job->refine)
         lse = refine(job, row, all, lse, job->cpu->private[thread]);
+    if (forced >= 0) { /* it alone, refined where it was among the largest */
+        float logit = forced < args->logits.cols ? job->forced[row] : -INFINITY;
+        for (int32_t i = 0; i < all->count; i++)
+            logit = all->tokens[i] == forced ? all->logits[i] : logit;
+        all->count = 1;
+        all->logits[0] = logit;
+        all->tokens[0] = forced;
+    }
     for (int32_t i = 0; i < all->count; i++) {
         if (forced < 0 && is_banned(args, row, all->tokens[i]))
             continue;
@@ -271,7 +232,7 @@ static size_t lay_scratch(struct scan_job *job, size_t left_bytes, char *memory)
 static void open_lists(const struct scan_job *job)
 {
     for (int64_t i = 0; i < job->cpu->threads * job->rows; i++) {
-        struct found *found = found_of(job, 0, i);
+        struct lng_cpu_found *found = found_of(job, 0, i);
         found->logits = (float *)(void *)(found + 1);
         found->tokens = (int32_t *)(void *)(found->logits + job->keep);
         found->count = 0;
@@ -294,9 +255,9 @@ enum lng_status lng_cpu_candidates(struct lng_device *device,
     const enum lng_dtype compute = fused ? args->weight->compute : LNG_DTYPE_F32;
     job.blocks = lng_cpu_ceil(logits->cols, COLS);
     job.refine = fused && compute == LNG_DTYPE_I8;
-    job.keep = lng_cpu_min(args->k + args->banned_count + 1 + (job.refine ? LNG_REFINED : 0),
-                           logits->cols);
-    job.list_bytes = (sizeof(struct found) + (size_t)job.keep * 8 + 63) / 64 * 64;
+    job.offered = lng_cpu_min(args->k + args->banned_count + 1, logits->cols);
+    job.keep = lng_cpu_min(job.offered + (job.refine ? LNG_REFINED : 0), logits->cols);
+    job.list_bytes = (sizeof(struct lng_cpu_found) + (size_t)job.keep * 8 + 63) / 64 * 64;
     const size_t left = fused ? lng_cpu_left_bytes(cpu, compute, job.rows, args->x.cols) : 0;
     size_t tile = fused ? (size_t)lng_cpu_min(job.rows, ROWS) * COLS * sizeof(float) : 0;
     if (job.refine && tile < (size_t)args->x.cols * sizeof(float))

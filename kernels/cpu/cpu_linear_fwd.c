@@ -1,6 +1,7 @@
 /* Products with weights, forward. Rows and columns are cut into blocks that the threads share out; every element of
  * a result is one sum in the order of k, so blocks, batch and threads do not show in the bits. */
 #include "kernels/cpu/cpu_left.h"
+#include "kernels/cpu/cpu_refine.h"
 
 /* Rows a block, at most: a pass over weights that lie far away serves so many, and they fit the second-level cache. Tasks
  * a thread, where there are columns enough. Rows of a whole tile, in the widest instruction set. */
@@ -67,9 +68,15 @@ enum lng_status lng_cpu_linear_fwd(struct lng_device *device,
     LNG_FAIL_IF(args->x.dtype != LNG_DTYPE_F32, LNG_ERR_UNSUPPORTED,
                 "linear_fwd: x: expected f32 (the cpu stores activations in f32), found %s",
                 lng_dtype_name(args->x.dtype));
-    LNG_TRY(lng_cpu_reserve(cpu, 0, lng_cpu_left_bytes(cpu, compute, args->x.rows, args->x.cols)));
+    LNG_TRY(lng_cpu_reserve(cpu, args->refine ? (size_t)args->x.cols * sizeof(float) : 0,
+                            lng_cpu_left_bytes(cpu, compute, args->x.rows, args->x.cols)));
     struct forward job = {.cpu = cpu, .args = args};
     job.left = lng_cpu_left_make(cpu, &args->x, compute, cpu->shared);
     lng_cpu_run(cpu, cut(&job), forward_task, &job);
+    if (args->refine)
+        lng_cpu_refine(cpu,
+                       &(struct lng_cpu_refining){
+                           .weight = (const void *)args->weight, .x = args->x, .bias = args->bias},
+                       args->y, NULL, NULL, NULL);
     return LNG_OK;
 }

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "kernels/cpu/cpu_device.h"
+#include "kernels/cpu/cpu_refine.h"
 
 /* Tokens of a task, about; rows of x that a task makes ready; elements of 32 bits that vectors, and caches, take at once;
  * rows of the table that are fetched ahead, as they lie anywhere. */
@@ -178,9 +178,10 @@ static enum lng_status reserve(struct select_job *job)
 {
     const int64_t rows = job->args->x.rows, pitch = job->weight ? job->weight->rows_pitch : 0;
     const size_t x_bytes = (size_t)(rows * pitch) * sizeof *job->x;
+    const bool bytes = job->weight && job->weight->head.compute == LNG_DTYPE_I8;
     const size_t scale_bytes = (size_t)lng_cpu_ceil(rows, WHOLE) * WHOLE * sizeof *job->row_scales;
-    LNG_TRY(
-        lng_cpu_reserve(job->cpu, 0, x_bytes + scale_bytes + (size_t)rows * sizeof *job->groups));
+    LNG_TRY(lng_cpu_reserve(job->cpu, bytes ? (size_t)job->args->x.cols * sizeof(float) : 0,
+                            x_bytes + scale_bytes + (size_t)rows * sizeof *job->groups));
     char *at = job->cpu->shared;
     job->x = (uint32_t *)(void *)at;
     job->row_scales = (float *)(void *)(at + x_bytes);
@@ -228,5 +229,9 @@ enum lng_status lng_cpu_select_logits(struct lng_device *device,
         lng_cpu_run(cpu, lng_cpu_ceil(args.x.rows, PREPARED), prepare_task, &job);
     find_groups(&job);
     lng_cpu_run(cpu, job.group_count * job.parts, select_task, &job);
+    if (job.weight != NULL && job.weight->head.compute == LNG_DTYPE_I8)
+        lng_cpu_refine(
+            cpu, &(struct lng_cpu_refining){.weight = job.weight, .x = args.x, .bias = args.bias},
+            args.y, args.tokens, args.first, args.count);
     return LNG_OK;
 }

@@ -117,6 +117,7 @@ const struct lng_backend BACKEND = {
     .real = REF_REAL,
     .fuses_logits = true,
     .byte_caches = true,
+    .refines = true,
     .ops =
         {
 #define LNG_OP(name) .name = REF(name),

@@ -55,6 +55,36 @@ static double *load_matrix(const struct lng_view *x, enum lng_dtype compute, dou
     return out;
 }
 
+/* As LNG_REFINED says. tokens NULL: column j of y is token j. w_row [in] scratch */
+static void refine_row(const struct lng_view *x, const struct lng_weight *weight,
+                       const struct lng_view *bias, const struct lng_view *y, int64_t row,
+                       const int32_t *tokens, int64_t count, double *w_row)
+{
+    int64_t best[LNG_REFINED], found = 0;
+    while (found < LNG_REFINED) {
+        int64_t next = -1;
+        for (int64_t j = 0; j < count; j++) {
+            bool taken = !(ref_load(y, row, j) >= -INFINITY); /* not a number */
+            for (int64_t i = 0; i < found; i++)
+                taken |= best[i] == j;
+            if (!taken && (next < 0 || ref_load(y, row, j) > ref_load(y, row, next)))
+                next = j;
+        }
+        if (next < 0)
+            break;
+        best[found++] = next;
+    }
+    for (int64_t i = 0; i < found; i++) {
+        const int64_t token = tokens != NULL ? tokens[best[i]] : best[i];
+        const double scale = load_weight_row(weight, token, w_row);
+        double sum = 0;
+        for (int64_t d = 0; d < x->cols; d++)
+            sum += ref_load(x, row, d) * w_row[d];
+        ref_store(y, row, best[i],
+                  sum * scale + (bias->data != NULL ? ref_load(bias, 0, token) : 0));
+    }
+}
+
 enum lng_status REF(linear_fwd)(struct lng_device *device, const struct lng_linear_fwd_args *args)
 {
     (void)device;
@@ -76,6 +106,8 @@ enum lng_status REF(linear_fwd)(struct lng_device *device, const struct lng_line
             ref_store(y, n, o, sum);
         }
     }
+    for (int64_t n = 0; n < y->rows && args->refine; n++)
+        refine_row(x, args->weight, &args->bias, y, n, NULL, y->cols, w_row);
     status = LNG_OK;
 fail:
     lng_free(x_scales);
@@ -194,14 +226,18 @@ enum lng_status REF(select_logits)(struct lng_device *device,
     double *x_rows = x_scales == NULL ? NULL : load_matrix(x, weight->compute, x_scales);
     if (x_rows == NULL || w_row == NULL)
         goto fail;
-    for (int64_t r = 0; r < x->rows; r++)
+    for (int64_t r = 0; r < x->rows; r++) {
+        const int32_t *tokens = args->tokens + args->first[r];
         for (int32_t j = 0; j < args->count[r]; j++) {
-            const int64_t token = args->tokens[args->first[r] + j];
+            const int64_t token = tokens[j];
             const double w_scale = load_weight_row(weight, token, w_row);
             const double bias = args->bias.data != NULL ? ref_load(&args->bias, 0, token) : 0;
             const double sum = ref_dot(x_rows + r * x->cols, w_row, x->cols);
             ref_store(&args->y, r, j, sum * x_scales[r] * w_scale + bias);
         }
+        if (weight->compute == LNG_DTYPE_I8)
+            refine_row(x, weight, &args->bias, &args->y, r, tokens, args->count[r], w_row);
+    }
     status = LNG_OK;
 fail:
     lng_free(x_scales);

@@ -164,44 +164,6 @@ static bool is_allowed(const struct lng_candidates_args *args, int64_t r, int64_
     return true;
 }
 
-/* x . w + bias of one token, x as it is. */
-static double exact_logit(const struct lng_candidates_args *args, int64_t r, int64_t token)
-{
-    const struct ref_weight *weight = (const struct ref_weight *)args->weight;
-    const int64_t cols = args->x.cols;
-    const int8_t *w = (const int8_t *)weight->values + token * cols;
-    double sum = 0;
-    for (int64_t d = 0; d < cols; d++)
-        sum += ref_load(&args->x, r, d) * ((double)w[d] * weight->scales[token]);
-    return sum + (args->bias.data != NULL ? ref_load(&args->bias, 0, token) : 0);
-}
-
-/* Stored logits of int8 as LNG_REFINED says. */
-static void refine(const struct lng_candidates_args *args, const struct lng_view *logits)
-{
-    for (int64_t r = 0; r < logits->rows; r++) {
-        int64_t best[LNG_REFINED], count = 0;
-        if (args->forced != NULL && args->forced[r] >= 0)
-            best[count++] = args->forced[r];
-        while (count < LNG_REFINED && (args->forced == NULL || args->forced[r] < 0)) {
-            int64_t next = -1;
-            for (int64_t j = 0; j < logits->cols; j++) {
-                bool taken = !(ref_load(logits, r, j) >= -INFINITY); /* not a number */
-                for (int64_t i = 0; i < count; i++)
-                    taken |= best[i] == j;
-                if (!taken && (next < 0 || ref_load(logits, r, j) > ref_load(logits, r, next)))
-                    next = j;
-            }
-            if (next < 0)
-                break;
-            best[count++] = next;
-        }
-        for (int64_t i = 0; i < count; i++)
-            if (best[i] < logits->cols)
-                ref_store(logits, r, best[i], exact_logit(args, r, best[i]));
-    }
-}
-
 /* The same with logits from x, weight and bias. */
 static enum lng_status candidates_of_product(struct lng_device *device,
                                              const struct lng_candidates_args *args)
@@ -212,14 +174,14 @@ static enum lng_status candidates_of_product(struct lng_device *device,
                                    lng_dtype_size(args->logits.dtype));
     if (stored.logits.data == NULL)
         return LNG_ERR_MEMORY;
-    enum lng_status status = REF(linear_fwd)(device, &(struct lng_linear_fwd_args){
-                                                         .x = args->x,
-                                                         .weight = args->weight,
-                                                         .bias = args->bias,
-                                                         .y = stored.logits,
-                                                     });
-    if (status == LNG_OK && args->weight->compute == LNG_DTYPE_I8)
-        refine(args, &stored.logits);
+    enum lng_status status =
+        REF(linear_fwd)(device, &(struct lng_linear_fwd_args){
+                                    .x = args->x,
+                                    .weight = args->weight,
+                                    .bias = args->bias,
+                                    .y = stored.logits,
+                                    .refine = args->weight->compute == LNG_DTYPE_I8,
+                                });
     if (status == LNG_OK)
         status = REF(candidates)(device, &stored);
     lng_free(stored.logits.data);

@@ -26,12 +26,14 @@ static struct lng_weight_rows random_int8(struct rig *rig, int64_t rows, int64_t
 }
 
 /* y of 5 random rows through the weight. */
-static double *product(struct rig *rig, const struct lng_weight *weight, int64_t rows, int64_t cols)
+static double *product(struct rig *rig, const struct lng_weight *weight, int64_t rows, int64_t cols,
+                       bool refine)
 {
     struct lng_linear_fwd_args args = {
         .x = rig_random(rig, LNG_DTYPE_F32, 5, cols, 2),
         .weight = weight,
         .y = rig_output(rig, LNG_DTYPE_F32, 5, rows),
+        .refine = refine,
     };
     RIG_OK(lng_linear_fwd(rig->device, &args));
     return rig_get(rig, args.y);
@@ -53,19 +55,23 @@ static double *lookup(struct rig *rig, const struct lng_weight *weight, int64_t 
     return rig_get(rig, args.y);
 }
 
+/* More tokens than are refined. */
+enum { SELECTED = LNG_REFINED + 5 };
+
 static double *select_some(struct rig *rig, struct lng_weight *weight, int64_t rows, int64_t cols)
 {
-    int32_t tokens[3] = {0, (int32_t)rows - 1, (int32_t)(rows / 2)}, first[2] = {0, 0},
-            count[2] = {3, 3};
+    int32_t tokens[SELECTED], first[2] = {0, 0}, count[2] = {SELECTED, SELECTED};
+    for (int32_t i = 0; i < SELECTED; i++)
+        tokens[i] = i * 13 % (int32_t)rows;
     RIG_OK(lng_weight_keep_rows(rig->device, weight));
     struct lng_select_logits_args args = {
         .x = rig_random(rig, LNG_DTYPE_F32, 2, cols, 2),
         .weight = weight,
-        .y = rig_output(rig, LNG_DTYPE_F32, 2, 3),
-        .tokens = rig_array(rig, tokens, 3, 4),
+        .y = rig_output(rig, LNG_DTYPE_F32, 2, SELECTED),
+        .tokens = rig_array(rig, tokens, SELECTED, 4),
         .first = rig_array(rig, first, 2, 4),
         .count = rig_array(rig, count, 2, 4),
-        .token_count = 3,
+        .token_count = SELECTED,
     };
     RIG_OK(lng_select_logits(rig->device, &args));
     return rig_get(rig, args.y);
@@ -92,8 +98,10 @@ Test(weight_rows, cpu_and_ref_agree_on_int8_rows)
             (void)random_int8(&cpu, rows, cols, q, scales);
             RIG_OK(lng_weight_prepare_rows(ref.device, &given, LNG_DTYPE_I8, &want));
             RIG_OK(lng_weight_prepare_rows(cpu.device, &given, LNG_DTYPE_I8, &got));
-            rig_expect_close("product", product(&cpu, got, rows, cols),
-                             product(&ref, want, rows, cols), (size_t)(5 * rows), 1e-5, 1e-5);
+            for (int refine = 0; refine < 2; refine++)
+                rig_expect_close("product", product(&cpu, got, rows, cols, refine),
+                                 product(&ref, want, rows, cols, refine), (size_t)(5 * rows), 1e-5,
+                                 1e-5);
             double *table = lookup(&cpu, got, rows, cols);
             rig_expect_close("lookup", table, lookup(&ref, want, rows, cols),
                              (size_t)((rows + 1) * cols), 1e-6, 0);
@@ -103,7 +111,7 @@ Test(weight_rows, cpu_and_ref_agree_on_int8_rows)
                 cr_assert_eq(table[rows * cols + c], 0); /* id -1 */
             }
             rig_expect_close("select", select_some(&cpu, got, rows, cols),
-                             select_some(&ref, want, rows, cols), 6, 1e-5, 1e-5);
+                             select_some(&ref, want, rows, cols), 2 * SELECTED, 1e-5, 1e-5);
             lng_weight_release(ref.device, want);
             lng_weight_release(cpu.device, got);
             rig_close(&ref);
@@ -136,9 +144,9 @@ Test(weight_rows, floats_are_as_with_a_master)
             RIG_OK(lng_weight_prepare(rig.device, master, computes[i], 0, &with));
             RIG_OK(lng_weight_prepare_rows(rig.device, &given, computes[i], &without));
             uint32_t draws = rig.draws;
-            double *want = product(&rig, with, rows, cols);
+            double *want = product(&rig, with, rows, cols, false);
             rig.draws = draws;
-            double *got = product(&rig, without, rows, cols);
+            double *got = product(&rig, without, rows, cols, false);
             cr_assert(memcmp(want, got, (size_t)(5 * rows) * sizeof *want) == 0);
             cr_assert(lng_weight_refresh(rig.device, without) == LNG_ERR_USAGE);
             lng_weight_release(rig.device, with);

@@ -86,12 +86,55 @@ static float small(uint32_t i)
     return (float)((int)(i * 2654435761u >> 29) - 3);
 }
 
-static void compare(int64_t m, int64_t n, int64_t k, bool add, bool bias, bool relu)
+enum { ROWS = 96, STEPS = 64, COLS = 96, PITCH = 80, C_ROW = 100, C_SIZE = ROWS * C_ROW };
+static uint32_t a[ROWS * PITCH], b[COLS * STEPS];
+static float c[C_SIZE], wanted[C_SIZE], bias[COLS];
+
+static void open_results(void)
 {
-    enum { ROWS = 96, PAIRS = 64, COLS = 96, PITCH = 80 };
-    static uint32_t a[ROWS * PITCH], b[COLS * PAIRS];
-    static float c[ROWS * 100], wanted[ROWS * 100], offsets[COLS];
+    for (int i = 0; i < C_SIZE; i++)
+        c[i] = wanted[i] = small((uint32_t)i);
+    for (uint32_t j = 0; j < COLS; j++)
+        bias[j] = small(j + 9);
+}
+
+/* mode: 1 add, 2 bias, 4 relu */
+static struct lng_gemm product_of(int64_t m, int64_t n, int64_t k, int mode)
+{
+    return (struct lng_gemm){.a = a,
+                             .a_row = PITCH,
+                             .a_k = 1,
+                             .b = b,
+                             .b_panel = (k + 15) / 16 * 16 * 32,
+                             .c = c,
+                             .c_row = C_ROW,
+                             .m = m,
+                             .n = n,
+                             .k = k,
+                             .bias = mode & 2 ? bias : NULL,
+                             .add = mode & 1,
+                             .relu = mode & 4};
+}
+
+static void want(int64_t row, int64_t col, float sum, int mode)
+{
+    float *place = &wanted[row * C_ROW + col];
+    sum += (mode & 1 ? *place : 0) + (mode & 2 ? bias[col] : 0);
+    *place = mode & 4 && sum < 0 ? 0 : sum;
+}
+
+static void check_results(const char *what, const struct lng_gemm *g, int mode)
+{
+    for (int i = 0; i < C_SIZE; i++)
+        cr_assert(c[i] == wanted[i], "%s, %d x %d x %d, mode %d, element %d: %g, not %g", what,
+                  (int)g->m, (int)g->n, (int)g->k, mode, i, c[i], wanted[i]);
+}
+
+static void compare(int64_t m, int64_t n, int64_t k, int mode)
+{
     const int64_t whole = (k + 15) / 16 * 16;
+    const struct lng_gemm g = product_of(m, n, k, mode);
+    open_results();
     memset(a, 0, sizeof a);
     for (int64_t i = 0; i < m; i++)
         for (int64_t p = 0; p < k; p++)
@@ -102,89 +145,51 @@ static void compare(int64_t m, int64_t n, int64_t k, bool add, bool bias, bool r
             b[(j / 32 * whole + p) * 32 + j % 32] =
                 lng_f32_to_bf16(small((uint32_t)(j * 57 + p))) |
                 (uint32_t)lng_f32_to_bf16(small((uint32_t)(j * 91 + p))) << 16;
-    for (int i = 0; i < ROWS * 100; i++)
-        c[i] = wanted[i] = small((uint32_t)i);
-    for (int64_t j = 0; j < COLS; j++)
-        offsets[j] = small((uint32_t)j + 9);
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
-            float sum = (add ? c[i * 100 + j] : 0) + (bias ? offsets[j] : 0);
+            float sum = 0;
             for (int64_t p = 0; p < k; p++)
                 sum += small((uint32_t)(i * 131 + p)) * small((uint32_t)(j * 57 + p)) +
                        small((uint32_t)(i * 37 + p)) * small((uint32_t)(j * 91 + p));
-            wanted[i * 100 + j] = relu && sum < 0 ? 0 : sum;
+            want(i, j, sum, mode);
         }
-    lng_simd_gemm_amx_on_c_tiles(&(struct lng_gemm){.a = a,
-                                                    .a_row = PITCH,
-                                                    .a_k = 1,
-                                                    .b = b,
-                                                    .b_panel = whole * 32,
-                                                    .c = c,
-                                                    .c_row = 100,
-                                                    .m = m,
-                                                    .n = n,
-                                                    .k = k,
-                                                    .bias = bias ? offsets : NULL,
-                                                    .add = add,
-                                                    .relu = relu});
-    for (int i = 0; i < ROWS * 100; i++)
-        cr_assert(c[i] == wanted[i], "%d x %d x %d, element %d: %g, not %g", (int)m, (int)n, (int)k,
-                  i, c[i], wanted[i]);
+    lng_simd_gemm_amx_on_c_tiles(&g);
+    check_results("bf16", &g, mode);
 }
 
-/* Quads in place of pairs: scales and sums are exact in f32. What lies past the end of a row of A meets zeros. */
+/* Quads in place of pairs: scales and sums are exact in f32. What lies past the end of a row of A meets zeros. mode 8:
+ * something is taken off every column. */
 static void compare_bytes(int64_t m, int64_t n, int64_t k, int mode)
 {
-    enum { ROWS = 96, QUADS = 64, COLS = 96, PITCH = 80 };
-    static uint32_t a[ROWS * PITCH], b[COLS * QUADS];
-    static float c[ROWS * 100], wanted[ROWS * 100], bias[COLS], row_scales[ROWS], col_scales[COLS];
+    static float row_scales[ROWS], col_scales[COLS];
     static int32_t less[COLS];
     const int64_t whole = (k + 15) / 16 * 16;
+    const struct lng_gemm_i8 g = {.gemm = product_of(m, n, k, mode),
+                                  .row_scales = row_scales,
+                                  .col_scales = col_scales,
+                                  .less = mode & 8 ? less : NULL};
+    open_results();
     memset(b, 0, sizeof b);
     for (uint32_t i = 0; i < ROWS * PITCH; i++)
         a[i] = i * 2654435761u;
     for (int64_t j = 0; j < n; j++)
         for (int64_t p = 0; p < k; p++)
             b[(j / 32 * whole + p) * 32 + j % 32] = (uint32_t)(j * 71 + p + 1) * 2246822519u;
-    for (int i = 0; i < ROWS * 100; i++)
-        c[i] = wanted[i] = small((uint32_t)i);
     for (int i = 0; i < COLS; i++) {
-        bias[i] = small((uint32_t)i + 9);
         row_scales[i] = i % 2 ? 0.5f : 1;
         col_scales[i] = i % 3 ? 0.25f : 1;
         less[i] = i * 11;
     }
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
+            const uint8_t *x = (const uint8_t *)(a + i * PITCH);
             int32_t sum = mode & 8 ? -less[j] : 0;
             for (int64_t p = 0; p < 4 * k; p++)
-                sum += ((const uint8_t *)(a + i * PITCH))[p] *
-                       ((const int8_t *)(b + (j / 32 * whole + p / 4) * 32 + j % 32))[p % 4];
-            const float y = (float)sum * row_scales[i] * col_scales[j] +
-                            (mode & 1 ? c[i * 100 + j] : 0) + (mode & 2 ? bias[j] : 0);
-            wanted[i * 100 + j] = mode & 4 && y < 0 ? 0 : y;
+                sum += x[p] * ((const int8_t *)(b + (j / 32 * whole + p / 4) * 32 + j % 32))[p % 4];
+            want(i, j, (float)sum * row_scales[i] * col_scales[j], mode);
         }
-    lng_simd_gemm_i8_amx_on_c_tiles(&(struct lng_gemm_i8){
-        .gemm = {.a = a,
-                 .a_row = PITCH,
-                 .a_k = 1,
-                 .b = b,
-                 .b_panel = whole * 32,
-                 .c = c,
-                 .c_row = 100,
-                 .m = m,
-                 .n = n,
-                 .k = k,
-                 .bias = mode & 2 ? bias : NULL,
-                 .add = mode & 1,
-                 .relu = mode & 4},
-        .row_scales = row_scales,
-        .col_scales = col_scales,
-        .less = mode & 8 ? less : NULL,
-    });
-    for (int i = 0; i < ROWS * 100; i++)
-        cr_assert(c[i] == wanted[i], "%d x %d x %d, mode %d, element %d: %g, not %g", (int)m,
-                  (int)n, (int)k, mode, i, c[i], wanted[i]);
+    lng_simd_gemm_i8_amx_on_c_tiles(&g);
+    check_results("int8", &g.gemm, mode);
 }
 #endif
 
@@ -199,7 +204,7 @@ Test(cpu_amx, products_on_emulated_tiles)
     for (int i = 0; i < 6; i++)
         for (int mode = 0; mode < 16; mode++) {
             if (mode < 8)
-                compare(sizes[i][0], sizes[i][1], sizes[i][2], mode & 1, mode & 2, mode & 4);
+                compare(sizes[i][0], sizes[i][1], sizes[i][2], mode);
             compare_bytes(sizes[i][0], sizes[i][1], sizes[i][2], mode);
         }
 #else
