@@ -41,6 +41,13 @@ struct lng_backend {
     int64_t (*logit_rows)(const struct lng_device *device, int64_t vocabulary);
     size_t (*free_memory)(struct lng_device *device);             /* NULL: nobody knows */
     const char *(*instructions)(const struct lng_device *device); /* NULL: there is no choice */
+    bool (*hardware)(struct lng_device *device, struct lng_hardware *hardware); /* NULL: none */
+    /* Points of time between pieces of work, by number below LNG_TIMER_MARKS; NULL: work is done when its call returns,
+     * and the host's clock serves. *marks is the backend's own, NULL before the first. `between` waits for both. */
+    enum lng_status (*mark)(struct lng_device *device, void **marks, size_t number);
+    enum lng_status (*between)(struct lng_device *device, void *marks, size_t from, size_t to,
+                               double *seconds);
+    void (*marks_release)(struct lng_device *device, void *marks);
     /* NULL: work is called. Counts in device->repeats. */
     enum lng_status (*repeat)(struct lng_device *device, const void *key, size_t bytes,
                               lng_device_work work, void *context);
@@ -59,6 +66,8 @@ struct lng_backend {
 };
 
 struct lng_op_observer;
+struct lng_timer;
+enum { LNG_TIMER_MARKS = 8192 };
 
 struct lng_device {
     const struct lng_backend *backend;
@@ -70,6 +79,7 @@ struct lng_device {
     void *state;      /* the backend's own */
     struct lng_repeat_stats repeats;
     const struct lng_op_observer *observer; /* observe.h; NULL: nobody looks */
+    struct lng_timer *timer;                /* timing.h; NULL: nothing is timed */
 };
 
 /* Backends of this library; device.c is the one place that lists them. */

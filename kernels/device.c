@@ -5,6 +5,7 @@
 #include "host/base/mem.h"
 #include "kernels/backend.h"
 #include "kernels/plugin.h"
+#include "kernels/timing.h"
 
 /* The backends of this library; cuda is a plugin. */
 static const struct lng_backend *const registry[] = {&lng_backend_cpu, &lng_backend_ref,
@@ -103,6 +104,7 @@ void lng_device_close(struct lng_device *device)
 {
     if (device == NULL)
         return;
+    lng_timer_close(device);
     device->backend->close(device);
     lng_free(device);
 }
@@ -152,6 +154,11 @@ size_t lng_device_free_memory(struct lng_device *device)
     return device->backend->free_memory == NULL ? SIZE_MAX : device->backend->free_memory(device);
 }
 
+bool lng_device_hardware(struct lng_device *device, struct lng_hardware *hardware)
+{
+    return device->backend->hardware != NULL && device->backend->hardware(device, hardware);
+}
+
 enum lng_status lng_device_alloc(struct lng_device *device, size_t bytes, void **memory)
 {
     return device->backend->alloc(device, bytes, memory);
@@ -168,14 +175,18 @@ enum lng_status lng_device_write(struct lng_device *device, void *to, const void
 {
     LNG_FAIL_IF(bytes > 0 && (to == NULL || from == NULL), LNG_ERR_SHAPE,
                 "device write of %zu bytes: expected two addresses, found none", bytes);
-    return bytes == 0 ? LNG_OK : device->backend->write(device, to, from, bytes);
+    if (bytes == 0)
+        return LNG_OK;
+    LNG_TIMED(device, LNG_PHASE_COPY, device->backend->write(device, to, from, bytes));
 }
 
 enum lng_status lng_device_read(struct lng_device *device, void *to, const void *from, size_t bytes)
 {
     LNG_FAIL_IF(bytes > 0 && (to == NULL || from == NULL), LNG_ERR_SHAPE,
                 "device read of %zu bytes: expected two addresses, found none", bytes);
-    return bytes == 0 ? LNG_OK : device->backend->read(device, to, from, bytes);
+    if (bytes == 0)
+        return LNG_OK;
+    LNG_TIMED(device, LNG_PHASE_COPY, device->backend->read(device, to, from, bytes));
 }
 
 enum lng_status lng_device_sync(struct lng_device *device)
@@ -183,14 +194,14 @@ enum lng_status lng_device_sync(struct lng_device *device)
     return device->backend->sync(device);
 }
 
-/* An observer wants to see every operation. */
+/* An observer wants to see every operation, and a timer to time it. */
 enum lng_status lng_device_repeat(struct lng_device *device, const void *key, size_t bytes,
                                   lng_device_work work, void *context)
 {
     LNG_FAIL_IF(bytes > LNG_REPEAT_KEY, LNG_ERR_SHAPE,
                 "repeated work: expected a key of at most %d bytes, found %zu", LNG_REPEAT_KEY,
                 bytes);
-    if (device->backend->repeat != NULL && device->observer == NULL)
+    if (device->backend->repeat != NULL && device->observer == NULL && device->timer == NULL)
         return device->backend->repeat(device, key, bytes, work, context);
     device->repeats.plain++;
     return work(context);
@@ -244,7 +255,7 @@ enum lng_status lng_weight_refresh(struct lng_device *device, struct lng_weight 
 {
     LNG_FAIL_IF(weight->master.data == NULL, LNG_ERR_USAGE,
                 "weight: it was made for inference and keeps no values to be made again from");
-    return device->backend->weight_refresh(device, weight);
+    LNG_TIMED(device, LNG_PHASE_OPTIMIZER, device->backend->weight_refresh(device, weight));
 }
 
 void lng_weight_release(struct lng_device *device, struct lng_weight *weight)

@@ -63,6 +63,15 @@ const char *lng_device_remark(const struct lng_device *device);
 int lng_device_threads(const struct lng_device *device);
 /* The instructions in use, such as "avx512 vnni bf16"; "" where there is no choice. Static. */
 const char *lng_device_instructions(const struct lng_device *device);
+/* What a GPU is; of all programs that use it the memory in use. */
+struct lng_hardware {
+    char name[128];
+    size_t memory_bytes, used_bytes;
+    int multiprocessors, compute_capability; /* 90 for 9.0 */
+    int driver, runtime;                     /* versions of CUDA, 12040 for 12.4 */
+};
+/* False for devices that are no hardware of their own, *hardware then is untouched. */
+bool lng_device_hardware(struct lng_device *device, struct lng_hardware *hardware);
 /* Dtype of statistics, parameters and gradients: F32, or F64 on ref64. */
 enum lng_dtype lng_device_real(const struct lng_device *device);
 /* Dtype in which activations are stored when computing in `compute` (F32 or BF16). */

@@ -3,6 +3,7 @@
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/cuda_graph.h"
 #include "kernels/cuda/cuda_memory.h"
+#include "kernels/cuda/cuda_timing.h"
 
 /* The table's entries: the operation, on the device's own GPU. */
 #define LNG_OP(name)                                                        \
@@ -36,6 +37,10 @@ const struct lng_backend lng_backend_cuda = {
     .supports = cuda_supports,
     .logit_rows = cuda_logit_rows,
     .free_memory = cuda_free_memory,
+    .hardware = cuda_hardware,
+    .mark = cuda_mark,
+    .between = cuda_between,
+    .marks_release = cuda_marks_release,
     .repeat = cuda_repeat,
     .weight_prepare = cuda_weight_prepare,
     .weight_refresh = cuda_weight_refresh,

@@ -194,10 +194,11 @@ CUDAEMU_API cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void 
     return enqueue(stream, {"a call of the host", HOST_NODE, [=] { function(argument); }, {}, {}});
 }
 
-CUDAEMU_API cudaEventCreateWithFlags(cudaEvent_t *out, unsigned)
+CUDAEMU_API cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
 {
     entry guard;
     *out = new CUevent_st();
+    (*out)->untimed = flags & cudaEventDisableTiming;
     return cudaSuccess;
 }
 CUDAEMU_API cudaEventCreate(cudaEvent_t *out)
@@ -263,8 +264,10 @@ CUDAEMU_API cudaEventQuery(cudaEvent_t event)
 CUDAEMU_API cudaEventElapsedTime(float *out, cudaEvent_t from, cudaEvent_t to)
 {
     entry guard;
-    if (from->completed == 0 || to->completed == 0)
+    if (from->recorded == 0 || to->recorded == 0 || from->untimed || to->untimed)
         return failed(cudaErrorInvalidResourceHandle);
+    if (from->completed < from->recorded || to->completed < to->recorded)
+        return failed(cudaErrorNotReady);
     *out = std::chrono::duration<float, std::milli>(to->when - from->when).count();
     return cudaSuccess;
 }

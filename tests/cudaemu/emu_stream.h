@@ -12,6 +12,7 @@ struct CUevent_st {
     uint64_t recorded, completed;
     std::chrono::steady_clock::time_point when;
     uint64_t capture; /* in which it was last recorded; 0: in none */
+    bool untimed;
 };
 
 namespace cudaemu
