@@ -3,14 +3,9 @@
 
 #include "host/base/mem.h"
 #include "host/cli/bench.h"
+#include "host/cli/bench_plan.h"
 #include "kernels/ops.h"
 
-enum { PRODUCTS = 4 };
-struct product {
-    int64_t in, out;
-};
-static const int64_t row_counts[] = {1, 4, 8, 32, 64, 128, 256, 1024};
-enum { ROW_COUNTS = sizeof row_counts / sizeof row_counts[0] };
 static const double least_seconds = 5e-3; /* of a repetition, so that the clock does not count */
 
 /* One matrix, with inputs and outputs for the largest number of rows. */
@@ -30,9 +25,8 @@ static void close_rig(struct rig *rig)
     lng_device_free(rig->device, rig->y);
 }
 
-/* Values in [-1, 1) without a pattern that could be guessed; as reals, then in the type of activations. */
-static enum lng_status fill_random(struct lng_device *device, void *to, int64_t count,
-                                   enum lng_dtype dtype)
+enum lng_status lng_bench_fill(struct lng_device *device, void *to, int64_t count,
+                               enum lng_dtype dtype)
 {
     float *values = lng_alloc((size_t)count, sizeof *values);
     void *reals = NULL;
@@ -60,11 +54,10 @@ static enum lng_status fill_random(struct lng_device *device, void *to, int64_t 
 }
 
 static enum lng_status open_rig(struct rig *rig, const struct lng_bench *bench,
-                                const struct product *product)
+                                const struct lng_bench_product *product, int64_t rows)
 {
     struct lng_device *device = bench->device;
     enum lng_dtype real = lng_device_real(device);
-    int64_t rows = row_counts[ROW_COUNTS - 1];
     *rig = (struct rig){.device = device, .in = product->in, .out = product->out};
     rig->activation = lng_device_activation(device, bench->dtype);
     size_t size = lng_dtype_size(rig->activation);
@@ -72,18 +65,26 @@ static enum lng_status open_rig(struct rig *rig, const struct lng_bench *bench,
                              &rig->master));
     LNG_TRY(lng_device_alloc(device, (size_t)(rows * rig->in) * size, &rig->x));
     LNG_TRY(lng_device_alloc(device, (size_t)(rows * rig->out) * size, &rig->y));
-    LNG_TRY(fill_random(device, rig->master, rig->in * rig->out, real));
-    LNG_TRY(fill_random(device, rig->x, rows * rig->in, rig->activation));
+    LNG_TRY(lng_bench_fill(device, rig->master, rig->in * rig->out, real));
+    LNG_TRY(lng_bench_fill(device, rig->x, rows * rig->in, rig->activation));
     return lng_weight_prepare(device, lng_view_make(rig->master, real, rig->out, rig->in),
                               bench->dtype, LNG_WEIGHT_INFERENCE, &rig->weight);
 }
 
-static enum lng_status multiply(const struct rig *rig, int64_t rows, int64_t times)
+/* One number of rows. */
+struct rows_of {
+    const struct rig *rig;
+    int64_t rows;
+};
+
+static enum lng_status multiply(void *context, int64_t times)
 {
+    const struct rows_of *of = context;
+    const struct rig *rig = of->rig;
     const struct lng_linear_fwd_args args = {
-        .x = lng_view_make(rig->x, rig->activation, rows, rig->in),
+        .x = lng_view_make(rig->x, rig->activation, of->rows, rig->in),
         .weight = rig->weight,
-        .y = lng_view_make(rig->y, rig->activation, rows, rig->out),
+        .y = lng_view_make(rig->y, rig->activation, of->rows, rig->out),
         .activation = LNG_ACTIVATION_NONE,
     };
     for (int64_t i = 0; i < times; i++)
@@ -91,32 +92,40 @@ static enum lng_status multiply(const struct rig *rig, int64_t rows, int64_t tim
     return lng_device_sync(rig->device);
 }
 
-/* rates [repetitions]: 1e9 multiplications and additions a second. */
-static enum lng_status time_rows(const struct rig *rig, int64_t rows, double *rates, int count)
+enum lng_status lng_bench_time_work(lng_bench_work work, void *context, double *seconds, int count)
 {
-    double work = 2e-9 * (double)rows * (double)rig->in * (double)rig->out;
     int64_t times = 1;
     for (;;) { /* warm-up, and how many make a repetition */
         struct lng_bench_clock start = lng_bench_start();
-        LNG_TRY(multiply(rig, rows, times));
+        LNG_TRY(work(context, times));
         if (lng_bench_stop(start).seconds >= least_seconds || times >= 1 << 20)
             break;
         times *= 2;
     }
     for (int i = 0; i < count; i++) {
         struct lng_bench_clock start = lng_bench_start();
-        LNG_TRY(multiply(rig, rows, times));
-        rates[i] = work * (double)times / lng_bench_stop(start).seconds;
+        LNG_TRY(work(context, times));
+        seconds[i] = lng_bench_stop(start).seconds / (double)times;
     }
+    return LNG_OK;
+}
+
+/* rates [repetitions]: 1e9 multiplications and additions a second. */
+static enum lng_status time_rows(const struct rig *rig, int64_t rows, double *rates, int count)
+{
+    double work = 2e-9 * (double)rows * (double)rig->in * (double)rig->out;
+    struct rows_of of = {rig, rows};
+    LNG_TRY(lng_bench_time_work(multiply, &of, rates, count));
+    for (int i = 0; i < count; i++)
+        rates[i] = work / rates[i];
     return LNG_OK;
 }
 
 static enum lng_status add_row(json_t *list, const struct rig *rig, int64_t rows, double *rates,
                                size_t count)
 {
-    json_t *row = json_object();
-    LNG_FAIL_IF(row == NULL || json_array_append_new(list, row) != 0, LNG_ERR_MEMORY,
-                "out of memory for the report");
+    json_t *row;
+    LNG_TRY(lng_bench_add_object(list, &row));
     LNG_TRY(lng_json_set(row, "in", json_integer(rig->in)));
     LNG_TRY(lng_json_set(row, "out", json_integer(rig->out)));
     LNG_TRY(lng_json_set(row, "rows", json_integer(rows)));
@@ -125,16 +134,17 @@ static enum lng_status add_row(json_t *list, const struct rig *rig, int64_t rows
     return lng_json_set(row, "max", lng_json_number(rates[count - 1]));
 }
 
-static enum lng_status measure(struct lng_bench *bench, const struct product *product,
+/* All numbers of rows of one matrix, or the square product alone. */
+static enum lng_status measure(struct lng_bench *bench, const struct lng_bench_product *product,
                                double *rates, json_t *list)
 {
     struct rig rig;
     int count = bench->options->bench_repetitions;
-    enum lng_status status = open_rig(&rig, bench, product);
-    for (int i = 0; i < ROW_COUNTS && status == LNG_OK; i++) {
-        status = time_rows(&rig, row_counts[i], rates, count);
+    enum lng_status status = open_rig(&rig, bench, product, product->rows[product->count - 1]);
+    for (size_t i = 0; i < product->count && status == LNG_OK; i++) {
+        status = time_rows(&rig, product->rows[i], rates, count);
         if (status == LNG_OK)
-            status = add_row(list, &rig, row_counts[i], rates, (size_t)count);
+            status = add_row(list, &rig, product->rows[i], rates, (size_t)count);
     }
     close_rig(&rig);
     return status;
@@ -142,20 +152,20 @@ static enum lng_status measure(struct lng_bench *bench, const struct product *pr
 
 enum lng_status lng_bench_gemm(struct lng_bench *bench, json_t *report)
 {
-    const struct lng_options *o = bench->options;
-    const struct product products[PRODUCTS] = {
-        {o->dim, o->dim},
-        {o->dim, o->ffn_dim},
-        {o->ffn_dim, o->dim},
-        {o->dim, o->bench_vocab_size},
-    };
-    double *rates = lng_alloc((size_t)o->bench_repetitions, sizeof *rates);
+    struct lng_bench_product products[LNG_BENCH_PRODUCTS];
+    double *rates = lng_alloc((size_t)bench->options->bench_repetitions, sizeof *rates);
     json_t *list = json_array();
     enum lng_status status = rates != NULL ? LNG_OK : LNG_ERR_MEMORY;
+    lng_bench_list_products(bench, products);
     if (lng_json_set(report, "products", list) != LNG_OK)
         status = LNG_ERR_MEMORY;
-    for (int i = 0; i < PRODUCTS && status == LNG_OK; i++)
+    for (int i = 0; i < LNG_BENCH_PRODUCTS && status == LNG_OK; i++)
         status = measure(bench, &products[i], rates, list);
     lng_free(rates);
-    return status == LNG_OK ? lng_bench_add_memory(bench, report, NULL) : status;
+    LNG_TRY(status);
+    /* The square one is the last. */
+    const json_t *square = json_array_get(list, json_array_size(list) - 1);
+    bench->peak = json_real_value(json_object_get(square, "gop_per_second"));
+    LNG_TRY(lng_bench_add_utilization(bench, bench->peak, report));
+    return lng_bench_add_memory(bench, report, NULL);
 }

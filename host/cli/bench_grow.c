@@ -7,6 +7,7 @@
 #include "host/base/log.h"
 #include "host/base/mem.h"
 #include "host/cli/bench.h"
+#include "host/cli/bench_plan.h"
 
 enum { MOST_VALUES = 12, DEFAULT_LENGTH = 27 };
 
@@ -84,6 +85,8 @@ static enum lng_status time_point(struct rig *rig, const struct point *point, do
     for (int i = -o->bench_warmup; i < o->bench_repetitions && status == LNG_OK; i++) {
         struct lng_bench_clock start = lng_bench_start();
         status = lng_bench_translate(search, &sentences, 0, sentences.count, NULL, &tokens);
+        if (status == LNG_OK)
+            status = lng_device_sync(rig->device);
         if (i >= 0)
             times[i] = lng_bench_stop(start).seconds / (double)point->batch;
     }
@@ -116,9 +119,8 @@ static double exponent(const double *x, const double *y, size_t first, size_t en
 
 static enum lng_status add_fit(json_t *fits, const struct curve *c, size_t first, size_t end)
 {
-    json_t *fit = json_object();
-    LNG_FAIL_IF(fit == NULL || json_array_append_new(fits, fit) != 0, LNG_ERR_MEMORY,
-                "out of memory for the report");
+    json_t *fit;
+    LNG_TRY(lng_bench_add_object(fits, &fit));
     LNG_TRY(lng_json_set(fit, "from", lng_json_number(c->x[first])));
     LNG_TRY(lng_json_set(fit, "to", lng_json_number(c->x[end - 1])));
     LNG_TRY(lng_json_set(fit, "seconds_exponent",
@@ -144,10 +146,9 @@ static enum lng_status add_fits(json_t *object, const struct curve *c)
 
 static enum lng_status add_point(json_t *points, const struct curve *c, const struct point *point)
 {
-    json_t *object = json_object();
+    json_t *object;
     size_t i = c->count - 1;
-    LNG_FAIL_IF(object == NULL || json_array_append_new(points, object) != 0, LNG_ERR_MEMORY,
-                "out of memory for the report");
+    LNG_TRY(lng_bench_add_object(points, &object));
     LNG_TRY(lng_json_set(object, c->axis->name, json_integer((json_int_t)c->x[i])));
     LNG_TRY(lng_json_set(object, "seconds_per_sentence", lng_json_number(c->seconds[i])));
     LNG_TRY(lng_json_set(object, "tokens_per_second",
@@ -196,6 +197,27 @@ static enum lng_status add_config(json_t *report, const struct point *usual)
         int64_t value;
         memcpy(&value, (const char *)usual + axes[i].offset, sizeof value);
         LNG_TRY(lng_json_set(config, axes[i].name, json_integer(value)));
+    }
+    return LNG_OK;
+}
+
+enum lng_status lng_bench_list_curves(const struct lng_bench *bench, json_t *list)
+{
+    const int64_t most_threads = lng_device_threads(bench->device);
+    for (int i = 0; i < AXES; i++) {
+        json_t *object, *values = json_array();
+        const bool threads = axes[i].offset == offsetof(struct point, threads);
+        if (!is_wanted(bench->options, axes[i].name)) {
+            json_decref(values);
+            continue;
+        }
+        LNG_TRY(lng_bench_add_object(list, &object));
+        LNG_TRY(lng_json_set(object, "axis", json_string(axes[i].name)));
+        LNG_TRY(lng_json_set(object, "values", values));
+        for (int k = 0; k < MOST_VALUES && axes[i].values[k] > 0; k++)
+            if (!threads || axes[i].values[k] <= most_threads)
+                LNG_FAIL_IF(json_array_append_new(values, json_integer(axes[i].values[k])) != 0,
+                            LNG_ERR_MEMORY, "out of memory for the report");
     }
     return LNG_OK;
 }

@@ -132,6 +132,29 @@ static enum lng_status find_cpu(char *name, size_t size)
     return LNG_OK;
 }
 
+static enum lng_status add_gpu(const struct lng_bench *bench, json_t *machine)
+{
+    struct lng_hardware gpu;
+    json_t *object;
+    if (!lng_device_hardware(bench->device, &gpu))
+        return lng_json_set(machine, "gpu", json_null());
+    const struct {
+        const char *key;
+        int64_t value;
+    } rows[] = {
+        {"memory_bytes", (int64_t)gpu.memory_bytes},
+        {"multiprocessors", gpu.multiprocessors},
+        {"compute_capability", gpu.compute_capability},
+        {"driver", gpu.driver},
+        {"runtime", gpu.runtime},
+    };
+    LNG_TRY(lng_bench_section(machine, "gpu", &object));
+    LNG_TRY(lng_json_set(object, "name", json_string(gpu.name)));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        LNG_TRY(lng_json_set(object, rows[i].key, json_integer(rows[i].value)));
+    return LNG_OK;
+}
+
 static enum lng_status add_machine(const struct lng_bench *bench, json_t *report)
 {
     json_t *machine;
@@ -143,12 +166,20 @@ static enum lng_status add_machine(const struct lng_bench *bench, json_t *report
     LNG_TRY(lng_json_set(machine, "device", json_string(lng_device_name(bench->device))));
     LNG_TRY(
         lng_json_set(machine, "instructions", json_string(lng_device_instructions(bench->device))));
-    return lng_json_set(machine, "threads", json_integer(lng_device_threads(bench->device)));
+    LNG_TRY(lng_json_set(machine, "threads", json_integer(lng_device_threads(bench->device))));
+    return add_gpu(bench, machine);
 }
 
 static json_t *bytes_of(size_t bytes)
 {
     return json_integer((json_int_t)bytes);
+}
+
+size_t lng_bench_held(const struct lng_bench *bench)
+{
+    struct lng_hardware gpu;
+    return lng_device_hardware(bench->device, &gpu) ? gpu.used_bytes
+                                                    : lng_mem_get_stats().bytes_live;
 }
 
 enum lng_status lng_bench_add_memory(const struct lng_bench *bench, json_t *report,
@@ -165,6 +196,10 @@ enum lng_status lng_bench_add_memory(const struct lng_bench *bench, json_t *repo
                          stats != NULL ? bytes_of(stats->device_bytes) : json_null()));
     LNG_TRY(lng_json_set(memory, "cache_bytes",
                          stats != NULL ? bytes_of(stats->cache_bytes) : json_null()));
+    struct lng_hardware gpu;
+    const bool is_gpu = lng_device_hardware(bench->device, &gpu);
+    LNG_TRY(
+        lng_json_set(memory, "gpu_used_bytes", is_gpu ? bytes_of(gpu.used_bytes) : json_null()));
     const bool shared = strcmp(lng_device_name(bench->device), "cpu") == 0;
     return lng_json_set(
         memory, "predicted_bytes",
@@ -193,11 +228,12 @@ static enum lng_status add_model(const struct lng_bench *bench, json_t *report)
         {"encoder_ffn", h->encoder_ffn},
         {"decoder_ffn", h->decoder_ffn},
         {"parameters", bench->model.params.total},
-        {"bytes", (int64_t)lng_model_bytes(&bench->model)},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         LNG_TRY(lng_json_set(model, rows[i].key, json_integer(rows[i].value)));
-    return LNG_OK;
+    return lng_json_set(model, "bytes",
+                        bench->model.tensors != NULL ? bytes_of(lng_model_bytes(&bench->model))
+                                                     : json_null());
 }
 
 enum lng_status lng_bench_add_head(const struct lng_bench *bench, const char *workload,

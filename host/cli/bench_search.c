@@ -6,10 +6,8 @@
 
 /* ---- one pass ----------------------------------------------------------------------------------- */
 
-enum lng_status lng_bench_open_search(struct lng_model *model,
-                                      const struct lng_bench_sentences *sentences,
-                                      const struct lng_bench_search *how,
-                                      struct lng_search **search)
+struct lng_search_options lng_bench_search_options(const struct lng_bench_sentences *sentences,
+                                                   const struct lng_bench_search *how)
 {
     struct lng_search_options options = lng_search_options_default();
     options.beam.beam = how->beam;
@@ -19,6 +17,15 @@ enum lng_status lng_bench_open_search(struct lng_model *model,
     options.batch_tokens = how->batch * (int64_t)sentences->longest;
     options.max_rows = how->batch * how->beam;
     options.cache_bytes = SIZE_MAX;
+    return options;
+}
+
+enum lng_status lng_bench_open_search(struct lng_model *model,
+                                      const struct lng_bench_sentences *sentences,
+                                      const struct lng_bench_search *how,
+                                      struct lng_search **search)
+{
+    struct lng_search_options options = lng_bench_search_options(sentences, how);
     return lng_search_open(model, &options, search);
 }
 
@@ -155,6 +162,38 @@ static enum lng_status add_steps(json_t *report, const struct lng_search_stats *
     return lng_json_set(work, "sentences_at_once", json_integer(after->sentences_at_once));
 }
 
+/* ---- phases ------------------------------------------------------------------------------------- */
+
+static enum lng_status time_phases(struct lng_bench *bench, struct lng_search *search,
+                                   size_t at_once, json_t *report)
+{
+    const struct lng_bench_sentences *s = &bench->sentences;
+    struct lng_phase_times times;
+    int64_t tokens;
+    LNG_TRY(lng_bench_translate(search, s, 0, at_once, NULL, &tokens));
+    LNG_TRY(lng_device_time_begin(bench->device));
+    struct lng_bench_clock start = lng_bench_start();
+    for (size_t k = 0; k < s->count; k += at_once)
+        LNG_TRY(lng_bench_translate(search, s, k, at_once, NULL, &tokens));
+    LNG_TRY(lng_device_sync(bench->device));
+    double seconds = lng_bench_stop(start).seconds;
+    LNG_TRY(lng_device_time_end(bench->device, &times));
+    return lng_bench_add_phases(&times, seconds, report);
+}
+
+enum lng_status lng_bench_search_phases(struct lng_bench *bench, const struct lng_bench_search *how,
+                                        json_t *report)
+{
+    struct lng_bench_search one = *how;
+    struct lng_search *search = NULL;
+    one.workers = 1;
+    enum lng_status status = lng_bench_open_search(&bench->model, &bench->sentences, &one, &search);
+    if (status == LNG_OK)
+        status = time_phases(bench, search, one.batch > 1 ? bench->sentences.count : 1, report);
+    lng_search_close(search);
+    return status;
+}
+
 /* ---- decode ------------------------------------------------------------------------------------- */
 
 static enum lng_status time_passes(struct lng_bench *bench, struct lng_search *search,
@@ -208,6 +247,8 @@ enum lng_status lng_bench_decode(struct lng_bench *bench, json_t *report)
     if (status == LNG_OK)
         status = decode(bench, search, runs, report);
     lng_search_close(search);
+    if (status == LNG_OK && o->bench_phases)
+        status = lng_bench_search_phases(bench, &how, report);
     lng_free(runs);
     return status;
 }
@@ -292,6 +333,8 @@ enum lng_status lng_bench_latency(struct lng_bench *bench, json_t *report)
     if (status == LNG_OK)
         status = latency(bench, search, runs, milliseconds, report);
     lng_search_close(search);
+    if (status == LNG_OK && o->bench_phases)
+        status = lng_bench_search_phases(bench, &how, report);
     lng_free(runs);
     lng_free(milliseconds);
     return status;

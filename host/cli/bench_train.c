@@ -3,6 +3,7 @@
 
 #include "host/base/mem.h"
 #include "host/cli/bench.h"
+#include "host/cli/bench_plan.h"
 #include "host/train/optimizer.h"
 #include "host/train/trainer.h"
 
@@ -20,14 +21,14 @@ struct updates {
 
 /* Multiplications and additions of the products of one update, forward and backward: three times those of a forward
  * pass. A target token attends to what is before it, half of all on average. */
-static double count_operations(const struct lng_hparams *h, const struct updates *u)
+double lng_bench_count_operations(const struct lng_hparams *h, const struct lng_bench_sentences *s,
+                                  const struct lng_bench_sentences *t)
 {
-    const struct lng_bench_sentences *s = &u->bench->sentences;
     double d = h->dim, forward = 0;
     double encoder = 4 * d * d + 2 * d * h->encoder_ffn;
     double decoder = 6 * d * d + 2 * d * h->decoder_ffn; /* keys and values of the source: below */
     for (size_t i = 0; i < s->count; i++) {
-        double source = s->lengths.data[i], target = u->target.lengths.data[i];
+        double source = s->lengths.data[i], target = t->lengths.data[i];
         forward += h->encoder_layers * (source * encoder + 2 * source * source * d);
         forward += h->decoder_layers * (target * decoder + source * 2 * d * d +
                                         target * (target + 1) * d + 2 * target * source * d);
@@ -63,16 +64,21 @@ static enum lng_status open_sentences(struct updates *u)
     return find_offsets(&u->target, &u->offsets[1]);
 }
 
+static struct lng_batch_limits limits_of(const struct updates *u)
+{
+    return (struct lng_batch_limits){
+        .source_rows = (int64_t)u->bench->sentences.ids.count,
+        .target_rows = (int64_t)u->target.ids.count,
+        .sentences = (int64_t)u->bench->sentences.count,
+        .backward = true,
+    };
+}
+
 static enum lng_status open_updates(struct updates *u)
 {
     struct lng_bench *bench = u->bench;
     LNG_TRY(open_sentences(u));
-    struct lng_batch_limits limits = {
-        .source_rows = (int64_t)bench->sentences.ids.count,
-        .target_rows = (int64_t)u->target.ids.count,
-        .sentences = (int64_t)bench->sentences.count,
-        .backward = true,
-    };
+    struct lng_batch_limits limits = limits_of(u);
     u->regularization = lng_regularization_of(bench->options);
     LNG_TRY(lng_workspace_open(&bench->model, &limits, &u->workspace));
     return lng_optimizer_init(&u->optimizer, &bench->model, false);
@@ -106,29 +112,61 @@ static enum lng_status make_update(struct updates *u, double *loss)
     return lng_device_sync(bench->device);
 }
 
+static enum lng_status add_work(const struct updates *u, json_t *object)
+{
+    const struct lng_bench *bench = u->bench;
+    double operations =
+        lng_bench_count_operations(&bench->model.hparams, &bench->sentences, &u->target);
+    LNG_TRY(lng_json_set(object, "sentences", json_integer((json_int_t)bench->sentences.count)));
+    LNG_TRY(lng_json_set(object, "source_tokens",
+                         json_integer((json_int_t)bench->sentences.ids.count)));
+    LNG_TRY(lng_json_set(object, "target_tokens", json_integer((json_int_t)u->target.ids.count)));
+    return lng_json_set(object, "gflop", lng_json_number(operations / 1e9));
+}
+
+static enum lng_status add_config(const struct lng_options *o, json_t *report)
+{
+    json_t *config;
+    LNG_TRY(lng_bench_section(report, "config", &config));
+    LNG_TRY(lng_json_set(config, "batch_tokens", json_integer(o->bench_batch_tokens)));
+    return lng_json_set(config, "length", json_integer(o->bench_length));
+}
+
 static enum lng_status add_report(struct updates *u, const struct lng_bench_clock *runs,
                                   double loss, json_t *report)
 {
     const struct lng_bench *bench = u->bench;
     const struct lng_options *o = bench->options;
     size_t count = (size_t)o->bench_repetitions;
-    double operations = count_operations(&bench->model.hparams, u);
     double sources = (double)bench->sentences.ids.count, targets = (double)u->target.ids.count;
-    json_t *work, *config;
-    LNG_TRY(lng_bench_section(report, "config", &config));
-    LNG_TRY(lng_json_set(config, "batch_tokens", json_integer(o->bench_batch_tokens)));
-    LNG_TRY(lng_json_set(config, "length", json_integer(o->bench_length)));
+    json_t *work;
+    LNG_TRY(add_config(o, report));
     LNG_TRY(lng_bench_section(report, "work", &work));
-    LNG_TRY(lng_json_set(work, "sentences", json_integer((json_int_t)bench->sentences.count)));
-    LNG_TRY(lng_json_set(work, "source_tokens", json_integer((json_int_t)sources)));
-    LNG_TRY(lng_json_set(work, "target_tokens", json_integer((json_int_t)targets)));
-    LNG_TRY(lng_json_set(work, "gflop", lng_json_number(operations / 1e9)));
+    LNG_TRY(add_work(u, work));
+    double gflop = json_real_value(json_object_get(work, "gflop"));
     LNG_TRY(lng_json_set(work, "last_loss", lng_json_number(loss)));
     LNG_TRY(lng_bench_add_runs(report, runs, count));
     LNG_TRY(lng_bench_add_rate(report, "target_tokens_per_second", targets, runs, count));
     LNG_TRY(lng_bench_add_rate(report, "tokens_per_second", sources + targets, runs, count));
-    LNG_TRY(lng_bench_add_rate(report, "gflop_per_second", operations / 1e9, runs, count));
+    LNG_TRY(lng_bench_add_rate(report, "gflop_per_second", gflop, runs, count));
+    const json_t *rate = json_object_get(json_object_get(report, "rates"), "gflop_per_second");
+    LNG_TRY(
+        lng_bench_add_utilization(bench, json_real_value(json_object_get(rate, "median")), report));
     return lng_bench_add_memory(bench, report, NULL);
+}
+
+/* One more update, each piece of its work timed. */
+static enum lng_status add_phases(struct updates *u, json_t *report)
+{
+    struct lng_device *device = u->bench->device;
+    struct lng_phase_times times;
+    double loss;
+    LNG_TRY(lng_device_time_begin(device));
+    struct lng_bench_clock start = lng_bench_start();
+    LNG_TRY(make_update(u, &loss));
+    double seconds = lng_bench_stop(start).seconds;
+    LNG_TRY(lng_device_time_end(device, &times));
+    return lng_bench_add_phases(&times, seconds, report);
 }
 
 enum lng_status lng_bench_train(struct lng_bench *bench, json_t *report)
@@ -146,7 +184,53 @@ enum lng_status lng_bench_train(struct lng_bench *bench, json_t *report)
     }
     if (status == LNG_OK)
         status = add_report(&u, runs, loss, report);
+    if (status == LNG_OK && o->bench_phases)
+        status = add_phases(&u, report);
     close_updates(&u);
     lng_free(runs);
+    return status;
+}
+
+/* Parameters, gradients and two moments; weights that products take besides are in lng_model_bytes of a real model. */
+static size_t state_bytes(const struct updates *u)
+{
+    const struct lng_model *model = &u->bench->model;
+    size_t reals = (size_t)model->params.total * lng_dtype_size(lng_device_real(model->device));
+    return model->tensors != NULL ? lng_model_bytes(model) + 2 * reals : 4 * reals;
+}
+
+enum lng_status lng_bench_plan_train(struct lng_bench *bench, json_t *plan)
+{
+    const struct lng_options *o = bench->options;
+    struct updates u = {.bench = bench};
+    enum lng_status status = open_sentences(&u);
+    struct lng_batch_limits limits = limits_of(&u);
+    size_t bytes = status == LNG_OK ? lng_workspace_plan(&bench->model, &limits) : 0;
+    if (status == LNG_OK)
+        status = add_work(&u, plan);
+    if (status == LNG_OK)
+        status =
+            lng_json_set(plan, "updates", json_integer(o->bench_warmup + o->bench_repetitions));
+    if (status == LNG_OK)
+        status =
+            lng_json_set(plan, "plan_bytes", json_integer((json_int_t)(bytes + state_bytes(&u))));
+    close_updates(&u);
+    return status;
+}
+
+enum lng_status lng_bench_update_once(struct lng_bench *bench, size_t *plan_bytes,
+                                      size_t *held_bytes)
+{
+    struct updates u = {.bench = bench};
+    double loss;
+    enum lng_status status = open_updates(&u);
+    if (status == LNG_OK)
+        status = make_update(&u, &loss);
+    if (status == LNG_OK) {
+        struct lng_batch_limits limits = limits_of(&u);
+        *plan_bytes = lng_workspace_plan(&bench->model, &limits) + state_bytes(&u);
+        *held_bytes = lng_bench_held(bench);
+    }
+    close_updates(&u);
     return status;
 }

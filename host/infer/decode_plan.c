@@ -4,6 +4,7 @@
 #include "host/base/arena.h"
 #include "host/base/mem.h"
 #include "host/infer/constrain_step.h"
+#include "host/infer/decode_measure.h"
 #include "host/infer/decode_state.h"
 #include "host/infer/steer.h"
 #include "host/infer/step_shape.h"
@@ -252,4 +253,25 @@ enum lng_status lng_search_prepare(struct lng_search *search, const struct lng_s
     if (status != LNG_OK)
         search->halvings = 0;
     return status;
+}
+
+enum lng_status lng_search_measure(struct lng_model *model,
+                                   const struct lng_search_options *options, int64_t source,
+                                   int64_t exact, int64_t sentences, struct lng_search_stats *stats)
+{
+    struct lng_search search = {.model = model, .options = *options};
+    struct lng_search_plan *p = &search.plan;
+    const struct lng_search_input longest = {.source_length = (int32_t)source,
+                                             .exact_length = (int32_t)exact};
+    struct lng_arena arena;
+    LNG_TRY(make_plan(&search, lng_search_time(&search, &longest), source, can_fuse(&search),
+                      sentences, p));
+    lng_arena_init_measuring(&arena);
+    carve_device(&search, &arena);
+    const struct lng_batch_limits limits = {.source_rows = p->encode_rows, .sentences = p->seats};
+    *stats = (struct lng_search_stats){.cache_bytes =
+                                           lng_kv_cache_plan(model, p->positions, p->source_rows),
+                                       .sentences_at_once = p->seats};
+    stats->device_bytes = stats->cache_bytes + arena.used + lng_workspace_plan(model, &limits);
+    return LNG_OK;
 }

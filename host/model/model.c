@@ -65,17 +65,27 @@ enum lng_dtype lng_model_cache_dtype(const struct lng_model *model)
                                                                                    : LNG_DTYPE_BF16;
 }
 
+enum lng_status lng_model_describe(struct lng_model *model, struct lng_device *device,
+                                   const struct lng_hparams *hparams, enum lng_dtype compute,
+                                   bool training)
+{
+    struct lng_model result = {
+        .hparams = *hparams, .device = device, .compute = compute, .training = training};
+    LNG_TRY(lng_device_supports(device, compute));
+    result.activation = lng_device_activation(device, compute);
+    result.cache = lng_model_cache_dtype(&result);
+    LNG_TRY(lng_params_init(&result.params, hparams));
+    *model = result;
+    return LNG_OK;
+}
+
 enum lng_status lng_model_init(struct lng_model *model, struct lng_device *device,
                                const struct lng_hparams *hparams, enum lng_dtype compute,
                                bool training)
 {
-    struct lng_model result = {
-        .hparams = *hparams, .device = device, .compute = compute, .training = training};
+    struct lng_model result = {0};
     enum lng_status status;
-    LNG_TRY_OR_FAIL(lng_device_supports(device, compute));
-    result.activation = lng_device_activation(device, compute);
-    result.cache = lng_model_cache_dtype(&result);
-    LNG_TRY_OR_FAIL(lng_params_init(&result.params, hparams));
+    LNG_TRY(lng_model_describe(&result, device, hparams, compute, training));
     LNG_TRY_OR_FAIL(open_tensors(&result));
     LNG_TRY_OR_FAIL(lng_model_reserve_positions(&result, LNG_FIRST_POSITIONS));
     *model = result;

@@ -50,6 +50,11 @@ LNG_MUST_CHECK enum lng_status lng_model_init(struct lng_model *model, struct ln
                                               const struct lng_hparams *hparams,
                                               enum lng_dtype compute, bool training);
 void lng_model_release(struct lng_model *model);
+/* The shape of such a model and nothing else, for plans of memory (lng_workspace_plan). Released in the same way. */
+LNG_MUST_CHECK enum lng_status lng_model_describe(struct lng_model *model,
+                                                  struct lng_device *device,
+                                                  const struct lng_hparams *hparams,
+                                                  enum lng_dtype compute, bool training);
 
 /* Where the values of parameters come from, one parameter at a time. */
 struct lng_param_source {

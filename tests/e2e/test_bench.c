@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/base/file.h"
 #include "tests/support/check.h"
@@ -11,10 +12,13 @@
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_folder.h"
 
-#define SHAPE                                                                                   \
-    "--dim 16 --heads 2 --ffn-dim 32 --enc-depth 1 --dec-depth 2 --vocab-size 60 --device cpu " \
-    "--threads 2 --quiet"
+#define SHAPE_OF(device)                                                                           \
+    "--dim 16 --heads 2 --ffn-dim 32 --enc-depth 1 --dec-depth 2 --vocab-size 60 --device " device \
+    " --threads 2 --quiet"
+#define SHAPE SHAPE_OF("cpu")
 enum { VOCABULARY = 60 };
+
+static char plugin[4200]; /* the double's, beside the program; nothing: the program's own */
 
 static void setup(void)
 {
@@ -33,7 +37,9 @@ static void run(struct program *program, const char *words, const char *input, i
         else
             all[used++] = *c;
     all[used] = '\0';
-    program_run(program, all, input, input != NULL ? strlen(input) : 0, NULL);
+    const char *environment[] = {plugin, NULL};
+    program_run(program, all, input, input != NULL ? strlen(input) : 0,
+                plugin[0] != '\0' ? environment : NULL);
     cr_assert(program->status == want, "lingster %s: status %d: %s%s", all, program->status,
               program->out, program->err);
 }
@@ -95,8 +101,11 @@ static void check_head(const json_t *root, const char *workload, bool model)
     cr_assert(json_integer_value(at(root, "schema")) == 1);
     cr_assert_str_eq(json_string_value(at(root, "workload")), workload);
     cr_assert(json_is_string(at(root, "lingster")) && json_is_string(at(root, "machine.cpu")));
-    cr_assert_str_eq(json_string_value(at(root, "machine.device")), "cpu");
-    cr_assert(json_string_length(at(root, "machine.instructions")) > 0);
+    bool gpu = plugin[0] != '\0';
+    cr_assert_str_eq(json_string_value(at(root, "machine.device")), gpu ? "cuda" : "cpu");
+    cr_assert(json_is_null(at(root, "machine.gpu")) == !gpu);
+    cr_assert(json_is_null(at(root, "memory.gpu_used_bytes")) == !gpu);
+    cr_assert(gpu || json_string_length(at(root, "machine.instructions")) > 0);
     cr_assert(json_is_string(at(root, "config.dtype")));
     (void)at(root, "memory.plan_bytes");
     (void)at(root, "memory.cache_bytes");
@@ -243,13 +252,18 @@ Test(bench, train)
 
 Test(bench, gemm)
 {
-    json_t *root = report_of("bench gemm " SHAPE " --json --repetitions 1", NULL), *row;
+    json_t *root = report_of("bench gemm " SHAPE " --json --repetitions 1 --square 48", NULL), *row;
     size_t i;
     check_head(root, "gemm", false);
-    cr_assert(json_array_size(at(root, "products")) == 4 * 8);
+    cr_assert(json_array_size(at(root, "products")) == 4 * 8 + 1);
     json_array_foreach(at(root, "products"), i, row)
         cr_assert(number(row, "gop_per_second") > 0 && number(row, "rows") >= 1 &&
                   number(row, "in") >= 16 && number(row, "out") >= 16);
+    row = json_array_get(at(root, "products"), 32);
+    cr_assert(number(row, "in") == 48 && number(row, "out") == 48 && number(row, "rows") == 48);
+    cr_assert(number(root, "utilization.measured_peak") == number(row, "gop_per_second"));
+    cr_assert(number(root, "utilization.of_measured") == 1);
+    cr_assert(json_is_null(at(root, "utilization.of_nominal")));
     json_decref(root);
 }
 
@@ -293,6 +307,276 @@ Test(bench, model_directory)
     cr_assert(strstr(json_string_value(at(root, "model.path")), "model") != NULL);
     cr_assert_str_eq(json_string_value(at(root, "config.dtype")), "int8");
     json_decref(root);
+}
+
+/* The parts are all there, and add up to all. */
+static void check_phases(const json_t *root, const char *const *present)
+{
+    const json_t *part;
+    double shares = 0, seconds = 0;
+    size_t i, found = 0;
+    json_array_foreach(at(root, "phases.parts"), i, part)
+    {
+        const char *name = json_string_value(at(part, "phase"));
+        shares += number(part, "share");
+        seconds += number(part, "seconds");
+        for (const char *const *p = present; *p != NULL; p++)
+            if (strcmp(*p, name) == 0) {
+                cr_assert(number(part, "calls") > 0 && number(part, "seconds") > 0, "%s", name);
+                found++;
+            }
+    }
+    for (; *present != NULL; present++)
+        found--;
+    cr_assert(found == 0, "phases are missing");
+    cr_assert(seconds >= 0.999 * number(root, "phases.seconds") && shares >= 0.999);
+}
+static const char *const training_phases[] = {
+    "gemm", "attention", "element-wise", "loss", "optimizer", "copy", NULL};
+static const char *const search_phases[] = {"gemm",   "attention", "element-wise",
+                                            "search", "copy",      NULL};
+
+Test(bench, phases)
+{
+    json_t *root =
+        report_of("bench train " SHAPE " --json --batch-tokens 90 --repetitions 1 --phases", NULL);
+    check_phases(root, training_phases);
+    cr_assert(json_is_null(at(root, "utilization.of_measured")), "gemm did not run");
+    json_decref(root);
+    root = report_of("bench decode " SHAPE " --json --sentences 3 --repetitions 1 --phases", NULL);
+    check_phases(root, search_phases);
+    json_decref(root);
+    root = report_of("bench latency " SHAPE " --json --sentences 3 --repetitions 1", NULL);
+    cr_assert(json_object_get(root, "phases") == NULL);
+    json_decref(root);
+}
+
+static void check_attention(const json_t *root)
+{
+    const json_t *rows = at(root, "lengths"), *row;
+    size_t i;
+    cr_assert(json_array_size(rows) == 4);
+    json_array_foreach(rows, i, row)
+    {
+        double length = i < 2 ? 16 : 32, causal = i % 2 ? 2 : 1;
+        cr_assert(number(row, "length") == length && number(row, "sentences") == 64 / length);
+        cr_assert(json_is_true(at(row, "causal")) == (i % 2 == 1));
+        double gflop = 4e-9 * 64 / length * length * length * 16 / causal;
+        cr_assert_float_eq(number(row, "forward_tflop_per_second") * 1e3 *
+                               number(row, "forward_seconds"),
+                           gflop, 1e-12);
+        cr_assert_float_eq(number(row, "backward_tflop_per_second") * 1e3 *
+                               number(row, "backward_seconds"),
+                           2.5 * gflop, 1e-12);
+    }
+}
+
+Test(bench, attention)
+{
+    json_t *root = report_of(
+        "bench attention " SHAPE " --json --repetitions 1 --longest 40 --batch-tokens 64", NULL);
+    check_head(root, "attention", false);
+    check_attention(root);
+    json_decref(root);
+}
+
+Test(bench, startup)
+{
+    json_t *root = report_of("bench startup -m configs/demo --device cpu --quiet --json "
+                             "--repetitions 2 --warmup 0",
+                             NULL);
+    check_head(root, "startup", false);
+    const json_t *processes = at(root, "processes");
+    cr_assert(json_array_size(processes) == 2);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *one = json_array_get(processes, i);
+        cr_assert_str_eq(json_string_value(at(one, "process")), i == 0 ? "version" : "translate");
+        check_spread(one, "total_ms");
+        check_spread(one, "cpu_ms");
+        check_spread(one, "peak_rss_bytes");
+        cr_assert(number(one, "first_output_ms.min") > 0);
+        cr_assert(number(one, "first_output_ms.min") <= number(one, "total_ms.max"));
+    }
+    json_decref(root);
+}
+
+static void check_memory(const json_t *root, size_t uses)
+{
+    cr_assert(json_array_size(at(root, "uses")) == uses);
+    for (size_t i = 0; i < uses; i++) {
+        const json_t *use = json_array_get(at(root, "uses"), i);
+        cr_assert_str_eq(json_string_value(at(use, "use")), i == 0 ? "translate" : "train");
+        cr_assert(number(use, "plan_bytes") > 0 && number(use, "held_bytes") > 0);
+        /* Of a tiny model the host's own structs are a part. */
+        cr_assert(number(use, "held_over_plan") > 0.9 && number(use, "held_over_plan") < 4);
+    }
+}
+
+Test(bench, memory)
+{
+    json_t *root = report_of("bench memory " SHAPE " --json --sentences 3 --batch-tokens 90", NULL);
+    check_head(root, "memory", true);
+    check_memory(root, 2);
+    json_decref(root);
+    root = report_of("bench memory " SHAPE " --json --sentences 3 --dtype int8", NULL);
+    check_memory(root, 1);
+    json_decref(root);
+}
+
+/* ---- on a GPU ----------------------------------------------------------------------------------- */
+
+/* The double's plugin lies beside the program. */
+static void take_double(void)
+{
+    const char *binary = getenv("LNG_TEST_BINARY");
+    snprintf(plugin, sizeof plugin, "LNG_CUDA_PLUGIN=%.*scudaemu/plain/liblingster-cuda.so",
+             (int)(strrchr(binary, '/') + 1 - binary), binary);
+    if (access(strchr(plugin, '=') + 1, R_OK) != 0)
+        cr_skip_test("%s is not there: built without CUDA's headers", strchr(plugin, '=') + 1);
+}
+#define GPU_SHAPE SHAPE_OF("cuda") " --json --repetitions 1 "
+
+Test(bench, gpu_decoding)
+{
+    take_double();
+    json_t *root = report_of("bench decode " GPU_SHAPE "--sentences 3 --length 5 --phases", NULL);
+    check_head(root, "decode", true);
+    check_runs(root, 1);
+    check_phases(root, search_phases);
+    cr_assert_str_eq(json_string_value(at(root, "machine.gpu.name")), "emulated CUDA device");
+    cr_assert(number(root, "machine.gpu.memory_bytes") >= number(root, "memory.gpu_used_bytes"));
+    cr_assert(number(root, "machine.gpu.compute_capability") == 90);
+    json_decref(root);
+    root = report_of("bench latency " GPU_SHAPE "--sentences 2 --length 3 --phases --dtype bf16",
+                     NULL);
+    check_head(root, "latency", true);
+    check_phases(root, search_phases);
+    json_decref(root);
+}
+
+Test(bench, gpu_training)
+{
+    take_double();
+    json_t *root =
+        report_of("bench train " GPU_SHAPE "--batch-tokens 45 --length 9 --phases", NULL);
+    check_head(root, "train", true);
+    check_phases(root, training_phases);
+    json_decref(root);
+}
+
+Test(bench, gpu_kernels)
+{
+    take_double();
+    json_t *root = report_of("bench gemm " GPU_SHAPE "--square 64 --dtype bf16", NULL);
+    check_head(root, "gemm", false);
+    cr_assert(json_array_size(at(root, "products")) == 4 * 10 + 1);
+    json_decref(root);
+    root =
+        report_of("bench attention " GPU_SHAPE "--longest 32 --batch-tokens 64 --dtype bf16", NULL);
+    check_head(root, "attention", false);
+    check_attention(root);
+    json_decref(root);
+}
+
+Test(bench, gpu_memory_and_growth)
+{
+    take_double();
+    json_t *root = report_of("bench memory " GPU_SHAPE "--sentences 2 --batch-tokens 45", NULL);
+    check_head(root, "memory", true);
+    check_memory(root, 2);
+    json_decref(root);
+    root = report_of("bench grow " GPU_SHAPE "--warmup 0 --batch-sentences 2 --axes threads "
+                     "--length 3",
+                     NULL);
+    check_head(root, "grow", false);
+    json_decref(root);
+}
+
+Test(bench, gpu_startup)
+{
+    take_double();
+    json_t *root = report_of("bench startup -m configs/demo --device cuda --quiet --json "
+                             "--repetitions 1 --warmup 0",
+                             NULL);
+    check_head(root, "startup", false);
+    json_decref(root);
+}
+
+/* ---- dry runs ----------------------------------------------------------------------------------- */
+
+static json_t *plan_of(const char *words)
+{
+    char all[512];
+    snprintf(all, sizeof all, "bench %s --dry-run --json --quiet", words);
+    json_t *root = report_of(all, NULL);
+    cr_assert(json_is_true(at(root, "dry_run")));
+    cr_assert(json_object_get(root, "seconds") == NULL && json_object_get(root, "rates") == NULL);
+    (void)at(root, "plan.device");
+    return root;
+}
+
+Test(bench, dry_run_of_every_workload)
+{
+    static const struct {
+        const char *words, *key;
+    } cases[] = {
+        {"decode --sentences 3 --length 7", "plan.cache_bytes"},
+        {"latency --sentences 3", "plan.plan_bytes"},
+        {"train --batch-tokens 25000 --dtype bf16", "plan.gflop"},
+        {"gemm", "plan.products"},
+        {"attention --longest 64", "plan.lengths"},
+        {"startup -m configs/demo", "plan.commands"},
+        {"memory --sentences 3", "plan.train"},
+        {"grow", "plan.curves"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *root = plan_of(cases[i].words);
+        (void)at(root, cases[i].key);
+        json_decref(root);
+    }
+}
+
+/* As much as the search then takes, on both devices. */
+static void check_planned(const char *words)
+{
+    char all[512];
+    json_t *plan = plan_of(words);
+    snprintf(all, sizeof all, "bench %s --json --quiet", words);
+    json_t *root = report_of(all, NULL);
+    cr_assert(number(plan, "plan.plan_bytes") == number(root, "memory.plan_bytes"));
+    cr_assert(number(plan, "plan.cache_bytes") == number(root, "memory.cache_bytes"));
+    cr_assert(number(plan, "plan.target_tokens") == number(root, "work.target_tokens"));
+    cr_assert(number(plan, "plan.sentences_at_once") == number(root, "work.sentences_at_once"));
+    json_decref(plan);
+    json_decref(root);
+}
+
+Test(bench, dry_run_knows_the_memory)
+{
+    static const char *const types[] = {"f32", "bf16", "int8"};
+    for (int i = 0; i < 3; i++) {
+        char words[256];
+        snprintf(words, sizeof words,
+                 "decode " SHAPE " --workers 1 --repetitions 1 --warmup 0 --sentences 9 "
+                 "--batch-sentences 4 --dtype %s",
+                 types[i]);
+        check_planned(words);
+    }
+    take_double();
+    check_planned(
+        "latency " SHAPE_OF("cuda") " --repetitions 1 --warmup 0 --sentences 2 --length 4");
+}
+
+Test(bench, dry_run_without_the_gpu)
+{
+    snprintf(plugin, sizeof plugin, "LNG_CUDA_PLUGIN=%s", scratch_path("nowhere.so"));
+    struct program p;
+    run(&p, "bench decode latency --dry-run --device cuda:1 --sentences 2", NULL, 0);
+    cr_assert(strstr(p.err, "planned as for the cpu") != NULL, "%s", p.err);
+    cr_assert(strstr(p.out, "plan.device                          cuda:1") != NULL, "%s", p.out);
+    program_release(&p);
+    run(&p, "bench decode --device cuda --sentences 2", NULL, 1);
+    program_release(&p);
 }
 
 /* ---- bad input ---------------------------------------------------------------------------------- */
@@ -339,6 +623,19 @@ Test(bench, bad_options)
         {"bench grow --model x", "leave --model out", 2},
         {"bench grow --axes depth", "depth", 2},
         {"bench train --dtype int8 --dim 16", "int8 is not trained in", 2},
+        {"bench attention --dtype int8", "int8 models compute it in f32", 2},
+        {"bench attention --longest 8", "longest", 2},
+        {"bench gemm --square -1", "square", 2},
+        {"bench startup", "expected --model DIR", 2},
+        {"bench startup --model @nowhere --repetitions 1 --warmup 0", "status 1", 1},
+        {"bench decode --dry-run --device cudax", "unknown device", 1},
+        {"bench decode --dry-run --device cuda:", "unknown device", 1},
+        {"bench deco --dry-run", "unknown workload 'deco'", 2},
+        {"bench startup --dry-run", "expected --model DIR", 2},
+        {"bench decode --dry-run --model @nowhere", "nowhere", 1},
+        {"bench decode --dry-run --ids @nowhere --dim 16", "nowhere", 1},
+        {"bench train --dry-run --dtype int8", "int8 is not trained in", 2},
+        {"bench memory --dry-run --dim 15 --heads 2", "multiple of heads", 2},
         {"bench decode --model @nowhere", "nowhere", 1},
         {"bench decode --ids @nowhere --dim 16", "nowhere", 1},
         {"bench decode --dim 16 --heads 2 --ffn-dim 16 --vocab-size 60 --sentences 1 -o @no/way",
