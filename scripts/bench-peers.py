@@ -21,6 +21,14 @@ share of the machine that other processes took meanwhile.
 
   bench-peers.py --work DIR --lingster build/lingster --python /path/to/python --json report.json --markdown report.md
 
+With --device cuda it measures on a GPU instead (peer_gpu.py): training of base and big against PyTorch
+(nn.Transformer and the same with fused projections, SDPA, fused AdamW, bf16, eager and compiled) and decoding against
+transformers (bf16, SDPA) and, where it is there, CTranslate2 (float16, int8); the gate, attention, the largest product,
+start-up and memory besides. That takes --budget seconds, the important steps first, and needs Python with torch and
+transformers and the folder that `make dist` makes:
+
+  python3 scripts/bench-peers.py --device cuda --work DIR --json report.json --markdown report.md
+
 Exit status: 0 measured, 1 something failed or the gate is shut.
 """
 import argparse
@@ -33,6 +41,7 @@ import sys
 sys.dont_write_bytecode = True
 
 import peer_bench  # noqa: E402
+import peer_gpu  # noqa: E402
 import peer_runs  # noqa: E402
 from peer_runs import say  # noqa: E402
 
@@ -58,9 +67,10 @@ LIMITS = {"cpu f32 = ref f32": 1.0, "f32 = CTranslate2 float32": 1.0, "bf16 = f3
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     peer_runs.add_program_arguments(parser)
+    peer_gpu.add_arguments(parser)
     parser.add_argument("--steps", metavar="LIST", help="only these, and model; separated by commas; CASE stands for all "
                                                         "steps that begin so (default: all)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of both in turn (default 5)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="of both in turn (default 5; on a GPU 3)")
     parser.add_argument("--length", type=int, default=27, metavar="N", help="tokens of a sentence (default 27)")
     parser.add_argument("--ours", default="int8", metavar="DTYPE", help="ours against their best (default int8)")
     parser.add_argument("--ours-options", default="", metavar="TEXT", help="further options of lingster bench")
@@ -73,8 +83,13 @@ def parse_arguments():
     parser.add_argument("--markdown", metavar="FILE", help="write the tables here (default: standard output)")
     parser.add_argument("--dry-run", action="store_true", help="print steps and commands, and run nothing")
     args = parser.parse_args()
+    args.rounds = args.rounds if args.rounds is not None else 5 if args.device == "cpu" else 3
     if min(args.rounds, args.length, args.threads) < 1:
         parser.error("--rounds, --length and --threads must be 1 at least")
+    if args.device != "cpu" and args.device.partition(":")[0] != "cuda":
+        parser.error(f"--device {args.device}: expected cpu, cuda or cuda:N")
+    if args.budget < 1:
+        parser.error("--budget must be 1 at least")
     args.work = os.path.abspath(args.work)
     return args
 
@@ -324,6 +339,8 @@ def dry_run(args, chosen):
 
 def main():
     args = parse_arguments()
+    if args.device != "cpu":
+        sys.exit(peer_gpu.main(args, wanted))
     steps = all_steps()
     chosen = wanted(args, steps)
     if args.dry_run:

@@ -2,7 +2,8 @@
 # usage: scripts/make-dist.sh BUILD OUTPUT
 #
 # Makes OUTPUT, a folder that runs on another x86-64 Linux as it is: the program, the CUDA plugin where BUILD
-# has one, the shared libraries they need, the demo model, configurations, and the tests that compare devices.
+# has one, the shared libraries they need, the demo model, configurations, the tests that compare devices, and what
+# measures speed and writes a report (scripts/gpu-report.sh, scripts/bench-peers.py).
 # Not inside: the CUDA toolkit's libraries (libcublasLt: from the toolkit or a Python package there, by
 # LD_LIBRARY_PATH) and the C library (one as new as here is needed). Run through `make dist`.
 # Exit status: 0 done, 1 failed, 2 wrong usage.
@@ -49,7 +50,11 @@ for file in "$output.part"/bin/* "$output.part"/tests/test_*; do
 done
 
 cp -R "$here"/configs/. "$output.part/configs/"
-install -m 755 "$here/scripts/gpu-report.sh" "$output.part/scripts/gpu-report.sh"
+# What one command needs to write a report on a GPU.
+for script in gpu-report.sh bench-peers.py plot-growth.py; do
+    install -m 755 "$here/scripts/$script" "$output.part/scripts/$script"
+done
+install -m 644 "$here"/scripts/peer_*.py "$here/scripts/svg_axes.py" "$output.part/scripts/"
 install -m 644 "$here/README.md" "$here/LICENSE" "$here/CHANGELOG.md" "$output.part/"
 "$build/lingster" --version >"$output.part/VERSION"
 (cd "$here" && git rev-parse HEAD 2>/dev/null || echo unknown) >"$output.part/COMMIT"

@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import peer_runs
@@ -18,8 +19,19 @@ def text_of(command):
     return shlex.join(map(str, command))
 
 
+deadline = None  # of all processes, by time.monotonic(); None: they may take as long as they like
+
+
+def seconds_left():
+    return None if deadline is None else max(1.0, deadline - time.monotonic())
+
+
 def run(command, environment=None):
-    made = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(environment or {})})
+    try:
+        made = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(environment or {})},
+                              timeout=seconds_left())
+    except subprocess.TimeoutExpired:
+        sys.exit(f"{text_of(command)}: took too long")
     if made.returncode != 0:
         sys.exit(f"{text_of(command)}: exit status {made.returncode}\n{made.stderr[-2000:]}")
     return made.stdout
@@ -35,7 +47,8 @@ def bench(command, environment):
     report = json.loads(run(command, environment))
     ended = os.times()
     own = ended.children_user + ended.children_system - started.children_user - started.children_system
-    return {"seconds": report["seconds"]["median"], "cpu_seconds": report["cpu_seconds"]["median"],
+    return {"gpu_bytes": report["memory"]["gpu_held_bytes"],
+            "seconds": report["seconds"]["median"], "cpu_seconds": report["cpu_seconds"]["median"],
             "tokens": report["work"]["target_tokens"], "milliseconds": report.get("milliseconds"),
             "peak_bytes": report["memory"]["peak_rss_bytes"], "plan_bytes": report["memory"]["plan_bytes"],
             "instructions": report["machine"]["instructions"], "others": load.others(own)}
@@ -60,7 +73,7 @@ def serve_command(args, kind, model, vocabulary, ids, beam, batch, how, latency)
     return [args.python, os.path.join(HERE, "peer_decode.py"), "serve", kind, f"--model={model}",
             f"--vocabulary={vocabulary}", f"--ids={ids}", f"--beam={beam}", f"--batch={batch}",
             f"--threads={args.threads}", f"--compute-type={how['compute_type']}", f"--inter={how['inter']}",
-            *(["--latency"] if latency else [])]
+            *(["--latency"] if latency else []), *([f"--device={how['device']}"] if "device" in how else [])]
 
 
 def peer_environment(how, environment):
@@ -79,27 +92,43 @@ def ways(args, environment):
     return found
 
 
-class Peer:
-    """A process of peer_decode.py; a context manager."""
+class Served:
+    """A process that says when it is ready, and then answers each line of its input by one of JSON; a context manager. At
+    the deadline it is ended, whatever it does."""
 
-    def __init__(self, args, kind, model, vocabulary, ids, beam, batch, how, environment, latency):
-        self.name = name_of(how) if kind == "ctranslate2" else how["compute_type"]
-        command = serve_command(args, kind, model, vocabulary, ids, beam, batch, how, latency)
+    def __init__(self, command, environment):
         self.errors = tempfile.TemporaryFile("w+")
+        self.late = False
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
-                                        env={**os.environ, **peer_environment(how, environment)})
-        self.version = self.answer()["ready"]
+                                        env={**os.environ, **environment})
+        self.watch = threading.Timer(seconds_left(), self.end_late) if deadline is not None else None
+        if self.watch:
+            self.watch.daemon = True
+            self.watch.start()
+        try:
+            self.version = self.answer()["ready"]
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def end_late(self):
+        self.late = True
+        self.process.kill()
 
     def answer(self):
         line = self.process.stdout.readline()
         if line:
             return json.loads(line)
         self.errors.seek(0)
-        sys.exit(f"{text_of(self.process.args)} ended: {self.errors.read()[-2000:]}")
+        why = "took too long" if self.late else f"ended: {self.errors.read()[-2000:]}"
+        sys.exit(f"{text_of(self.process.args)} {why}")
 
     def ask(self, command):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the answer says why
         return self.answer()
 
     def measure(self):
@@ -112,9 +141,24 @@ class Peer:
         return self
 
     def __exit__(self, *_):
-        self.process.stdin.close()
+        if self.watch:
+            self.watch.cancel()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         self.process.wait()
+        self.process.stdout.close()
         self.errors.close()
+
+
+class Peer(Served):
+    """A process of peer_decode.py."""
+
+    def __init__(self, args, kind, model, vocabulary, ids, beam, batch, how, environment, latency):
+        self.name = name_of(how) if kind == "ctranslate2" else how["compute_type"]
+        super().__init__(serve_command(args, kind, model, vocabulary, ids, beam, batch, how, latency),
+                         peer_environment(how, environment))
 
 
 # ---- the gate: what figures are worth ----
@@ -131,10 +175,11 @@ def demo_sentences(args, demo, path):
                 out.write(" ".join(str(ids.get(token, 1)) for token in segment["source_tokens"]) + "\n")
 
 
-def ours_ids(args, demo, ids, dtype, device="cpu"):
+def ours_ids(args, demo, ids, dtype, device="cpu", batch=32, environment=None):
     out = os.path.join(args.work, f"gate.{device}.{dtype}.out")
     run([args.lingster, "bench", "decode", f"--model={demo}", f"--ids={ids}", f"--device={device}", f"--dtype={dtype}",
-         "--beam-size=1", f"--threads={args.threads}", "--warmup=0", "--repetitions=1", "--quiet", f"--output={out}"])
+         "--beam-size=1", f"--threads={args.threads}", f"--batch-sentences={batch}", "--warmup=0", "--repetitions=1", "--quiet",
+         f"--output={out}"], environment)
     return read_ids(out)
 
 

@@ -3,12 +3,13 @@
 
 usage: peer_decode.py make DIR --dim N --ffn-dim N --heads N --layers N --vocab-size N --seed N
        peer_decode.py serve KIND --model DIR --ids FILE --beam N --batch N --threads N
-                      [--compute-type T] [--inter N] [--latency]
+                      [--compute-type T] [--inter N] [--latency] [--device cuda]
 
 make   a random MarianMT as save_pretrained writes it, with a vocabulary of words, so that ids are seen in texts
 serve  loads the model, then answers each line of standard input with a JSON line: `run` translates all sentences (batches
        of --batch; with --latency one by one) and tells {seconds, cpu_seconds, tokens, milliseconds}, `ids` what came out,
-       `memory` the peak of the process in bytes. The first answer is {"ready": version}.
+       `memory` the peak of the process in bytes, on a GPU that of torch's tensors there. The first answer is {"ready":
+       version}. On a GPU times end when it has done its work.
 
 KIND is ctranslate2 or transformers. FILE: a line a sentence, ids, then a tab and the tokens to produce (all the same), or
 no tab: until the model ends.
@@ -79,8 +80,8 @@ class CTranslate2:
         import ctranslate2
         self.version, self.args = ctranslate2.__version__, args
         inter = args.inter
-        self.translator = ctranslate2.Translator(args.model, compute_type=args.compute_type, inter_threads=inter,
-                                                 intra_threads=max(1, args.threads // inter))
+        self.translator = ctranslate2.Translator(args.model, device=args.device, compute_type=args.compute_type,
+                                                 inter_threads=inter, intra_threads=max(1, args.threads // inter))
         with open(f"{args.vocabulary or args.model}/vocab.json", encoding="utf-8") as file:
             self.ids = json.load(file)
         self.words = {i: word for word, i in self.ids.items()}
@@ -99,6 +100,12 @@ class CTranslate2:
             batch_type="examples", **limits)
         return [[self.ids[word] for word in result.hypotheses[0]] for result in results]
 
+    def wait(self):
+        pass  # translations are there
+
+    def bytes(self):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if self.args.device == "cpu" else None
+
 
 class Transformers:
     """MarianMTModel.generate, sentences sorted by length and padded."""
@@ -109,12 +116,13 @@ class Transformers:
         self.version, self.args, self.torch = transformers.__version__, args, torch
         torch.set_num_threads(args.threads)
         dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[args.compute_type]
-        self.model = transformers.MarianMTModel.from_pretrained(args.model, dtype=dtype).eval()
+        self.model = transformers.MarianMTModel.from_pretrained(args.model, dtype=dtype, attn_implementation="sdpa").eval()
+        self.model.to(args.device)
         self.pad, self.eos = self.model.config.pad_token_id, self.model.config.eos_token_id
 
     def generate(self, batch, length):
         torch, width = self.torch, max(len(row) for row in batch)
-        ids = torch.tensor([row + [self.pad] * (width - len(row)) for row in batch])
+        ids = torch.tensor([row + [self.pad] * (width - len(row)) for row in batch], device=self.args.device)
         limits = {"min_new_tokens": length, "max_new_tokens": length} if length else {"max_new_tokens": 3 * width + 10}
         out = self.model.generate(input_ids=ids, attention_mask=(ids != self.pad).long(), num_beams=self.args.beam,
                                   do_sample=False, forced_eos_token_id=None, **limits)
@@ -131,6 +139,16 @@ class Transformers:
         return out
 
 
+    def wait(self):
+        if self.args.device != "cpu":
+            self.torch.cuda.synchronize()
+
+    def bytes(self):
+        if self.args.device != "cpu":
+            return self.torch.cuda.max_memory_allocated()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def run(peer, sentences, length, latency):
     start, cpu, milliseconds = time.monotonic(), time.process_time(), []
     if latency:
@@ -138,9 +156,11 @@ def run(peer, sentences, length, latency):
         for sentence in sentences:
             one = time.monotonic()
             out += peer.translate([sentence], length)
+            peer.wait()
             milliseconds.append(1e3 * (time.monotonic() - one))
     else:
         out = peer.translate(sentences, length)
+    peer.wait()
     answer = {"seconds": time.monotonic() - start, "cpu_seconds": time.process_time() - cpu,
               "tokens": sum(map(len, out)), "milliseconds": milliseconds}
     return answer, out
@@ -158,7 +178,7 @@ def serve(args):
         elif command == "ids":
             answer = {"ids": out}
         else:
-            answer = {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+            answer = {"bytes": peer.bytes()}
         print(json.dumps(answer), flush=True)
 
 
@@ -176,6 +196,7 @@ def main():
     server.add_argument("--ids", required=True)
     server.add_argument("--compute-type", default="float32")
     server.add_argument("--latency", action="store_true")
+    server.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     for name, value in (("beam", 4), ("batch", 32), ("threads", 2), ("inter", 1)):
         server.add_argument(f"--{name}", type=int, default=value)
     args = parser.parse_args()

@@ -21,9 +21,15 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def beside():
+    there = os.path.join(os.path.dirname(HERE), "bin", "lingster")
+    return there if os.path.isfile(there) else "lingster"
+
+
 def add_program_arguments(parser):
-    parser.add_argument("--lingster", default=os.environ.get("LINGSTER", "lingster"), metavar="BIN",
-                        help="the program (default $LINGSTER, or lingster on the path)")
+    parser.add_argument("--lingster", default=os.environ.get("LINGSTER", beside()), metavar="BIN",
+                        help="the program (default $LINGSTER, or the one beside this script in the folder of make dist, or "
+                             "lingster on the path)")
     parser.add_argument("--python", default=os.environ.get("LNG_PEER_PYTHON", sys.executable), metavar="BIN",
                         help="Python with torch, and sentencepiece where needed (default $LNG_PEER_PYTHON, or the one "
                              "that runs this script)")
@@ -32,8 +38,20 @@ def add_program_arguments(parser):
 
 
 def command_output(command):
-    made = subprocess.run(command, capture_output=True, text=True)
+    try:
+        made = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return "unknown"
     return (made.stdout or made.stderr).strip() if made.returncode == 0 else "unknown"
+
+
+def read_commit():
+    """Of the folder of make dist, or of a checkout."""
+    try:
+        with open(os.path.join(os.path.dirname(HERE), "COMMIT"), encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return command_output(["git", "-C", HERE, "describe", "--always", "--dirty"])
 
 
 def describe_machine(args):
@@ -49,7 +67,7 @@ def describe_machine(args):
         "threads": args.threads,
         "lingster": command_output([args.lingster, "--version"]).split("\n")[0],
         "torch": command_output([args.python, "-c", "import torch; print(torch.__version__)"]),
-        "commit": command_output(["git", "-C", HERE, "describe", "--always", "--dirty"]),
+        "commit": read_commit(),
         "date": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
 

@@ -19,7 +19,8 @@
  *   memory      peak_rss_bytes of the process, heap_peak_bytes of our allocator; program_bytes, before there was a
  *               model; plan_bytes, cache_bytes: what the search planned on the device beside the model, and the part of
  *               it for keys and values; predicted_bytes (a search on a cpu), the sum of program, model and plan;
- *               gpu_used_bytes, of the GPU at the end, by all programs (null without one)
+ *               gpu_used_bytes, of the GPU at the end, by all programs, and gpu_held_bytes, what of it came since the
+ *               device was opened (null without one)
  *
  * and what is its own: latency has `milliseconds`, gemm `products`, attention `lengths`, startup `processes`, memory
  * `uses`, grow `curves`. With --dry-run there is dry_run true, no times and no rates, and `plan` says what would be done. Tokens of a translation are those of

@@ -200,6 +200,9 @@ enum lng_status lng_bench_add_memory(const struct lng_bench *bench, json_t *repo
     const bool is_gpu = lng_device_hardware(bench->device, &gpu);
     LNG_TRY(
         lng_json_set(memory, "gpu_used_bytes", is_gpu ? bytes_of(gpu.used_bytes) : json_null()));
+    const size_t more =
+        is_gpu && gpu.used_bytes > bench->held_bytes ? gpu.used_bytes - bench->held_bytes : 0;
+    LNG_TRY(lng_json_set(memory, "gpu_held_bytes", is_gpu ? bytes_of(more) : json_null()));
     const bool shared = strcmp(lng_device_name(bench->device), "cpu") == 0;
     return lng_json_set(
         memory, "predicted_bytes",

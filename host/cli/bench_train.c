@@ -132,8 +132,29 @@ static enum lng_status add_config(const struct lng_options *o, json_t *report)
     return lng_json_set(config, "length", json_integer(o->bench_length));
 }
 
+/* A line a pair: ids of the source, a tab, ids of the target. */
+static enum lng_status write_pairs(const struct updates *u, const char *path)
+{
+    const struct lng_bench_sentences *sides[] = {&u->bench->sentences, &u->target};
+    struct lng_buffer text = {0};
+    enum lng_status status = LNG_OK;
+    for (size_t i = 0; i < u->target.count && status == LNG_OK; i++)
+        for (int side = 0; side < 2 && status == LNG_OK; side++) {
+            const struct lng_bench_sentences *s = sides[side];
+            for (int32_t k = 0; k < s->lengths.data[i] && status == LNG_OK; k++)
+                status = lng_buffer_append_format(&text, k == 0 ? "%d" : " %d",
+                                                  s->ids.data[s->begin[i] + (size_t)k]);
+            if (status == LNG_OK)
+                status = lng_buffer_append_byte(&text, side == 0 ? '\t' : '\n');
+        }
+    if (status == LNG_OK)
+        status = lng_bench_write(path, &text);
+    lng_buffer_release(&text);
+    return status;
+}
+
 static enum lng_status add_report(struct updates *u, const struct lng_bench_clock *runs,
-                                  double loss, json_t *report)
+                                  const double loss[2], json_t *report)
 {
     const struct lng_bench *bench = u->bench;
     const struct lng_options *o = bench->options;
@@ -144,7 +165,8 @@ static enum lng_status add_report(struct updates *u, const struct lng_bench_cloc
     LNG_TRY(lng_bench_section(report, "work", &work));
     LNG_TRY(add_work(u, work));
     double gflop = json_real_value(json_object_get(work, "gflop"));
-    LNG_TRY(lng_json_set(work, "last_loss", lng_json_number(loss)));
+    LNG_TRY(lng_json_set(work, "first_loss", lng_json_number(loss[0])));
+    LNG_TRY(lng_json_set(work, "last_loss", lng_json_number(loss[1])));
     LNG_TRY(lng_bench_add_runs(report, runs, count));
     LNG_TRY(lng_bench_add_rate(report, "target_tokens_per_second", targets, runs, count));
     LNG_TRY(lng_bench_add_rate(report, "tokens_per_second", sources + targets, runs, count));
@@ -174,18 +196,22 @@ enum lng_status lng_bench_train(struct lng_bench *bench, json_t *report)
     const struct lng_options *o = bench->options;
     struct updates u = {.bench = bench};
     struct lng_bench_clock *runs = lng_alloc((size_t)o->bench_repetitions, sizeof *runs);
-    double loss = 0;
+    double loss[2] = {0}; /* of the first update and of the last */
     enum lng_status status = runs != NULL ? open_updates(&u) : LNG_ERR_MEMORY;
     for (int i = -o->bench_warmup; i < o->bench_repetitions && status == LNG_OK; i++) {
         struct lng_bench_clock start = lng_bench_start();
-        status = make_update(&u, &loss);
+        status = make_update(&u, &loss[1]);
         if (i >= 0)
             runs[i] = lng_bench_stop(start);
+        if (i == -o->bench_warmup)
+            loss[0] = loss[1];
     }
     if (status == LNG_OK)
         status = add_report(&u, runs, loss, report);
     if (status == LNG_OK && o->bench_phases)
         status = add_phases(&u, report);
+    if (status == LNG_OK && o->bench_output != NULL)
+        status = write_pairs(&u, o->bench_output);
     close_updates(&u);
     lng_free(runs);
     return status;

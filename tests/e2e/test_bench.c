@@ -105,6 +105,7 @@ static void check_head(const json_t *root, const char *workload, bool model)
     cr_assert_str_eq(json_string_value(at(root, "machine.device")), gpu ? "cuda" : "cpu");
     cr_assert(json_is_null(at(root, "machine.gpu")) == !gpu);
     cr_assert(json_is_null(at(root, "memory.gpu_used_bytes")) == !gpu);
+    cr_assert(json_is_null(at(root, "memory.gpu_held_bytes")) == !gpu);
     cr_assert(gpu || json_string_length(at(root, "machine.instructions")) > 0);
     cr_assert(json_is_string(at(root, "config.dtype")));
     (void)at(root, "memory.plan_bytes");
@@ -247,6 +248,30 @@ Test(bench, train)
     double want = 6 * (encoder + 2 * decoder + 90.0 * 16 * VOCABULARY) / 1e9;
     cr_assert_float_eq(number(root, "work.gflop"), want, 1e-12);
     cr_assert(number(root, "work.last_loss") > 0);
+    json_decref(root);
+}
+
+Test(bench, train_writes_its_pairs)
+{
+    struct lng_buffer out = {0};
+    struct lng_slice rest, line, source;
+    json_t *root = report_of("bench train " SHAPE " --json --batch-tokens 40 --length 5 "
+                             "--repetitions 1 -o @pairs",
+                             NULL);
+    check_ok(lng_file_read(scratch_path("pairs"), 1 << 20, &out));
+    rest = (struct lng_slice){out.data, out.length};
+    for (int i = 0; i < 8; i++) {
+        cr_assert(lng_text_split(&rest, '\n', &line) && lng_text_split(&line, '\t', &source));
+        for (int side = 0; side < 2; side++) {
+            struct lng_slice word, words = side == 0 ? source : line;
+            int count = 0, id = -1;
+            for (; lng_text_next_word(&words, &word); count++)
+                id = atoi(word.data);
+            cr_assert(count == 5 && id == 0, "five tokens, the last one the end");
+        }
+    }
+    cr_assert(number(root, "work.first_loss") > number(root, "work.last_loss"));
+    lng_buffer_release(&out);
     json_decref(root);
 }
 

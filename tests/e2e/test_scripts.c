@@ -310,7 +310,7 @@ Test(scripts, gpu_report_tells_failures_from_successes)
                              "shift; done\n");
     write_text("b/tests/parity/test_parity", "#!/bin/sh\necho $LNG_PARITY_DEVICE\n");
     cr_assert(shell("chmod +x b/lingster b/tests/parity/test_parity && LINGSTER=$PWD/b/lingster "
-                    "$S/gpu-report.sh --device cuda:1 --output o") == 1,
+                    "$S/gpu-report.sh --device cuda:1 --output o --peers 0") == 1,
               "%s", output);
     cr_assert(strstr(output, "compare-demo-bf16: failed"), "%s", output);
     json_error_t error;
@@ -324,11 +324,34 @@ Test(scripts, gpu_report_tells_failures_from_successes)
     cr_assert_str_eq(outcome_of(report, "graphs-f32"), "failed");  /* other translations */
     cr_assert_str_eq(outcome_of(report, "graphs-bf16"), "passed"); /* the same */
     cr_assert_str_eq(outcome_of(report, "graphs-int8"), "failed"); /* without a graph */
+    cr_assert_str_eq(outcome_of(report, "batches-bf16"), "passed");
+    cr_assert_str_eq(outcome_of(report, "bench-train"), "passed");
+    cr_assert_str_eq(outcome_of(report, "bench-decode-int8-4-512"), "passed");
+    cr_assert_str_eq(outcome_of(report, "peers"), "skipped");
     json_decref(report);
     cr_assert(shell("cat o/parity.log && grep -c '^| compare-demo-bf16 | failed | ' o/report.md") ==
                   0,
               "%s", output);
     cr_assert_str_eq(output, "cuda:1\n1\n");
+}
+
+/* The program says another thing in batches of seven. */
+Test(scripts, gpu_report_counts_what_differs_between_batches)
+{
+    make_folders("b");
+    write_text("b/lingster", "#!/bin/sh\n"
+                             "case \"$*\" in *'-sentences 7 '*f32*) b=b ;; *) b=a ;; esac\n"
+                             "case \"$*\" in *f32*'-sentences 7 '*) b=b ;; esac\n"
+                             "while [ $# -gt 0 ]; do [ \"$1\" != -o ] || printf 'a\\n%s\\na\\n' "
+                             "$b >\"$2\"; shift; done\n");
+    cr_assert(shell("chmod +x b/lingster && LINGSTER=$PWD/b/lingster $S/gpu-report.sh --output o "
+                    "--only batches --peers 0") == 1,
+              "%s", output);
+    cr_assert(strstr(output, "parity") == NULL && strstr(output, "bench") == NULL, "%s", output);
+    cr_assert(strstr(output, "batches-f32: failed"), "%s", output);
+    cr_assert(strstr(output, "batches-int8: passed"), "%s", output);
+    cr_assert(shell("tail -n 1 o/batches-f32.log") == 0);
+    cr_assert_str_eq(output, "1 of 3 sentences differ between batches of 1, 7 and 64 sentences\n");
 }
 
 /* ---- measuring ---- */
@@ -352,6 +375,52 @@ Test(scripts, peers_say_what_they_would_do)
     cr_assert(shell("python3 $S/bench-peers.py --work w --steps beam5 --dry-run") == 1);
     cr_assert(strstr(output, "there is no beam5") != NULL, "%s", output);
     cr_assert(shell("python3 $S/bench-peers.py --work w --rounds 0 --dry-run") == 2);
+}
+
+Test(scripts, gpu_peers_say_what_they_would_do)
+{
+    need_python();
+    cr_assert(shell("python3 $S/bench-peers.py --device cuda --work w --dry-run && test ! -e w") ==
+                  0,
+              "%s", output);
+    static const char *const said[] = {
+        "budget 540",
+        "\nmodel: about ",
+        "\ngate: about ",
+        "\nbeam4-batch64.transformers: about ",
+        "\ntrain-base.nn-eager: about ",
+        "\ntrain-base.fused-compiled: about ",
+        ", beyond the budget\n",
+        "bench train --device=cuda --json",
+        "--kind=fused --device=cuda --dtype=bf16 --compile",
+        "serve transformers",
+        "--compute-type=int8_float16",
+    };
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++)
+        cr_assert(strstr(output, said[i]) != NULL, "%s: %s", said[i], output);
+    cr_assert(strstr(output, "bench gemm attention --device=cuda") != NULL, "%s", output);
+    cr_assert(shell("python3 $S/bench-peers.py --device cuda:1 --budget 50 --work w --dry-run "
+                    "--steps gate,peaks") == 0);
+    cr_assert(strstr(output, "gate: about") && strstr(output, "--device=cuda:1"), "%s", output);
+    cr_assert(strstr(output, "train") == NULL, "%s", output);
+    cr_assert(shell("python3 $S/bench-peers.py --device cuda --work w --steps beam5 --dry-run") ==
+              1);
+    cr_assert(shell("python3 $S/bench-peers.py --device gpu --work w --dry-run") == 2);
+    cr_assert(shell("python3 $S/bench-peers.py --device cuda --budget 0 --work w --dry-run") == 2);
+}
+
+/* Without torch, or without the program, there are no figures: each step says so, and nothing else happens. */
+Test(scripts, gpu_peers_say_what_failed)
+{
+    need_python();
+    cr_assert(
+        shell("python3 $S/bench-peers.py --device cuda --work w --lingster /nonexistent "
+              "--python /nonexistent --markdown m --json j --steps peaks,startup; test $? = 1 && "
+              "cat m && grep -c failed j") == 0,
+        "%s", output);
+    cr_assert(strstr(output, "| not measured | why |") != NULL, "%s", output);
+    cr_assert(strstr(output, "| model | ") && strstr(output, "| peaks | there is no model |"), "%s",
+              output);
 }
 
 Test(scripts, training_peers_get_random_text)
@@ -418,6 +487,8 @@ static const struct {
     {"$S/g2p.sh --data x xx", "x/xx/train.g is not there", 1},
     {"$S/gpu-report.sh --output", "--output needs a value", 2},
     {"$S/gpu-report.sh everything", "unexpected 'everything'", 2},
+    {"$S/gpu-report.sh --only speed", "there is no 'speed'", 2},
+    {"$S/gpu-report.sh --peers long", "expected a number of seconds, found 'long'", 2},
     {"LINGSTER=/nonexistent $S/gpu-report.sh", "/nonexistent", 1},
     {"$S/demo.sh --all-of-it", "unknown option", 2},
     {"DEMO=/nonexistent $S/demo.sh", "there is no model in /nonexistent", 1},
