@@ -423,6 +423,25 @@ Test(scripts, gpu_peers_say_what_failed)
               output);
 }
 
+Test(scripts, roofline)
+{
+    need_python();
+    write_text("report.json", "{\"workload\": \"gemm\", \"products\": [{\"rows\": 8, \"in\": 16, "
+                              "\"out\": 16, \"gop_per_second\": 5000}]}\n{\"workload\": "
+                              "\"attention\"}\n");
+    cr_assert(shell("python3 $S/plot-roofline.py --gpu H100 --svg s --markdown m --measured "
+                    "report.json && cat m s") == 0,
+              "%s", output);
+    cr_assert(strstr(output, "Calculated for H100 PCIe, not measured: 756 TFLOP/s, 2.00 TB/s") !=
+                  NULL,
+              "%s", output);
+    cr_assert(strstr(output, "dots: measured") && strstr(output, "</svg>"), "%s", output);
+    cr_assert(shell("python3 $S/plot-roofline.py --gpu C64 --svg s") == 1);
+    cr_assert(strstr(output, "there is no C64 among B200, H200"), "%s", output);
+    cr_assert(shell("echo '{}' > e; python3 $S/plot-roofline.py --svg s --measured e") == 1);
+    cr_assert(shell("python3 $S/plot-roofline.py") == 2);
+}
+
 Test(scripts, training_peers_get_random_text)
 {
     need_python();
