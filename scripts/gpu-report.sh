@@ -186,7 +186,8 @@ for dtype in bf16 int8; do
 done
 step bench-startup bench startup startup -m "$here/configs/demo"
 step bench-memory bench memory memory --dtype bf16 --batch-sentences 64 --sentences 256 --beam-size 4 --batch-tokens 25000
-step bench-grow bench grow grow --dtype bf16 --batch-sentences 64 --length 27 --repetitions 2
+step bench-grow bench grow grow --dtype bf16 --batch-sentences 64 --length 27 --repetitions 2 \
+    --batch-tokens 16384 --axes length,beam,batch,vocabulary,layers,width,update_tokens,update_length
 if [ -s "$output/bench-grow.json" ] && [ -f "$here/scripts/plot-growth.py" ]; then
     "$PYTHON" "$here/scripts/plot-growth.py" "$output/bench-grow.json" --svg "$output/growth.svg" \
         --markdown "$output/growth.md" --title "how decoding grows on a GPU" 2>/dev/null

@@ -3,8 +3,8 @@
 
 usage: plot-growth.py REPORT.json [REPORT.json ...] [--svg FILE] [--markdown FILE] [--title TEXT]
 
-A file holds one report a line. A panel for each axis, both scales logarithmic: milliseconds a sentence, for batches tokens a
-second. Several reports are drawn in one panel, named by the numbers they compute in.
+A file holds one report a line. A panel for each axis, both scales logarithmic: milliseconds a sentence, for batches and training
+tokens a second. Several reports are drawn in one panel, named by the numbers they compute in.
 """
 import argparse
 import json
@@ -17,7 +17,10 @@ from svg_axes import COLOURS, document, escape, log_ticks  # noqa: E402
 
 WIDTH, HEIGHT, LEFT, TOP, GAP_X, GAP_Y, COLUMNS = 280, 190, 56, 64, 76, 66, 2
 NAMES = {"length": "length in tokens, source and target", "beam": "beam size", "batch": "sentences at once",
-         "vocabulary": "entries of the vocabulary", "threads": "threads", "layers": "decoder layers"}
+         "vocabulary": "entries of the vocabulary", "threads": "threads", "layers": "decoder layers",
+         "width": "width of the model", "update_tokens": "target tokens of an update",
+         "update_length": "length in tokens, in training"}
+RATES = ("batch", "update_tokens", "update_length")  # drawn as tokens a second
 
 
 def read(paths):
@@ -44,7 +47,7 @@ def label_of(report):
 
 def values(axis, curve):
     """[(x, y)]"""
-    if axis == "batch":
+    if axis in RATES:
         return [(point[axis], point["tokens_per_second"]) for point in curve["points"]]
     return [(point[axis], 1e3 * point["seconds_per_sentence"]) for point in curve["points"]]
 
@@ -60,7 +63,7 @@ def panel(left, top, axis, lines):
         return (left + WIDTH * math.log(x / low_x) / math.log(high_x / low_x),
                 top + HEIGHT * math.log(high_y / y) / math.log(high_y / low_y))
 
-    unit = "tokens/s" if axis == "batch" else "ms a sentence"
+    unit = "tokens/s" if axis in RATES else "ms a sentence"
     out = [f'<text x="{left}" y="{top - 8}"><tspan font-weight="bold">{escape(NAMES[axis])}</tspan>: {unit}</text>']
     for value in log_ticks(low_y, high_y):
         y = at(low_x, value)[1]
@@ -97,7 +100,7 @@ def draw(reports, title):
         lines = []
         for report, curve in curves_of(reports, axis):
             name = label_of(report)
-            text = name if axis == "batch" else f"{name}: exponent {curve['fits'][0]['seconds_exponent']:.2f}"
+            text = name if axis in RATES else f"{name}: exponent {curve['fits'][0]['seconds_exponent']:.2f}"
             lines.append((text, values(axis, curve), COLOURS[names.index(name) % len(COLOURS)]))
         if lines:
             left = LEFT + drawn % COLUMNS * (WIDTH + GAP_X)

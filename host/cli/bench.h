@@ -129,6 +129,12 @@ LNG_MUST_CHECK enum lng_status lng_bench_write(const char *path, const struct ln
 /* For people: a line a value, arrays of objects as tables. */
 LNG_MUST_CHECK enum lng_status lng_bench_text(const json_t *report, struct lng_buffer *text);
 
+/* ---- updates ---- */
+
+/* Median seconds of an update of `train`; target tokens and planned bytes of it, as lng_bench_update_once has them. */
+LNG_MUST_CHECK enum lng_status lng_bench_time_updates(struct lng_bench *bench, double *seconds,
+                                                      double *tokens, double *bytes);
+
 /* ---- memory ---- */
 
 /* Bytes held now: of a GPU by all programs, else by our allocator. */

@@ -1,4 +1,4 @@
-/* Workload grow: how time and memory of decoding grow with one thing at a time. Cost grows as x^e where
+/* Workload grow: how time and memory of decoding, and of an update, grow with one thing at a time. Cost grows as x^e where
  * log cost = e log x + constant; e by least squares. */
 #include <math.h>
 #include <stddef.h>
@@ -9,12 +9,17 @@
 #include "host/cli/bench.h"
 #include "host/cli/bench_plan.h"
 
-enum { MOST_VALUES = 12, DEFAULT_LENGTH = 27 };
+enum { MOST_VALUES = 12, DEFAULT_LENGTH = 27, HEAD_WIDTH = 64, MOST_BATCH_OF_CPU = 256 };
 
 /* What a point of a curve is measured with. */
 struct point {
-    int64_t length, beam, batch, vocabulary, threads, layers;
+    int64_t length, beam, batch, vocabulary, threads, layers, width;
+    int64_t update_tokens, update_length; /* > 0: of training */
 };
+static bool is_training(const struct point *point)
+{
+    return point->update_tokens > 0 || point->update_length > 0;
+}
 static const struct axis {
     const char *name;
     size_t offset;  /* in struct point */
@@ -33,6 +38,7 @@ struct rig {
     struct point made;
     struct lng_device *device;
     struct lng_model model;
+    struct lng_options options; /* those of the point */
 };
 
 /* Of one curve. */
@@ -50,17 +56,34 @@ static void close_rig(struct rig *rig)
     rig->device = NULL;
 }
 
+static void set_options(struct rig *rig, const struct point *point)
+{
+    struct lng_options *o = &rig->options;
+    *o = *rig->bench->options;
+    if (point->width != o->dim) {
+        o->dim = (int32_t)point->width;
+        o->heads = o->dim / HEAD_WIDTH;
+        o->ffn_dim = o->dec_ffn_dim = 4 * o->dim;
+    }
+    if (point->update_tokens > 0)
+        o->bench_batch_tokens = point->update_tokens;
+    if (point->update_length > 0)
+        o->bench_length = (int32_t)point->update_length;
+}
+
 static enum lng_status open_rig(struct rig *rig, const struct point *point)
 {
-    const struct lng_options *o = rig->bench->options;
+    const struct lng_options *o = &rig->options;
+    set_options(rig, point);
     if (rig->device != NULL && rig->made.vocabulary == point->vocabulary &&
-        rig->made.threads == point->threads && rig->made.layers == point->layers)
+        rig->made.threads == point->threads && rig->made.layers == point->layers &&
+        rig->made.width == point->width && is_training(&rig->made) == is_training(point))
         return LNG_OK;
     close_rig(rig);
     struct lng_device_options device_options = {.threads = (int)point->threads};
     LNG_TRY(lng_device_open(o->device, &device_options, &rig->device));
     rig->made = *point;
-    return lng_bench_random_model(o, rig->device, rig->bench->dtype, false,
+    return lng_bench_random_model(o, rig->device, rig->bench->dtype, is_training(point),
                                   (int32_t)point->vocabulary, (int32_t)point->layers, &rig->model);
 }
 
@@ -144,39 +167,66 @@ static enum lng_status add_fits(json_t *object, const struct curve *c)
     return add_fit(fits, c, corner, c->count);
 }
 
-static enum lng_status add_point(json_t *points, const struct curve *c, const struct point *point)
+static enum lng_status time_update(struct rig *rig, double *seconds, double *tokens, double *bytes)
+{
+    struct lng_bench bench = {.options = &rig->options,
+                              .device = rig->device,
+                              .dtype = rig->bench->dtype,
+                              .model = rig->model};
+    return lng_bench_time_updates(&bench, seconds, tokens, bytes);
+}
+
+static enum lng_status add_point(json_t *points, const struct curve *c, const struct point *point,
+                                 double tokens)
 {
     json_t *object;
     size_t i = c->count - 1;
     LNG_TRY(lng_bench_add_object(points, &object));
     LNG_TRY(lng_json_set(object, c->axis->name, json_integer((json_int_t)c->x[i])));
-    LNG_TRY(lng_json_set(object, "seconds_per_sentence", lng_json_number(c->seconds[i])));
-    LNG_TRY(lng_json_set(object, "tokens_per_second",
-                         lng_json_number((double)point->length / c->seconds[i])));
+    LNG_TRY(lng_json_set(object, is_training(point) ? "seconds_per_update" : "seconds_per_sentence",
+                         lng_json_number(c->seconds[i])));
+    LNG_TRY(lng_json_set(object, "tokens_per_second", lng_json_number(tokens / c->seconds[i])));
     return lng_json_set(object, "plan_bytes", json_integer((json_int_t)c->bytes[i]));
+}
+
+/* Whether the device has such a point, and it takes no longer there than it is worth. */
+static bool is_possible(const struct lng_bench *bench, const struct point *point)
+{
+    return point->threads <= lng_device_threads(bench->device) &&
+           (point->batch <= MOST_BATCH_OF_CPU || point->batch == bench->options->bench_batch ||
+            strncmp(lng_device_name(bench->device), "cuda", 4) == 0);
+}
+
+static struct point point_at(const struct point *usual, const struct axis *axis, int i)
+{
+    struct point point = *usual;
+    memcpy((char *)&point + axis->offset, &axis->values[i], sizeof axis->values[i]);
+    return point;
 }
 
 static enum lng_status measure_axis(struct rig *rig, const struct axis *axis,
                                     const struct point *usual, json_t *curves)
 {
     struct curve c = {.axis = axis};
-    json_t *object = json_object(), *points = json_array();
-    int64_t most_threads = lng_device_threads(rig->bench->device);
-    LNG_FAIL_IF(object == NULL || json_array_append_new(curves, object) != 0, LNG_ERR_MEMORY,
-                "out of memory for the report");
+    json_t *object, *points = json_array();
+    LNG_TRY(lng_bench_add_object(curves, &object));
     LNG_TRY(lng_json_set(object, "axis", json_string(axis->name)));
     LNG_TRY(lng_json_set(object, "points", points));
     for (int i = 0; i < MOST_VALUES && axis->values[i] > 0; i++) {
-        struct point point = *usual;
-        memcpy((char *)&point + axis->offset, &axis->values[i], sizeof axis->values[i]);
-        if (point.threads > most_threads)
+        const struct point point = point_at(usual, axis, i);
+        double tokens = (double)point.length, *seconds = &c.seconds[c.count];
+        if (!is_possible(rig->bench, &point))
             continue;
+        LNG_FAIL_IF(is_training(&point) && rig->bench->dtype == LNG_DTYPE_I8, LNG_ERR_USAGE,
+                    "grow: %s is of training; expected --dtype f32 or bf16", axis->name);
         LNG_TRY(open_rig(rig, &point));
-        LNG_TRY(time_point(rig, &point, &c.seconds[c.count], &c.bytes[c.count]));
+        if (is_training(&point))
+            LNG_TRY(time_update(rig, seconds, &tokens, &c.bytes[c.count]));
+        else
+            LNG_TRY(time_point(rig, &point, seconds, &c.bytes[c.count]));
         c.x[c.count++] = (double)axis->values[i];
-        lng_info("  %s %lld: %.3g ms a sentence", axis->name, (long long)axis->values[i],
-                 1e3 * c.seconds[c.count - 1]);
-        LNG_TRY(add_point(points, &c, &point));
+        lng_info("  %s %lld: %.3g ms", axis->name, (long long)axis->values[i], 1e3 * *seconds);
+        LNG_TRY(add_point(points, &c, &point, tokens));
     }
     return add_fits(object, &c);
 }
@@ -201,38 +251,47 @@ static enum lng_status add_config(json_t *report, const struct point *usual)
     return LNG_OK;
 }
 
-enum lng_status lng_bench_list_curves(const struct lng_bench *bench, json_t *list)
-{
-    const int64_t most_threads = lng_device_threads(bench->device);
-    for (int i = 0; i < AXES; i++) {
-        json_t *object, *values = json_array();
-        const bool threads = axes[i].offset == offsetof(struct point, threads);
-        if (!is_wanted(bench->options, axes[i].name)) {
-            json_decref(values);
-            continue;
-        }
-        LNG_TRY(lng_bench_add_object(list, &object));
-        LNG_TRY(lng_json_set(object, "axis", json_string(axes[i].name)));
-        LNG_TRY(lng_json_set(object, "values", values));
-        for (int k = 0; k < MOST_VALUES && axes[i].values[k] > 0; k++)
-            if (!threads || axes[i].values[k] <= most_threads)
-                LNG_FAIL_IF(json_array_append_new(values, json_integer(axes[i].values[k])) != 0,
-                            LNG_ERR_MEMORY, "out of memory for the report");
-    }
-    return LNG_OK;
-}
-
-enum lng_status lng_bench_grow(struct lng_bench *bench, json_t *report)
+static struct point usual_point(const struct lng_bench *bench)
 {
     const struct lng_options *o = bench->options;
-    const struct point usual = {
+    return (struct point){
         .length = o->bench_length > 0 ? o->bench_length : DEFAULT_LENGTH,
         .beam = 1,
         .batch = o->bench_batch,
         .vocabulary = o->bench_vocab_size,
         .threads = lng_device_threads(bench->device),
         .layers = o->dec_depth,
+        .width = o->dim,
     };
+}
+
+static enum lng_status list_curve(const struct lng_bench *bench, const struct axis *axis,
+                                  json_t *list)
+{
+    const struct point usual = usual_point(bench);
+    json_t *values = json_array();
+    enum lng_status status = lng_json_set(list, axis->name, values);
+    for (int k = 0; k < MOST_VALUES && axis->values[k] > 0 && status == LNG_OK; k++) {
+        const struct point point = point_at(&usual, axis, k);
+        if (is_possible(bench, &point) &&
+            json_array_append_new(values, json_integer(axis->values[k])) != 0)
+            status = lng_fail(LNG_ERR_MEMORY, "out of memory for the report");
+    }
+    return status;
+}
+
+enum lng_status lng_bench_list_curves(const struct lng_bench *bench, json_t *curves)
+{
+    for (int i = 0; i < AXES; i++)
+        if (is_wanted(bench->options, axes[i].name))
+            LNG_TRY(list_curve(bench, &axes[i], curves));
+    return LNG_OK;
+}
+
+enum lng_status lng_bench_grow(struct lng_bench *bench, json_t *report)
+{
+    const struct lng_options *o = bench->options;
+    const struct point usual = usual_point(bench);
     struct rig rig = {.bench = bench};
     json_t *curves = json_array();
     LNG_TRY(lng_json_set(report, "curves", curves));

@@ -162,8 +162,8 @@ enum lng_status lng_bench_plan_memory(struct lng_bench *bench, json_t *plan)
 
 enum lng_status lng_bench_plan_grow(struct lng_bench *bench, json_t *plan)
 {
-    json_t *list = json_array();
-    LNG_TRY(lng_json_set(plan, "curves", list));
-    LNG_TRY(lng_bench_list_curves(bench, list));
+    json_t *curves;
+    LNG_TRY(lng_bench_section(plan, "curves", &curves));
+    LNG_TRY(lng_bench_list_curves(bench, curves));
     return add_passes(bench, plan);
 }

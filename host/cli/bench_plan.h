@@ -36,8 +36,8 @@ struct lng_bench_command {
 };
 void lng_bench_list_commands(const struct lng_bench *bench, struct lng_bench_command *commands);
 
-/* Points of a curve of grow that this device has, as JSON: [{axis, values}]. */
-LNG_MUST_CHECK enum lng_status lng_bench_list_curves(const struct lng_bench *bench, json_t *list);
+/* Points of each curve of grow that this device has, as JSON: {axis: [values]}. */
+LNG_MUST_CHECK enum lng_status lng_bench_list_curves(const struct lng_bench *bench, json_t *curves);
 
 /* Multiplications and additions of an update: three times those of a forward pass. */
 double lng_bench_count_operations(const struct lng_hparams *hparams,

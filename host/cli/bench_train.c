@@ -260,3 +260,28 @@ enum lng_status lng_bench_update_once(struct lng_bench *bench, size_t *plan_byte
     close_updates(&u);
     return status;
 }
+
+enum lng_status lng_bench_time_updates(struct lng_bench *bench, double *seconds, double *tokens,
+                                       double *bytes)
+{
+    const struct lng_options *o = bench->options;
+    struct updates u = {.bench = bench};
+    double *times = lng_alloc((size_t)o->bench_repetitions, sizeof *times), loss;
+    enum lng_status status = times != NULL ? open_updates(&u) : LNG_ERR_MEMORY;
+    for (int i = -o->bench_warmup; i < o->bench_repetitions && status == LNG_OK; i++) {
+        struct lng_bench_clock start = lng_bench_start();
+        status = make_update(&u, &loss);
+        if (i >= 0)
+            times[i] = lng_bench_stop(start).seconds;
+    }
+    if (status == LNG_OK) {
+        struct lng_batch_limits limits = limits_of(&u);
+        *seconds = lng_bench_median(times, (size_t)o->bench_repetitions);
+        *tokens = (double)u.target.ids.count;
+        *bytes = (double)(lng_workspace_plan(&bench->model, &limits) + state_bytes(&u));
+    }
+    close_updates(&u);
+    lng_bench_sentences_release(&bench->sentences);
+    lng_free(times);
+    return status;
+}

