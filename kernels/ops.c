@@ -64,14 +64,14 @@ enum lng_status lng_linear_fwd(struct lng_device *device, const struct lng_linea
     LNG_FAIL_IF(args->accumulate && args->activation != LNG_ACTIVATION_NONE, LNG_ERR_UNSUPPORTED,
                 "linear_fwd: activation: expected none with accumulate, found number %d",
                 (int)args->activation);
-    LNG_FAIL_IF(args->refine && (!device->backend->refines || args->accumulate ||
-                                 args->first > 0 ||
-                                 args->activation != LNG_ACTIVATION_NONE ||
-                                 args->weight->compute != LNG_DTYPE_I8),
-                LNG_ERR_UNSUPPORTED,
-                "linear_fwd: refine: expected an int8 weight, all of it, no activation, no accumulate, and "
-                "a device that refines; found %s on %s",
-                lng_dtype_name(args->weight->compute), lng_device_name(device));
+    LNG_FAIL_IF(
+        args->refine &&
+            (!device->backend->refines || args->accumulate || args->first > 0 ||
+             args->activation != LNG_ACTIVATION_NONE || args->weight->compute != LNG_DTYPE_I8),
+        LNG_ERR_UNSUPPORTED,
+        "linear_fwd: refine: expected an int8 weight, all of it, no activation, no accumulate, and "
+        "a device that refines; found %s on %s",
+        lng_dtype_name(args->weight->compute), lng_device_name(device));
     CHECK_APART(y, x);
     return args->x.rows == 0 ? LNG_OK : lng_run_linear_fwd(device, args);
 }

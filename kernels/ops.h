@@ -82,7 +82,8 @@ struct lng_linear_fwd_args {
     struct lng_view y;    /* [N, out - first] activation; may not overlap x */
     enum lng_activation activation;
     bool accumulate;
-    bool refine; /* of an I8 weight where lng_device_refines; neither activation, accumulate nor first */
+    bool
+        refine; /* of an I8 weight where lng_device_refines; neither activation, accumulate nor first */
 };
 /* d_x = d_pre W,  d_weight += d_pre^T x,  d_bias += sum of rows of d_pre, where
  * d_pre = d_y (activation NONE) or d_y * (y > 0) (RELU; y is the forward result and d_y is overwritten
@@ -311,8 +312,9 @@ struct lng_candidates_args {
     int32_t eos;
     int64_t sentences, k;
     struct lng_candidate *out; /* [B, k], best first */
-    bool
-        normalized; /* logits are log-probabilities (or scores in their place): no softmax is taken */
+    /* logits are log-probabilities, or scores in their place: no softmax is taken, and nothing is infinite or NaN for
+     * what others are */
+    bool normalized;
 };
 
 /* The logits of a few tokens of each row: y[r, j] = x[r] . table[t] + bias[t], t = tokens[first[r] + j],

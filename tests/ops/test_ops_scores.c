@@ -117,8 +117,8 @@ static void compare_chosen(enum lng_dtype compute, int64_t width, int64_t row, c
                   (long long)width, (long long)row, (long long)j, a[j], b[j]);
     }
     cr_assert(compute != LNG_DTYPE_I8 || others <= (row < 5 ? 0 : 2 * LNG_REFINED),
-              "width %lld, row %lld: %lld logits have other bits", (long long)width,
-              (long long)row, (long long)others);
+              "width %lld, row %lld: %lld logits have other bits", (long long)width, (long long)row,
+              (long long)others);
 }
 
 /* Whatever the width, and after a refresh: int8 logits are the bits of the whole product, others near them. */
