@@ -52,6 +52,11 @@ enum lng_status lng_linear_fwd(struct lng_device *device, const struct lng_linea
     struct lng_check check = lng_check_begin(device, "linear_fwd");
     LNG_TRY(check_weight(&check, args->weight));
     int64_t out = args->weight->master.rows, in = args->weight->master.cols;
+    CHECK_INTEGER(first, 0, out - 1);
+    LNG_FAIL_IF(args->first % LNG_FIRST_STEP != 0, LNG_ERR_RANGE,
+                "linear_fwd: first: expected a multiple of %d, found %lld", (int)LNG_FIRST_STEP,
+                (long long)args->first);
+    out -= args->first;
     CHECK_ACTIVATION(x, -1, in);
     CHECK_ACTIVATION(y, args->x.rows, out);
     IF_PRESENT(bias, CHECK_REAL(bias, 1, out));
@@ -59,13 +64,14 @@ enum lng_status lng_linear_fwd(struct lng_device *device, const struct lng_linea
     LNG_FAIL_IF(args->accumulate && args->activation != LNG_ACTIVATION_NONE, LNG_ERR_UNSUPPORTED,
                 "linear_fwd: activation: expected none with accumulate, found number %d",
                 (int)args->activation);
-    LNG_FAIL_IF(args->refine && (!device->backend->refines || args->accumulate ||
-                                 args->activation != LNG_ACTIVATION_NONE ||
-                                 args->weight->compute != LNG_DTYPE_I8),
-                LNG_ERR_UNSUPPORTED,
-                "linear_fwd: refine: expected an int8 weight, no activation, no accumulate, and a "
-                "device that refines; found %s on %s",
-                lng_dtype_name(args->weight->compute), lng_device_name(device));
+    LNG_FAIL_IF(
+        args->refine &&
+            (!device->backend->refines || args->accumulate || args->first > 0 ||
+             args->activation != LNG_ACTIVATION_NONE || args->weight->compute != LNG_DTYPE_I8),
+        LNG_ERR_UNSUPPORTED,
+        "linear_fwd: refine: expected an int8 weight, all of it, no activation, no accumulate, and "
+        "a device that refines; found %s on %s",
+        lng_dtype_name(args->weight->compute), lng_device_name(device));
     CHECK_APART(y, x);
     return args->x.rows == 0 ? LNG_OK : lng_run_linear_fwd(device, args);
 }

@@ -13,6 +13,7 @@ struct lng_search_options lng_bench_search_options(const struct lng_bench_senten
     options.beam.beam = how->beam;
     options.allow_unk = true; /* as others do */
     options.batch_sentences = how->batch;
+    options.scores = false; /* as translate does for plain text */
     options.workers = how->workers;
     options.batch_tokens = how->batch * (int64_t)sentences->longest;
     options.max_rows = how->batch * how->beam;

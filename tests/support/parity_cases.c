@@ -73,6 +73,14 @@ void parity_case_linear_fwd(struct parity *p)
         if (kind != LNG_ACTIVATION_RELU || rows * out == 0 || out > 16)
             parity_take(p, names[kind], args.y);
     }
+    if (out > LNG_FIRST_STEP) { /* the last columns alone */
+        args.first = out - 1 - (out - 1) % LNG_FIRST_STEP;
+        args.bias = lng_view_cols(args.bias, args.first, out - args.first);
+        args.y = parity_activation_output(p, rows, out - args.first);
+        args.activation = LNG_ACTIVATION_NONE;
+        RIG_OK(lng_linear_fwd(p->rig.device, &args));
+        parity_take(p, "y of the last columns", args.y);
+    }
     lng_weight_release(p->rig.device, weight);
 }
 
