@@ -163,14 +163,14 @@ class Peer(Served):
 
 # ---- the gate: what figures are worth ----
 
-def demo_sentences(args, demo, path):
-    """Ids of the sample sentences, by the program's own tokenizer."""
+def demo_sentences(args, demo, path, most=0):
+    """Ids of the sample sentences, or of the first few, by the program's own tokenizer."""
     with open(os.path.join(demo, "vocab.json"), encoding="utf-8") as file:
         ids = json.load(file)
     lines = run([args.lingster, "translate", "-m", demo, "-i", os.path.join(demo, "sample.en"), "--json", "--quiet",
                  "--device=cpu", "--beam-size=1"]).splitlines()
     with open(path, "w", encoding="ascii") as out:
-        for line in lines:
+        for line in lines[:most or None]:
             for segment in json.loads(line)["segments"]:
                 out.write(" ".join(str(ids.get(token, 1)) for token in segment["source_tokens"]) + "\n")
 
