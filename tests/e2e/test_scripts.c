@@ -409,6 +409,28 @@ Test(scripts, gpu_peers_say_what_they_would_do)
     cr_assert(shell("python3 $S/bench-peers.py --device cuda --budget 0 --work w --dry-run") == 2);
 }
 
+/* Nothing of it is missing in the folder that goes to a machine with a GPU. */
+Test(scripts, gpu_peers_run_from_the_folder_of_make_dist)
+{
+    need_python();
+    make_folders("b/tests/parity");
+    write_text("b/lingster", "#!/bin/sh\necho lingster 0.0.0\n");
+    write_text("b/tests/parity/test_parity", "#!/bin/sh\n");
+    cr_assert(shell("chmod +x b/lingster b/tests/parity/test_parity && $S/make-dist.sh b d") == 0,
+              "%s", output);
+    cr_assert(shell("unset LINGSTER; python3 d/scripts/bench-peers.py --device cuda --work w "
+                    "--dry-run") == 0,
+              "%s", output);
+    cr_assert(strstr(output, "/d/bin/lingster bench train --device=cuda") != NULL, "%s", output);
+    cr_assert(strstr(output, "/d/scripts/peer_train.py") != NULL, "%s", output);
+    cr_assert(
+        shell("for f in d/scripts/*.py; do grep -hoE '^ *import (peer_[a-z]+|svg_axes)' $f; "
+              "done | awk '{print $2}' | sort -u | while read m; do test -f d/scripts/$m.py || "
+              "echo $m; done") == 0);
+    cr_assert_str_eq(output, "", "missing: %s", output);
+    cr_assert(shell("d/scripts/gpu-report.sh --help") == 0 && strstr(output, "--peers") != NULL);
+}
+
 /* Without torch, or without the program, there are no figures: each step says so, and nothing else happens. */
 Test(scripts, gpu_peers_say_what_failed)
 {
