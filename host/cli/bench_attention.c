@@ -166,8 +166,8 @@ static enum lng_status measure(struct rig *rig, int64_t length, double *seconds,
 enum lng_status lng_bench_attention(struct lng_bench *bench, json_t *report)
 {
     const int count = bench->options->bench_repetitions;
-    json_t *list = json_array();
     LNG_TRY(lng_bench_check_attention(bench));
+    json_t *list = json_array();
     LNG_TRY(lng_json_set(report, "lengths", list));
     double *seconds = lng_alloc((size_t)count, sizeof *seconds);
     enum lng_status status = seconds != NULL ? LNG_OK : LNG_ERR_MEMORY;

@@ -208,9 +208,10 @@ static enum lng_status measure_axis(struct rig *rig, const struct axis *axis,
                                     const struct point *usual, json_t *curves)
 {
     struct curve c = {.axis = axis};
-    json_t *object, *points = json_array();
+    json_t *object, *points;
     LNG_TRY(lng_bench_add_object(curves, &object));
     LNG_TRY(lng_json_set(object, "axis", json_string(axis->name)));
+    points = json_array();
     LNG_TRY(lng_json_set(object, "points", points));
     for (int i = 0; i < MOST_VALUES && axis->values[i] > 0; i++) {
         const struct point point = point_at(usual, axis, i);

@@ -26,10 +26,11 @@ static enum lng_status add_part(json_t *parts, const char *name, double seconds,
 enum lng_status lng_bench_add_phases(const struct lng_phase_times *times, double seconds,
                                      json_t *report)
 {
-    json_t *phases, *parts = json_array();
+    json_t *phases, *parts;
     double rest = seconds;
     LNG_TRY(lng_bench_section(report, "phases", &phases));
     LNG_TRY(lng_json_set(phases, "seconds", lng_json_number(seconds)));
+    parts = json_array();
     LNG_TRY(lng_json_set(phases, "parts", parts));
     for (int i = 0; i < LNG_PHASE_COUNT; i++) {
         rest -= times->seconds[i];

@@ -113,11 +113,11 @@ enum lng_status lng_bench_plan_gemm(struct lng_bench *bench, json_t *plan)
 enum lng_status lng_bench_plan_attention(struct lng_bench *bench, json_t *plan)
 {
     const struct lng_options *o = bench->options;
-    json_t *list = json_array(), *row;
     LNG_TRY(lng_bench_check_attention(bench));
+    json_t *list = json_array(), *row;
+    LNG_TRY(lng_json_set(plan, "lengths", list));
     LNG_TRY(set(plan, "heads", o->heads));
     LNG_TRY(set(plan, "head_width", o->dim / o->heads));
-    LNG_TRY(lng_json_set(plan, "lengths", list));
     for (int64_t length = LNG_BENCH_SHORTEST; length <= o->bench_longest; length *= 2) {
         LNG_TRY(lng_bench_add_object(list, &row));
         LNG_TRY(set(row, "length", length));
