@@ -16,6 +16,5 @@ extern "C"
 #endif
     void
     cudaemu_get_counts(struct cudaemu_counts *out);
-typedef void (*cudaemu_get_counts_function)(struct cudaemu_counts *out);
 
 #endif
