@@ -53,6 +53,9 @@ struct lng_backend {
                                            enum lng_dtype compute, struct lng_weight **weight);
     unsigned rows_compute;
     enum lng_status (*weight_refresh)(struct lng_device *device, struct lng_weight *weight);
+    /* NULL: one by one. */
+    enum lng_status (*weights_refresh)(struct lng_device *device, struct lng_weight *const *weights,
+                                       size_t count);
     void (*weight_release)(struct lng_device *device, struct lng_weight *weight);
     /* NULL: select_logits reads tables only. From any thread; sets weight->rows. */
     enum lng_status (*weight_keep_rows)(struct lng_device *device, struct lng_weight *weight);

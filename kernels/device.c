@@ -240,11 +240,30 @@ enum lng_status lng_weight_prepare(struct lng_device *device, struct lng_view ma
     return device->backend->weight_prepare(device, master, compute, flags, weight);
 }
 
-enum lng_status lng_weight_refresh(struct lng_device *device, struct lng_weight *weight)
+static enum lng_status check_master(const struct lng_weight *weight)
 {
     LNG_FAIL_IF(weight->master.data == NULL, LNG_ERR_USAGE,
                 "weight: it was made for inference and keeps no values to be made again from");
+    return LNG_OK;
+}
+
+enum lng_status lng_weight_refresh(struct lng_device *device, struct lng_weight *weight)
+{
+    LNG_TRY(check_master(weight));
     return device->backend->weight_refresh(device, weight);
+}
+
+enum lng_status lng_weights_refresh(struct lng_device *device, struct lng_weight *const *weights,
+                                    size_t count)
+{
+    const struct lng_backend *backend = device->backend;
+    for (size_t i = 0; i < count; i++)
+        LNG_TRY(check_master(weights[i]));
+    if (backend->weights_refresh != NULL)
+        return backend->weights_refresh(device, weights, count);
+    for (size_t i = 0; i < count; i++)
+        LNG_TRY(backend->weight_refresh(device, weights[i]));
+    return LNG_OK;
 }
 
 void lng_weight_release(struct lng_device *device, struct lng_weight *weight)

@@ -127,6 +127,9 @@ LNG_MUST_CHECK enum lng_status lng_weight_prepare(struct lng_device *device, str
 /* After the master, or a bias that goes with it, changed (an optimiser step). Reuses its memory. */
 LNG_MUST_CHECK enum lng_status lng_weight_refresh(struct lng_device *device,
                                                   struct lng_weight *weight);
+/* The same for several, which takes a GPU fewer launches. */
+LNG_MUST_CHECK enum lng_status lng_weights_refresh(struct lng_device *device,
+                                                   struct lng_weight *const *weights, size_t count);
 void lng_weight_release(struct lng_device *device, struct lng_weight *weight);
 /* From now on single rows can be read as products see them (lng_select_logits), which takes memory once; after
  * a refresh too. A device that cannot does nothing. May be called by several threads at once. */

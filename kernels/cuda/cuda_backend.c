@@ -39,5 +39,6 @@ const struct lng_backend lng_backend_cuda = {
     .repeat = cuda_repeat,
     .weight_prepare = cuda_weight_prepare,
     .weight_refresh = cuda_weight_refresh,
+    .weights_refresh = cuda_weights_refresh,
     .weight_release = cuda_weight_release,
 };

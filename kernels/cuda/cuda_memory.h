@@ -27,6 +27,8 @@ LNG_MUST_CHECK enum lng_status cuda_staging_read(struct lng_device *device, void
 enum lng_status cuda_weight_prepare(struct lng_device *device, struct lng_view master,
                                     enum lng_dtype compute, int flags, struct lng_weight **weight);
 enum lng_status cuda_weight_refresh(struct lng_device *device, struct lng_weight *weight);
+enum lng_status cuda_weights_refresh(struct lng_device *device, struct lng_weight *const *weights,
+                                     size_t count);
 void cuda_weight_release(struct lng_device *device, struct lng_weight *weight);
 
 #endif

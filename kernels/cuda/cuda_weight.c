@@ -22,6 +22,44 @@ enum lng_status cuda_weight_refresh(struct lng_device *device, struct lng_weight
     return LNG_OK;
 }
 
+/* Copies that wait to be done together. */
+struct narrowings {
+    struct gpu_narrowing list[GPU_NARROWINGS];
+    int count;
+};
+
+static enum lng_status narrow(struct lng_device *device, struct narrowings *copies,
+                              struct lng_view from, struct lng_view to)
+{
+    const int64_t elements = from.rows * from.cols;
+    if (from.data == NULL || elements == 0)
+        return LNG_OK;
+    if (from.rows > 1 && from.stride != from.cols)
+        return cuda_copy(device, &(struct lng_copy_args){.x = from, .y = to});
+    copies->list[copies->count++] = (struct gpu_narrowing){from.data, to.data, elements};
+    if (copies->count < GPU_NARROWINGS)
+        return LNG_OK;
+    copies->count = 0;
+    return gpu_narrow(device, copies->list, GPU_NARROWINGS);
+}
+
+enum lng_status cuda_weights_refresh(struct lng_device *device, struct lng_weight *const *weights,
+                                     size_t count)
+{
+    struct narrowings copies = {.count = 0};
+    LNG_TRY(cuda_select(device));
+    for (size_t i = 0; i < count; i++) {
+        const struct cuda_weight *own = cuda_weight_of(weights[i]);
+        if (own->head.compute != LNG_DTYPE_BF16) {
+            LNG_TRY(cuda_weight_refresh(device, weights[i]));
+            continue;
+        }
+        LNG_TRY(narrow(device, &copies, own->bias_master, own->bias));
+        LNG_TRY(narrow(device, &copies, own->head.master, own->values));
+    }
+    return gpu_narrow(device, copies.list, copies.count);
+}
+
 enum lng_status cuda_weight_bias(struct lng_device *device, const struct lng_weight *weight,
                                  struct lng_view bias, struct lng_view *copy)
 {

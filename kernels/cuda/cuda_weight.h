@@ -25,4 +25,17 @@ LNG_MUST_CHECK enum lng_status cuda_weight_bias(struct lng_device *device,
                                                 const struct lng_weight *weight,
                                                 struct lng_view bias, struct lng_view *copy);
 
+/* f32 values to be copied as bf16; no two of them overlap. */
+struct gpu_narrowing {
+    const float *from;
+    void *to;
+    int64_t count; /* > 0 */
+};
+enum { GPU_NARROWINGS = 128 }; /* that one launch takes */
+#ifdef __cplusplus
+extern "C"
+#endif
+    LNG_MUST_CHECK enum lng_status
+    gpu_narrow(struct lng_device *device, const struct gpu_narrowing *copies, int count);
+
 #endif

@@ -12,9 +12,11 @@ struct cudaemu_counts {
     uint64_t fills; /* cudaMemset */
 };
 #ifdef __cplusplus
-extern "C"
+extern "C" {
 #endif
-    void
-    cudaemu_get_counts(struct cudaemu_counts *out);
+__attribute__((visibility("default"))) void cudaemu_get_counts(struct cudaemu_counts *out);
+#ifdef __cplusplus
+}
+#endif
 
 #endif

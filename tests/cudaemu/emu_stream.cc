@@ -137,7 +137,7 @@ static cudaError_t refuse_captured(const CUevent_st *event)
 
 using namespace cudaemu;
 
-extern "C" __attribute__((visibility("default"))) void cudaemu_get_counts(struct cudaemu_counts *out)
+void cudaemu_get_counts(struct cudaemu_counts *out)
 {
     entry guard;
     *out = {counts[KERNEL_NODE], counts[COPY_NODE], counts[FILL_NODE]};

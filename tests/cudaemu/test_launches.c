@@ -4,12 +4,14 @@
 #include "tests/cudaemu/on_double.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 
 #include "host/base/mem.h"
 #include "host/infer/decode.h"
 #include "host/train/optimizer.h"
 #include "tests/cudaemu/count_on.h"
 #include "tests/support/check.h"
+#include "tests/support/rig.h"
 #include "tests/support/tiny_model.h"
 
 enum {
@@ -110,6 +112,46 @@ Test(launches, are_few_in_a_greedy_step)
 Test(launches, are_few_in_a_step_of_a_beam)
 {
     expect_few_a_step(4);
+}
+
+/* Of these sizes some do not fill an octet; y[i, o] = W[o, i], as x is the unit matrix. */
+Test(launches, are_shared_by_weights_that_are_refreshed)
+{
+    enum { WEIGHTS = 3, MOST = 24 };
+    static const int64_t sizes[WEIGHTS][2] = {{5, 7}, {MOST, MOST}, {3, 16}};
+    struct rig rig;
+    struct lng_weight *weights[WEIGHTS];
+    struct lng_view masters[WEIGHTS];
+    double units[MOST * MOST] = {0}, values[MOST * MOST];
+    rig_open(&rig, "cuda", 1);
+    for (int w = 0; w < WEIGHTS; w++) {
+        masters[w] = rig_zeros(&rig, LNG_DTYPE_F32, sizes[w][0], sizes[w][1]);
+        RIG_OK(lng_weight_prepare(rig.device, masters[w], LNG_DTYPE_BF16, 0, &weights[w]));
+        for (int i = 0; i < MOST * MOST; i++)
+            values[i] = i + w - 100;
+        rig_write(&rig, masters[w], values);
+    }
+    struct cudaemu_counts before, after;
+    emu_count(&before);
+    RIG_OK(lng_weights_refresh(rig.device, weights, WEIGHTS));
+    emu_count(&after);
+    cr_assert_eq(after.kernels - before.kernels, 1);
+    for (int w = 0; w < WEIGHTS; w++) {
+        const int64_t out = sizes[w][0], in = sizes[w][1];
+        for (int i = 0; i < in * in; i++)
+            units[i] = i % (in + 1) == 0;
+        struct lng_linear_fwd_args args = {.x = rig_values(&rig, LNG_DTYPE_F32, in, in, units),
+                                           .weight = weights[w],
+                                           .y = rig_output(&rig, LNG_DTYPE_F32, in, out)};
+        RIG_OK(lng_linear_fwd(rig.device, &args));
+        const double *y = rig_get(&rig, args.y);
+        for (int64_t i = 0; i < in * out; i++) {
+            const double whole = (double)(i % out * in + i / out) + w - 100;
+            cr_assert(fabs(y[i] - whole) <= fabs(whole) / 256, "weight %d: %g", w, y[i]);
+        }
+        lng_weight_release(rig.device, weights[w]);
+    }
+    rig_close(&rig);
 }
 
 /* Gradients set to zero, forward, backward, norm of the gradients, Adam, and the copies of the weights in bf16. */
