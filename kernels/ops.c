@@ -53,6 +53,11 @@ static enum lng_status check_linear_fwd(const struct lng_device *device, const c
     struct lng_check check = lng_check_begin(device, op);
     LNG_TRY(check_weight(&check, args->weight));
     int64_t out = args->weight->master.rows, in = args->weight->master.cols;
+    CHECK_INTEGER(first, 0, out - 1);
+    LNG_FAIL_IF(args->first % LNG_FIRST_STEP != 0, LNG_ERR_RANGE,
+                "%s: first: expected a multiple of %d, found %lld", op, (int)LNG_FIRST_STEP,
+                (long long)args->first);
+    out -= args->first;
     CHECK_ACTIVATION(x, -1, in);
     CHECK_ACTIVATION(y, args->x.rows, out);
     IF_PRESENT(bias, CHECK_REAL(bias, 1, out));
@@ -60,12 +65,12 @@ static enum lng_status check_linear_fwd(const struct lng_device *device, const c
     LNG_FAIL_IF(args->accumulate && args->activation != LNG_ACTIVATION_NONE, LNG_ERR_UNSUPPORTED,
                 "%s: activation: expected none with accumulate, found number %d", op,
                 (int)args->activation);
-    LNG_FAIL_IF(args->refine && (!device->backend->refines || args->accumulate ||
+    LNG_FAIL_IF(args->refine && (!device->backend->refines || args->accumulate || args->first > 0 ||
                                  args->activation != LNG_ACTIVATION_NONE ||
                                  args->weight->compute != LNG_DTYPE_I8),
                 LNG_ERR_UNSUPPORTED,
-                "%s: refine: expected an int8 weight, no activation, no accumulate, and a "
-                "device that refines; found %s on %s",
+                "%s: refine: expected an int8 weight, all of it, no activation, no accumulate, and "
+                "a device that refines; found %s on %s",
                 op, lng_dtype_name(args->weight->compute), lng_device_name(device));
     CHECK_APART(y, x);
     return LNG_OK;

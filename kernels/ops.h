@@ -71,15 +71,19 @@ struct lng_embed_bwd_args {
  * linear_fwd when it is asked to, select_logits with a weight, and candidates with logits of its own. */
 enum { LNG_REFINED = 4 };
 
-/* y = activation(x W^T + b). accumulate: y += ... (activation must be NONE). */
+/* y = activation(x W^T + b). accumulate: y += ... (activation must be NONE). W: the rows of the weight from `first` on,
+ * which is a multiple of LNG_FIRST_STEP. */
+enum { LNG_FIRST_STEP = 64 };
 struct lng_linear_fwd_args {
     struct lng_view x; /* [N, in] activation */
     const struct lng_weight *weight;
-    struct lng_view bias; /* [1, out] real, or data NULL */
-    struct lng_view y;    /* [N, out] activation; may not overlap x */
+    int64_t first;
+    struct lng_view bias; /* [1, out - first] real, or data NULL */
+    struct lng_view y;    /* [N, out - first] activation; may not overlap x */
     enum lng_activation activation;
     bool accumulate;
-    bool refine; /* of an I8 weight where lng_device_refines; neither activation nor accumulate */
+    bool
+        refine; /* of an I8 weight where lng_device_refines; neither activation, accumulate nor first */
 };
 /* d_x = d_pre W,  d_weight += d_pre^T x,  d_bias += sum of rows of d_pre, where
  * d_pre = d_y (activation NONE) or d_y * (y > 0) (RELU; y is the forward result and d_y is overwritten
@@ -314,8 +318,9 @@ struct lng_candidates_args {
     int32_t eos;
     int64_t sentences, k;
     struct lng_candidate *out; /* [B, k], best first */
-    bool
-        normalized; /* logits are log-probabilities (or scores in their place): no softmax is taken */
+    /* logits are log-probabilities, or scores in their place: no softmax is taken, and nothing is infinite or NaN for
+     * what others are */
+    bool normalized;
 };
 
 /* The logits of a few tokens of each row: y[r, j] = x[r] . table[t] + bias[t], t = tokens[first[r] + j],

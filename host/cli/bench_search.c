@@ -15,6 +15,7 @@ enum lng_status lng_bench_open_search(struct lng_model *model,
     options.beam.beam = how->beam;
     options.allow_unk = true; /* as others do */
     options.batch_sentences = how->batch;
+    options.scores = false; /* as translate does for plain text */
     options.workers = how->workers;
     options.batch_tokens = how->batch * (int64_t)sentences->longest;
     options.max_rows = how->batch * how->beam;

@@ -12,6 +12,7 @@ struct lng_search_options lng_search_options_default(void)
     return (struct lng_search_options){
         .beam = lng_beam_options_default(),
         .batch_tokens = 4096,
+        .scores = true,
         .alignment_layer = LNG_SEARCH_TRAINED_LAYER,
         .steering = lng_steering_default(),
     };

@@ -34,7 +34,9 @@ struct lng_search_options {
     int32_t workers;
     int64_t max_rows;   /* hypotheses in a step at most; 0 = a good number for the device */
     size_t cache_bytes; /* device memory for keys and values of hypotheses at most; 0 = 1 GiB */
-    bool alignment;     /* keep what each token attended to, see lng_hypothesis */
+    bool
+        scores; /* log-probabilities are wanted; without, a plain greedy search chooses by logits alone */
+    bool alignment;          /* keep what each token attended to, see lng_hypothesis */
     int32_t alignment_layer; /* decoder layer, from 0, or one of the above */
     const struct lng_token_texts
         *texts;             /* borrowed; needed where inputs have constraints, see constrain.h */
@@ -50,7 +52,7 @@ static inline int32_t lng_search_layer(const struct lng_search_options *options,
         return hparams->alignment_layer >= 0 ? hparams->alignment_layer : last;
     return layer == LNG_SEARCH_LAST_LAYER ? last : layer;
 }
-/* Beam defaults, 4096 tokens, no other limits, no alignment, no steering. */
+/* Beam defaults, 4096 tokens, no other limits, scores, no alignment, no steering. */
 struct lng_search_options lng_search_options_default(void);
 
 /* One sentence; borrowed while the search runs. */
@@ -66,11 +68,11 @@ struct lng_search_input {
 
 struct lng_hypothesis {
     const int32_t *tokens; /* [length]; the last is EOS unless cut at the maximum length */
-    const float *logprobs; /* [length] of each token */
+    const float *logprobs; /* [length] of each token; zeros where a search went without scores */
     const float
         *weights; /* NULL, or [length, source_length]: attention to the source, rows sum to 1 */
     int32_t length;
-    double total, score; /* sum of logprobs, and as ranked */
+    double total, score; /* sum of logprobs, and as ranked; 0 without */
     enum lng_beam_end end;
 };
 
@@ -79,7 +81,7 @@ struct lng_search_result {
     int64_t index;                           /* of the input */
     const struct lng_hypothesis *hypotheses; /* best first */
     int32_t count;                           /* 1 .. n_best */
-    bool exact_stop;
+    bool exact_stop;                         /* false where a search went without scores */
 };
 /* Called once for each sentence, in the order in which they get done, on one thread at a time (not always the same).
  * Another status than LNG_OK ends the search and is handed on: it is called no more. */

@@ -64,6 +64,8 @@ static void stage_seat(struct lng_search *search, const struct lng_seat *seat, i
     int32_t *step = search->step, t = beam->length;
     int32_t forced = lng_beam_forced(beam);
     bool eos_banned = lng_beam_eos_banned(beam);
+    /* a row alone: with its score, candidates would be rounded more, to the same where they are nearly */
+    const bool greedy = search->options.beam.beam == 1 && search->steer == NULL;
     a->any_forced = a->any_forced || forced >= 0;
     a->any_eos_banned = a->any_eos_banned || eos_banned;
     for (int32_t i = 0; i < beam->live_count; i++, row++) {
@@ -73,7 +75,8 @@ static void stage_seat(struct lng_search *search, const struct lng_seat *seat, i
         step[a->self_count + row] = t + 1;
         step[a->cross_start + row] = (int32_t)seat->source_first;
         step[a->cross_count + row] = seat->source_length;
-        memcpy(&step[a->scores + row], &live->score, sizeof live->score);
+        const float score = greedy ? 0 : live->score;
+        memcpy(&step[a->scores + row], &score, sizeof score);
         step[a->forced + row] = forced;
         ((uint8_t *)&step[a->eos_banned])[row] = eos_banned;
         memcpy(&step[a->ancestor + row * a->stride],
@@ -226,6 +229,7 @@ static enum lng_status find_candidates(struct lng_search *search, const struct s
         .sentences = search->active_count,
         .k = k,
         .out = search->device_candidates,
+        .normalized = lng_search_lacks_scores(search),
     };
     args.candidates = search->plan.fused ? &candidates : NULL;
     LNG_TRY(lng_search_run_step(search, search->model, search->scratch, &args, a->rows,
@@ -299,12 +303,14 @@ static enum lng_status hand_over(struct lng_search *search, const struct lng_sea
                                  lng_search_done done, void *context)
 {
     const struct lng_beam *beam = &seat->beam;
+    const bool scored = !lng_search_lacks_scores(search);
     int32_t n = search->options.beam.n_best;
     struct lng_search_result result = {
         .index = seat->input,
         .hypotheses = search->hypotheses,
         .count = beam->finished_count < n ? beam->finished_count : n,
-        .exact_stop = beam->exact_stop && search->options.steering.choice == LNG_CHOICE_BEST,
+        .exact_stop =
+            scored && beam->exact_stop && search->options.steering.choice == LNG_CHOICE_BEST,
     };
     for (int32_t rank = 0; rank < result.count; rank++) {
         const struct lng_beam_finished *from = &beam->finished[rank];
@@ -316,8 +322,15 @@ static enum lng_status hand_over(struct lng_search *search, const struct lng_sea
             weights = search->alignment + rank * search->plan.time * search->plan.source;
             collect_alignment(search, seat, length, weights);
         }
-        search->hypotheses[rank] = (struct lng_hypothesis){
-            tokens, logprobs, weights, length, from->total, from->score, from->end};
+        if (!scored)
+            memset(logprobs, 0, (size_t)length * sizeof *logprobs);
+        search->hypotheses[rank] = (struct lng_hypothesis){.tokens = tokens,
+                                                           .logprobs = logprobs,
+                                                           .weights = weights,
+                                                           .length = length,
+                                                           .total = scored ? from->total : 0,
+                                                           .score = scored ? from->score : 0,
+                                                           .end = from->end};
     }
     return done(context, &result);
 }

@@ -98,6 +98,13 @@ static inline bool lng_search_wants_weights(const struct lng_search *search)
     return search->options.alignment || search->options.steering.coverage_penalty > 0.0;
 }
 
+/* Whether a row's best token is all that is asked for. */
+static inline bool lng_search_lacks_scores(const struct lng_search *search)
+{
+    return search->options.beam.beam == 1 && !search->options.scores && search->steer == NULL &&
+           search->constrain == NULL;
+}
+
 /* How many layers' attention makes the alignment. */
 static inline int64_t lng_search_aligned_layers(const struct lng_search *search)
 {

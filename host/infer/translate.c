@@ -103,6 +103,8 @@ enum lng_status lng_translator_open(struct lng_model *model, const struct lng_to
     made->options.search.banned_count = 0;
     struct lng_search_options search = options->search;
     search.alignment = lng_translate_wants_weights(options);
+    search.scores = options->format != LNG_TRANSLATE_PLAIN || options->word_scores ||
+                    options->map != NULL || options->risk != NULL;
     search.allow_unk = search.allow_unk || options->demand.replace_unk;
     search.beam.n_best = lng_risk_n_best(options);
     enum lng_status status =

@@ -64,7 +64,7 @@ enum lng_align_eos {
 struct lng_attention_map;
 struct lng_risk_options;
 struct lng_translate_options {
-    struct lng_search_options search; /* search.alignment is set from alignment below */
+    struct lng_search_options search; /* search.alignment and scores are set from what is below */
     enum lng_translate_format format;
     enum lng_translate_alignment alignment;
     enum lng_align_level alignment_level;
@@ -97,7 +97,8 @@ struct lng_translate_stats {
     uint64_t lines, blank, cut;            /* cut: lines translated in several segments */
     uint64_t repaired;                     /* lines with bad UTF-8 */
     uint64_t source_tokens, target_tokens; /* EOS included; target: of the best hypotheses */
-    uint64_t inexact;           /* segments whose best hypothesis is not certain (exact_stop) */
+    uint64_t
+        inexact; /* segments whose best hypothesis is not certain (exact_stop); all, without scores */
     uint64_t flagged;           /* lines with a risk flag, and of them: */
     uint64_t retried, replaced; /* searched again with success; given as source or empty */
     uint64_t at_limit;          /* segments whose best hypothesis ended at the maximum length */

@@ -407,7 +407,7 @@ static enum lng_status rounding_of(struct lng_device *device, struct lng_view x,
     return lng_add(device, &(struct lng_add_args){.x = x, .y = rest});
 }
 
-/* y = W x + b of a layer; rest: of what x lacks as well, or data NULL. */
+/* y = W x + b of a layer; rest: values, the last columns, of what x lacks as well; or data NULL. */
 static enum lng_status project_rows(struct lng_model *model, int64_t layer, struct lng_view x,
                                     struct lng_view rest, struct lng_view y)
 {
@@ -422,6 +422,8 @@ static enum lng_status project_rows(struct lng_model *model, int64_t layer, stru
     if (rest.data == NULL)
         return LNG_OK;
     args.x = rest;
+    args.first = y.cols / 2 % LNG_FIRST_STEP == 0 ? y.cols / 2 : 0;
+    args.y = lng_view_cols(y, args.first, y.cols - args.first);
     args.bias = (struct lng_view){0};
     args.accumulate = true;
     return lng_linear_fwd(model->device, &args);

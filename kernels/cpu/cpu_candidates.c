@@ -34,15 +34,18 @@ static struct lng_cpu_found *found_of(const struct scan_job *job, int64_t thread
 static void scan(const struct scan_job *job, int64_t row, int64_t block, const float *x, int thread)
 {
     const struct lng_candidates_args *args = job->args;
-    const struct lng_simd *simd = job->cpu->simd;
     const int64_t first = block * COLS, n = lng_cpu_min(COLS, args->logits.cols - first);
-    struct lng_cpu_sum *sum = &job->sums[row * job->blocks + block];
-    *sum = simd->sum_exponentials(x, n);
+    struct lng_cpu_found *found = found_of(job, thread, row);
+    bool none = false;
+    if (!args->normalized) {
+        const struct lng_cpu_sum sum = job->cpu->simd->sum_exponentials(x, n);
+        job->sums[row * job->blocks + block] = sum;
+        none = found->count == job->keep && !(sum.highest >= found->logits[job->keep - 1]);
+    }
     const int32_t forced = args->forced ? args->forced[row] : -1;
     if (forced >= first && forced < first + n)
         job->forced[row] = x[forced - first];
-    struct lng_cpu_found *found = found_of(job, thread, row);
-    if (found->count < job->keep || sum->highest >= found->logits[job->keep - 1])
+    if (!none)
         lng_cpu_keep_logits(job->cpu, found, job->keep, x, n, (int32_t)first);
 }
 
@@ -147,7 +150,7 @@ static double refine(const struct scan_job *job, int64_t row, struct lng_cpu_fou
         highest = exact[i] > highest ? exact[i] : highest;
     }
     all->count = (int32_t)lng_cpu_min(all->count, job->offered);
-    if (!isfinite(highest))
+    if (args->normalized || !isfinite(highest))
         return lse;
     for (int32_t i = 0; i < count; i++)
         sum += exp((double)exact[i] - highest) - exp((double)old[i] - highest);

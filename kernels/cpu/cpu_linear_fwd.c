@@ -25,7 +25,7 @@ static void forward_task(void *context, int64_t task, int thread)
     const struct lng_cpu_block block = {
         .row = row,
         .rows = lng_cpu_min(job->block, args->y.rows - row),
-        .col = col,
+        .col = args->first + col,
         .cols = lng_cpu_min(job->columns, args->y.cols - col),
         .c = (float *)args->y.data + row * args->y.stride + col,
         .c_row = args->y.stride,

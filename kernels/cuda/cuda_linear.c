@@ -95,7 +95,9 @@ static enum lng_status forward_int8(struct lng_device *device,
     LNG_TRY(cuda_quantize_rows(
         device, &(struct lng_quantize_rows_args){.x = args->x, .q = x, .scales = scales}));
     x.cols = depth;
-    return gpu_linear_int8(device, args, x, scales, weight->values, weight->scales);
+    return gpu_linear_int8(device, args, x, scales,
+                           lng_view_rows(weight->values, args->first, args->y.cols),
+                           weight->scales + args->first);
 }
 
 /* The weight's copy, or where it has none `room`. */
@@ -103,8 +105,9 @@ static enum lng_status bias_in_bf16(struct lng_device *device,
                                     const struct lng_linear_fwd_args *args, struct lng_view room,
                                     const void **bias)
 {
-    struct lng_view copy;
-    LNG_TRY(cuda_weight_bias(device, args->weight, args->bias, &copy));
+    struct lng_view copy = {0};
+    if (args->first == 0)
+        LNG_TRY(cuda_weight_bias(device, args->weight, args->bias, &copy));
     if (copy.data == NULL) {
         LNG_TRY(convert(device, args->bias, room));
         copy = room;
@@ -124,7 +127,7 @@ enum lng_status cuda_linear_fwd(struct lng_device *device, const struct lng_line
         LNG_TRY(convert(device, args->x, room.x));
     struct cuda_gemm_args product = {
         .a = room.x.data != NULL ? room.x : args->x,
-        .b = cuda_weight_of(args->weight)->values,
+        .b = lng_view_rows(cuda_weight_of(args->weight)->values, args->first, args->y.cols),
         .transpose_b = true,
         .c = room.sum.data != NULL ? room.sum : args->y,
     };
@@ -148,8 +151,12 @@ enum lng_status cuda_linear_fwd(struct lng_device *device, const struct lng_line
 enum lng_status cuda_norm_linear_fwd(struct lng_device *device,
                                      const struct lng_norm_linear_fwd_args *args)
 {
+    const struct lng_linear_fwd_args *linear = &args->linear;
     bool done;
-    LNG_TRY(gpu_norm_linear(device, args, cuda_weight_of(args->linear.weight)->values, &done));
+    LNG_TRY(gpu_norm_linear(
+        device, args,
+        lng_view_rows(cuda_weight_of(linear->weight)->values, linear->first, linear->y.cols),
+        &done));
     if (done)
         return LNG_OK;
     LNG_TRY(cuda_norm_fwd(device, &args->norm));

@@ -96,7 +96,7 @@ enum lng_status REF(linear_fwd)(struct lng_device *device, const struct lng_line
     if (x_rows == NULL || w_row == NULL)
         goto fail;
     for (int64_t o = 0; o < y->cols; o++) {
-        double w_scale = load_weight_row(args->weight, o, w_row);
+        double w_scale = load_weight_row(args->weight, args->first + o, w_row);
         double bias = args->bias.data != NULL ? ref_load(&args->bias, 0, o) : 0;
         for (int64_t n = 0; n < y->rows; n++) {
             double sum = ref_dot(x_rows + n * x->cols, w_row, x->cols);

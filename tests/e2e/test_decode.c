@@ -384,6 +384,39 @@ static void check_scores(const char *name)
     lng_device_close(device);
 }
 
+/* Greedy search by logits alone finds the same, and says that it has no scores. */
+Test(decode, greedy_without_scores)
+{
+    static const char *const names[] = {"ref", "cpu"};
+    struct tiny_corpus corpus = tiny_corpus_make(120, 24, 11);
+    for (int i = 0; i < 2; i++) {
+        struct lng_device *device = open_device(names[i], 2);
+        struct lng_hparams h = tiny_hparams();
+        struct lng_model model;
+        tiny_model_init(&model, device, &h, 3, 0.5f);
+        struct lng_search_options o = options_for(1, 1);
+        o.beam.min_length = 3;
+        struct kept *with = search_all(&model, &o, &corpus, NULL, NULL);
+        o.scores = false;
+        struct kept *without = search_all(&model, &o, &corpus, NULL, NULL);
+        for (int s = 0; s < corpus.count; s++) {
+            const int32_t length = with[s].best[0].length;
+            cr_assert(without[s].best[0].length == length &&
+                          memcmp(without[s].best[0].tokens, with[s].best[0].tokens,
+                                 (size_t)length * sizeof(int32_t)) == 0,
+                      "%s, sentence %d: other tokens without scores", names[i], s);
+            cr_assert(with[s].best[0].total < 0 && without[s].best[0].total == 0 &&
+                      without[s].best[0].score == 0 && without[s].best[0].logprobs[0] == 0 &&
+                      !without[s].exact_stop);
+        }
+        lng_free(with);
+        lng_free(without);
+        lng_model_release(&model);
+        lng_device_close(device);
+    }
+    tiny_corpus_release(&corpus);
+}
+
 Test(decode, scores_are_teacher_forced_ref)
 {
     check_scores("ref");

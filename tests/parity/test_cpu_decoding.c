@@ -34,9 +34,9 @@ static void close_all(struct lng_device *ref, struct lng_device *devices[CPU_VAR
 /* ---- candidates ---- */
 
 enum { BEAM = 4, K = 2 * BEAM, EOS = 1, LARGEST_ROWS = 300, LARGEST_WORDS = 1000 };
-enum { PLAIN, RESTRICTED, TIES, CLIFFS, NOT_A_NUMBER, INFINITE, MODES };
-static const char *const modes[] = {"plain",  "restricted",   "ties",
-                                    "cliffs", "not a number", "infinite"};
+enum { PLAIN, RESTRICTED, TIES, CLIFFS, NOT_A_NUMBER, INFINITE, SCORES, MODES };
+static const char *const modes[] = {"plain",        "restricted", "ties",  "cliffs",
+                                    "not a number", "infinite",   "scores"};
 
 /* Neither rows nor columns are multiples of any block or panel, but for the last. */
 struct shape {
@@ -107,6 +107,7 @@ static struct lng_candidates_args candidates_of(const struct case_data *c,
                                        .sentences = c->sentences,
                                        .k = K,
                                        .out = out};
+    args.normalized = c->mode == SCORES;
     if (c->mode != PLAIN)
         args.bias = view(c->bias, 1, c->s.words, c->s.words);
     if (c->mode == RESTRICTED) {

@@ -73,6 +73,14 @@ void parity_case_linear_fwd(struct parity *p)
         if (kind != LNG_ACTIVATION_RELU || rows * out == 0 || out > 16)
             parity_take(p, names[kind], args.y);
     }
+    if (out > LNG_FIRST_STEP) { /* the last columns alone */
+        args.first = out - 1 - (out - 1) % LNG_FIRST_STEP;
+        args.bias = lng_view_cols(args.bias, args.first, out - args.first);
+        args.y = parity_activation_output(p, rows, out - args.first);
+        args.activation = LNG_ACTIVATION_NONE;
+        RIG_OK(lng_linear_fwd(p->rig.device, &args));
+        parity_take(p, "y of the last columns", args.y);
+    }
     lng_weight_release(p->rig.device, weight);
 }
 
@@ -154,6 +162,8 @@ void parity_case_norm_linear_fwd(struct parity *p)
     struct lng_norm_fwd_args norm = norm_args(p);
     const int64_t rows = norm.x.rows, out = parity_width(p),
                   width = p->seed % 4 == 3 ? norm.x.cols : fused[p->seed / 2 % 6];
+    const int64_t first = p->seed % 3 == 1 ? out - 1 - (out - 1) % LNG_FIRST_STEP : 0;
+    const int64_t taken = out - first;
     struct lng_weight *weight;
     norm.x = parity_activation(p, rows, width);
     if (norm.residual.data != NULL)
@@ -172,8 +182,9 @@ void parity_case_norm_linear_fwd(struct parity *p)
         .linear = {
             .x = norm.y,
             .weight = weight,
-            .bias = p->seed % 7 != 0 ? parity_real(p, 1, out) : (struct lng_view){0},
-            .y = parity_activation_output(p, rows, out),
+            .first = first,
+            .bias = p->seed % 7 != 0 ? parity_real(p, 1, taken) : (struct lng_view){0},
+            .y = parity_activation_output(p, rows, taken),
             .activation =
                 (enum lng_activation)(p->seed % 5 == 4 ? LNG_ACTIVATION_RELU : LNG_ACTIVATION_NONE),
         }};
@@ -181,7 +192,7 @@ void parity_case_norm_linear_fwd(struct parity *p)
     if (norm.sum.data != NULL)
         parity_take(p, "sum", norm.sum);
     parity_take(p, "norm", norm.y);
-    if (args.linear.activation == LNG_ACTIVATION_NONE || rows * out == 0 || out > 16)
+    if (args.linear.activation == LNG_ACTIVATION_NONE || rows * taken == 0 || taken > 16)
         parity_take(p, "y", args.linear.y);
     lng_weight_release(p->rig.device, weight);
 }

@@ -23,26 +23,72 @@ VEC_INLINE void store_bytes(int8_t *to, vi n, vi flip, int64_t count)
 #endif
 }
 
+/* Four registers of whole numbers as bytes. */
+VEC_INLINE void store_block(int8_t *to, const vi n[4], vi flip)
+{
+#if defined(__AVX512F__)
+    for (int i = 0; i < 4; i++)
+        _mm_storeu_si128((__m128i *)(void *)(to + i * VW),
+                         _mm512_cvtepi32_epi8(_mm512_xor_si512(n[i], flip)));
+#elif defined(__AVX2__)
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    __m256i low = _mm256_packs_epi32(_mm256_xor_si256(n[0], flip), _mm256_xor_si256(n[1], flip));
+    __m256i high = _mm256_packs_epi32(_mm256_xor_si256(n[2], flip), _mm256_xor_si256(n[3], flip));
+    __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
+    _mm256_storeu_si256((__m256i *)(void *)to, bytes);
+#else
+    __m128i low = _mm_packs_epi32(_mm_xor_si128(n[0], flip), _mm_xor_si128(n[1], flip));
+    __m128i high = _mm_packs_epi32(_mm_xor_si128(n[2], flip), _mm_xor_si128(n[3], flip));
+    _mm_storeu_si128((__m128i *)(void *)to, _mm_packs_epi16(low, high));
+#endif
+}
+
+/* The largest magnitude; what is not a number does not count. */
+VEC_INLINE float largest_of(const float *x, int64_t count)
+{
+    vf best[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    int64_t i = 0;
+    for (; i + 4 * VW <= count; i += 4 * VW)
+        for (int j = 0; j < 4; j++)
+            best[j] = v_max(v_abs(v_load(x + i + j * VW)), best[j]);
+    for (; i < count; i += VW)
+        best[0] = v_max(v_abs(v_load_n(x + i, count - i)), best[0]);
+    return v_maximum(v_max(v_max(best[0], best[1]), v_max(best[2], best[3])));
+}
+
+VEC_INLINE vf in_steps(vf x, vf steps)
+{
+    return v_max(v_set(-127), v_min(v_set(127), v_nan_to_zero(v_mul(x, steps))));
+}
+
 /* Magnitude of the row that 127 stands for, as ref's quantize_row; the row as int8, filled up with zeros to a multiple
  * of four. offset: 128 is added to every byte; magnitudes NULL or |q|. */
 float LNG_SIMD(quantize_row)(const float *x, int64_t count, bool offset, int8_t *q,
                              int8_t *magnitudes)
 {
     const int64_t padded = (count + 3) / 4 * 4;
-    const vi flip = vi_set(offset ? -128 : 0);
-    vf best = v_zero();
-    for (int64_t i = 0; i < count; i += VW)
-        best = v_max(v_abs(v_load_n(x + i, count - i)), best);
-    const float highest = v_maximum(best);
+    const vi flip = vi_set(offset ? -128 : 0), none = vi_set(0);
+    const float highest = largest_of(x, count);
     float scale = highest / 127.0f, steps = 127.0f / highest;
     if (!(scale > 0))
         scale = 1, steps = 1;
-    for (int64_t i = 0; i < padded; i += VW) {
-        vf v = v_nan_to_zero(v_mul(v_load_n(x + i, count - i), v_set(steps)));
-        v = v_max(v_set(-127), v_min(v_set(127), v));
+    int64_t i = 0;
+    for (; i + 4 * VW <= count; i += 4 * VW) {
+        vi n[4], m[4];
+        for (int j = 0; j < 4; j++) {
+            const vf v = in_steps(v_load(x + i + j * VW), v_set(steps));
+            n[j] = v_to_int(v);
+            m[j] = v_to_int(v_abs(v));
+        }
+        store_block(q + i, n, flip);
+        if (magnitudes)
+            store_block(magnitudes + i, m, none);
+    }
+    for (; i < padded; i += VW) {
+        const vf v = in_steps(v_load_n(x + i, count - i), v_set(steps));
         store_bytes(q + i, v_to_int(v), flip, padded - i);
         if (magnitudes)
-            store_bytes(magnitudes + i, v_to_int(v_abs(v)), vi_set(0), padded - i);
+            store_bytes(magnitudes + i, v_to_int(v_abs(v)), none, padded - i);
     }
     return scale;
 }
