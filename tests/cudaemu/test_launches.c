@@ -31,11 +31,11 @@ static struct lng_hparams base_layers(void)
     return h;
 }
 
-static void open_model(struct lng_device **device, struct lng_model *model, bool training)
+static void open_model(struct lng_device **device, struct lng_model *model,
+                       const struct lng_hparams *h, bool training)
 {
-    struct lng_hparams h = base_layers();
     check_ok(lng_device_open("cuda", NULL, device));
-    check_ok(lng_model_init(model, *device, &h, LNG_DTYPE_BF16, training));
+    check_ok(lng_model_init(model, *device, h, LNG_DTYPE_BF16, training));
     check_ok(lng_model_randomize(model, 3, false));
 }
 
@@ -56,18 +56,24 @@ static enum lng_status ignore(void *context, const struct lng_search_result *res
     return LNG_OK;
 }
 
-/* Translations of so many tokens; answers the nodes of all of it. */
-static int nodes_of_search(struct lng_search *search, const struct tiny_corpus *corpus, int length,
-                           const char *what)
+static void take_inputs(const struct tiny_corpus *corpus, int length,
+                        struct lng_search_input *inputs)
 {
-    struct lng_search_input inputs[SENTENCES];
-    int done = 0;
     for (int i = 0; i < SENTENCES; i++)
         inputs[i] = (struct lng_search_input){
             .source = corpus->ids + corpus->offsets[i],
             .source_length = corpus->offsets[i + 1] - corpus->offsets[i],
             .exact_length = length,
         };
+}
+
+/* Translations of so many tokens; answers the nodes of all of it. */
+static int nodes_of_search(struct lng_search *search, const struct tiny_corpus *corpus, int length,
+                           const char *what)
+{
+    struct lng_search_input inputs[SENTENCES];
+    int done = 0;
+    take_inputs(corpus, length, inputs);
     struct cudaemu_counts before;
     emu_count(&before);
     check_ok(lng_search_run(search, inputs, SENTENCES, ignore, &done));
@@ -77,12 +83,13 @@ static int nodes_of_search(struct lng_search *search, const struct tiny_corpus *
 
 static void expect_few_a_step(int beam)
 {
+    const struct lng_hparams h = base_layers();
     struct lng_device *device;
     struct lng_model model;
     struct lng_search *search;
     char what[64];
     struct tiny_corpus corpus = tiny_corpus_make(SENTENCES, 9, 5);
-    open_model(&device, &model, false);
+    open_model(&device, &model, &h, false);
     struct lng_search_options options = lng_search_options_default();
     options.beam.beam = beam;
     check_ok(lng_search_open(&model, &options, &search));
@@ -112,6 +119,73 @@ Test(launches, are_few_in_a_greedy_step)
 Test(launches, are_few_in_a_step_of_a_beam)
 {
     expect_few_a_step(4);
+}
+
+/* The best translation of each sentence. */
+struct found {
+    int32_t tokens[SENTENCES * LENGTH];
+    float logprobs[SENTENCES * LENGTH];
+};
+static enum lng_status keep(void *context, const struct lng_search_result *result)
+{
+    struct found *found = context;
+    const struct lng_hypothesis *best = &result->hypotheses[0];
+    cr_assert_eq(best->length, LENGTH);
+    for (int t = 0; t < LENGTH; t++) {
+        found->tokens[result->index * LENGTH + t] = best->tokens[t];
+        found->logprobs[result->index * LENGTH + t] = best->logprobs[t];
+    }
+    return LNG_OK;
+}
+
+/* What the steps say of their tokens, the operations one by one say too. */
+static void expect_scores(const struct lng_hparams *h, const char *what)
+{
+    struct lng_device *device;
+    struct lng_model model;
+    struct lng_search *search;
+    struct lng_workspace *workspace;
+    struct lng_search_input inputs[SENTENCES];
+    struct found found;
+    float scores[SENTENCES * LENGTH];
+    int32_t offsets[SENTENCES + 1];
+    struct tiny_corpus corpus = tiny_corpus_make(SENTENCES, 9, 5);
+    open_model(&device, &model, h, false);
+    struct lng_search_options options = lng_search_options_default();
+    options.beam.beam = 2;
+    check_ok(lng_search_open(&model, &options, &search));
+    take_inputs(&corpus, LENGTH, inputs);
+    check_ok(lng_search_run(search, inputs, SENTENCES, keep, &found));
+    lng_search_close(search);
+    const struct lng_batch_limits limits = {.source_rows = corpus.offsets[SENTENCES],
+                                            .target_rows = SENTENCES * LENGTH,
+                                            .sentences = SENTENCES};
+    for (int i = 0; i <= SENTENCES; i++)
+        offsets[i] = i * LENGTH;
+    check_ok(lng_workspace_open(&model, &limits, &workspace));
+    check_ok(lng_model_score(
+        &model, workspace,
+        &(struct lng_sequences){.ids = corpus.ids, .offsets = corpus.offsets, .count = SENTENCES},
+        &(struct lng_sequences){.ids = found.tokens, .offsets = offsets, .count = SENTENCES},
+        scores, NULL));
+    for (int i = 0; i < SENTENCES * LENGTH; i++)
+        cr_assert(fabsf(scores[i] - found.logprobs[i]) < 0.05f, "%s, token %d: %g and %g", what, i,
+                  (double)scores[i], (double)found.logprobs[i]);
+    lng_workspace_close(workspace);
+    tiny_corpus_release(&corpus);
+    lng_model_release(&model);
+    lng_device_close(device);
+}
+
+Test(launches, compute_what_more_of_them_do)
+{
+    struct lng_hparams h = base_layers();
+    expect_scores(&h, "post-norm");
+    h.pre_norm = true;
+    expect_scores(&h, "pre-norm");
+    h.norm = LNG_NORM_RMS;
+    h.activation = LNG_ACTIVATION_SWISH;
+    expect_scores(&h, "pre-norm, RMS");
 }
 
 /* Of these sizes some do not fill an octet; y[i, o] = W[o, i], as x is the unit matrix. */
@@ -167,7 +241,8 @@ Test(launches, are_few_in_an_update)
     struct lng_step_result result = {0};
     struct tiny_corpus source = tiny_corpus_make(SENTENCES, 9, 5),
                        target = tiny_corpus_make(SENTENCES, 9, 6);
-    open_model(&device, &model, true);
+    const struct lng_hparams h = base_layers();
+    open_model(&device, &model, &h, true);
     const struct lng_batch_limits limits = {.source_rows = source.offsets[SENTENCES],
                                             .target_rows = target.offsets[SENTENCES],
                                             .sentences = SENTENCES,

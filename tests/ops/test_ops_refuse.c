@@ -119,10 +119,10 @@ static void refuse_linear_fwd(struct rig *rig)
     relu.activation = LNG_ACTIVATION_RELU;
     relu.accumulate = true;
     cr_assert_eq(lng_linear_fwd(rig->device, &relu), LNG_ERR_UNSUPPORTED);
-    REFUSE(
-        linear_fwd, UNSUPPORTED, refine = true,
-        "refine: expected an int8 weight, no activation, no accumulate, and a device that refines; "
-        "found f32 on");
+    REFUSE(linear_fwd, UNSUPPORTED, refine = true,
+           "refine: expected an int8 weight, all of it, no activation, no accumulate, and a device "
+           "that "
+           "refines; found f32 on");
     struct lng_view wide = matrix(rig, 3, 9);
     struct lng_linear_fwd_args apart = good;
     apart.x = lng_view_cols(wide, 0, 4);
