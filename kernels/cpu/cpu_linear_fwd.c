@@ -5,7 +5,7 @@
 
 /* Rows a block, at most: a pass over weights that lie far away serves so many, and they fit the second-level cache. Tasks
  * a thread, where there are columns enough. Rows of a whole tile, in the widest instruction set. */
-enum { BLOCK = 144, SHARES = 6, TILE = 12 };
+enum { BLOCK = 143, SHARES = 6, TILE = 13 };
 /* A second thread is not worth waking for fewer multiplications. */
 enum { SMALL_PRODUCT = 200 * 1000 };
 
