@@ -121,9 +121,10 @@ enum lng_status cuda_open(struct lng_device *device, const struct lng_device_opt
     struct cuda_state *cuda = lng_alloc(1, sizeof *cuda);
     if (cuda == NULL)
         return LNG_ERR_MEMORY;
-    const char *check_each = getenv("LNG_CUDA_SYNC");
+    const char *check_each = getenv("LNG_CUDA_SYNC"), *fuse = getenv("LNG_CUDA_FUSE");
     *cuda = (struct cuda_state){.owner = getpid(),
                                 .strict = !device->fast,
+                                .apart = fuse != NULL && fuse[0] == '0',
                                 .check_each = check_each != NULL && check_each[0] == '1'};
     device->state = cuda;
     device->threads = 1;

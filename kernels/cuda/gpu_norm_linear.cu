@@ -209,7 +209,7 @@ enum lng_status gpu_norm_linear(struct lng_device *device,
 {
     const int64_t rows = args->norm.x.rows, cols = args->norm.x.cols;
     *done = false;
-    if (!can_fuse(args, weight))
+    if (cuda_state_of(device)->apart || !can_fuse(args, weight))
         return LNG_OK;
     if (rows <= FEW)
         return cols <= NARROW ? launch<16, 2>(device, args, weight, done)

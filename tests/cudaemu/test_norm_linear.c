@@ -81,6 +81,15 @@ Test(norm_linear, takes_one_launch)
     }
 }
 
+Test(norm_linear, can_be_kept_apart)
+{
+    struct problem p;
+    setenv("LNG_CUDA_FUSE", "0", 1);
+    begin(&p, 5, 32);
+    cr_assert_eq(launches_for(&p, 5), 2);
+    end(&p);
+}
+
 Test(norm_linear, does_not_depend_on_other_rows)
 {
     enum { ROWS = 100, COLS = 80, FIRST = 13 };
