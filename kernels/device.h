@@ -145,6 +145,11 @@ struct lng_weight_rows {
     int64_t rows, cols;
     const void *values;  /* [rows, cols] */
     const float *scales; /* I8: [rows], finite and > 0; else NULL */
+    /* Single rows will be read (lng_embed_fwd, LNG_REFINED). A weight in I8 then keeps what rounding left of them too:
+     * a value is q * scale + rest * rest_scale there, and q * scale in products. */
+    bool table;
+    const int8_t *rest;       /* I8, of a table: [rows, cols], or NULL */
+    const float *rest_scales; /* with rest: as scales */
 };
 /* Whether the device makes weights without a master for products in `compute`. Where it does not, the values go into
  * a master and lng_weight_prepare is the way. */

@@ -9,6 +9,15 @@ bool lng_weight_takes_rows(const struct lng_device *device, enum lng_dtype compu
            (device->backend->rows_compute & (1u << compute)) != 0;
 }
 
+static enum lng_status check_scales(const char *what, const float *scales, int64_t rows)
+{
+    for (int64_t i = 0; i < rows; i++)
+        LNG_FAIL_IF(!(scales[i] > 0) || !isfinite(scales[i]), LNG_ERR_RANGE,
+                    "weight rows: %s[%lld]: expected a finite number above 0, found %g", what,
+                    (long long)i, (double)scales[i]);
+    return LNG_OK;
+}
+
 static enum lng_status check_rows(const struct lng_weight_rows *rows, enum lng_dtype compute)
 {
     LNG_FAIL_IF(rows->values == NULL || rows->rows < 1 || rows->cols < 1, LNG_ERR_SHAPE,
@@ -23,11 +32,10 @@ static enum lng_status check_rows(const struct lng_weight_rows *rows, enum lng_d
     LNG_FAIL_IF(rows->scales == NULL, LNG_ERR_SHAPE,
                 "weight rows: expected a scale for each of %lld rows of int8, found none",
                 (long long)rows->rows);
-    for (int64_t i = 0; i < rows->rows; i++)
-        LNG_FAIL_IF(!(rows->scales[i] > 0) || !isfinite(rows->scales[i]), LNG_ERR_RANGE,
-                    "weight rows: scale[%lld]: expected a finite number above 0, found %g",
-                    (long long)i, (double)rows->scales[i]);
-    return LNG_OK;
+    LNG_FAIL_IF((rows->rest == NULL) != (rows->rest_scales == NULL), LNG_ERR_SHAPE,
+                "weight rows: rest: expected values and scales, found one of them");
+    LNG_TRY(check_scales("scale", rows->scales, rows->rows));
+    return rows->rest == NULL ? LNG_OK : check_scales("rest scale", rows->rest_scales, rows->rows);
 }
 
 enum lng_status lng_weight_prepare_rows(struct lng_device *device,

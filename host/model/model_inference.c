@@ -3,26 +3,14 @@
 #include "host/base/mem.h"
 #include "host/model/model_private.h"
 
-static bool is_embedding(const struct lng_param *param)
-{
-    return param->id == LNG_PARAM_SHARED || param->id == LNG_PARAM_SOURCE_EMBED ||
-           param->id == LNG_PARAM_TARGET_EMBED;
-}
-
-/* An output matrix is a table for those who ask for a few logits. */
-static bool is_table(const struct lng_param *param)
-{
-    return is_embedding(param) || param->id == LNG_PARAM_OUTPUT;
-}
-
 /* Whether the weight alone is kept. Of weights only int8 ones can be looked up in. */
 static bool is_weight_alone(const struct lng_model *model, const struct lng_param *param)
 {
     if (!lng_weight_takes_rows(model->device, model->compute))
         return false;
     if (model->compute == LNG_DTYPE_I8)
-        return is_embedding(param) || lng_model_needs_weight(model, param);
-    return !is_table(param) && lng_model_needs_weight(model, param);
+        return lng_param_is_embedding(param) || lng_model_needs_weight(model, param);
+    return !lng_param_is_table(param) && lng_model_needs_weight(model, param);
 }
 
 static int64_t padded(const struct lng_param *param)
@@ -61,6 +49,10 @@ static enum lng_status widen(const struct lng_weight_rows *rows, float **values)
     for (int64_t r = 0; r < rows->rows; r++)
         for (int64_t c = 0; c < rows->cols; c++)
             wide[r * rows->cols + c] = (float)q[r * rows->cols + c] * rows->scales[r];
+    for (int64_t r = 0; rows->rest != NULL && r < rows->rows; r++)
+        for (int64_t c = 0; c < rows->cols; c++)
+            wide[r * rows->cols + c] +=
+                (float)rows->rest[r * rows->cols + c] * rows->rest_scales[r];
     *values = wide;
     return LNG_OK;
 }
@@ -85,12 +77,14 @@ static enum lng_status read_tensor(struct lng_model *model, size_t index,
     struct lng_tensor *tensor = &model->tensors[index];
     struct lng_weight_rows rows;
     LNG_TRY(source->read(source->context, param, &rows));
+    rows.table = lng_param_is_table(param);
     if (rows.dtype == LNG_DTYPE_F32 ||
         (tensor->value.data == NULL && model->compute == LNG_DTYPE_I8))
         return make_tensor(model, param, &rows, tensor);
     float *wide;
     LNG_TRY(widen(&rows, &wide));
-    rows = (struct lng_weight_rows){LNG_DTYPE_F32, rows.rows, rows.cols, wide, NULL};
+    rows = (struct lng_weight_rows){
+        .dtype = LNG_DTYPE_F32, .rows = rows.rows, .cols = rows.cols, .values = wide};
     enum lng_status status = make_tensor(model, param, &rows, tensor);
     lng_free(wide);
     return status;

@@ -50,6 +50,18 @@ LNG_MUST_CHECK enum lng_status lng_params_init(struct lng_params *params,
 void lng_params_release(struct lng_params *params);
 
 /* NULL when the model has no such tensor. */
+/* Embeddings: matrices that are looked up in, a row a token. */
+static inline bool lng_param_is_embedding(const struct lng_param *param)
+{
+    return param->id == LNG_PARAM_SHARED || param->id == LNG_PARAM_SOURCE_EMBED ||
+           param->id == LNG_PARAM_TARGET_EMBED;
+}
+/* An output matrix is a table too, for those who ask for a few logits. */
+static inline bool lng_param_is_table(const struct lng_param *param)
+{
+    return lng_param_is_embedding(param) || param->id == LNG_PARAM_OUTPUT;
+}
+
 const struct lng_param *lng_params_find(const struct lng_params *params, enum lng_param_id id,
                                         int layer);
 

@@ -7,7 +7,8 @@
  *
  * An int8 model ("quantization_config" of config.json: quant_method "lingster", bits 8) has matrices and embeddings as
  * I8 [rows, cols] of -127 to 127, each with an F32 tensor [rows] beside it, named as it and "_scale": a value is q times
- * the scale of its row. Vectors and learned positions are floats. transformers refuses such a directory.
+ * the scale of its row. What that leaves of embeddings and of an output matrix is kept the same way in "_rest" and
+ * "_rest_scale" (or is not there) and added where single rows are read. Vectors and learned positions are floats. transformers refuses such a directory.
  *
  * What transformers has no key for is under the key `lingster` of config.json: the fields of hparams_json.h
  * marked extra, `version`, `provenance`, and `files`, size and checksum of every file. transformers keeps

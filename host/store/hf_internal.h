@@ -45,6 +45,7 @@ const struct lng_safetensor *lng_hf_tensors_find(struct lng_hf_tensors *tensors,
                                                  const struct lng_safetensors **file);
 
 #define LNG_HF_SCALE_SUFFIX "_scale"
+#define LNG_HF_REST_SUFFIX "_rest"
 #define LNG_HF_QUANT_METHOD "lingster"
 /* Whether it is int8 in an int8 model: matrices and embeddings, not positions. */
 bool lng_hf_param_in_int8(const struct lng_param *param);
@@ -57,11 +58,17 @@ LNG_MUST_CHECK enum lng_status lng_hf_check_inventory(const struct lng_hf_config
 LNG_MUST_CHECK enum lng_status lng_hf_read_param(const struct lng_hf_config *config,
                                                  struct lng_hf_tensors *tensors,
                                                  const struct lng_param *param, float *values);
-/* The same as int8: q [rows * cols], scales [rows]. found: it is stored so; else nothing is promised of q. */
+struct lng_hf_int8 {
+    int8_t *q, *rest;
+    float *scales, *rest_scales;
+};
+/* The same as int8: q and rest [rows * cols], scales and rest_scales [rows]; rest of tables only, for others NULL.
+ * found: it is stored so, else nothing is promised; rest_found: with its rest. */
 LNG_MUST_CHECK enum lng_status lng_hf_read_param_int8(const struct lng_hf_config *config,
                                                       struct lng_hf_tensors *tensors,
-                                                      const struct lng_param *param, int8_t *q,
-                                                      float *scales, bool *found);
+                                                      const struct lng_param *param,
+                                                      const struct lng_hf_int8 *to, bool *found,
+                                                      bool *rest_found);
 /* One row of a matrix of one part, [cols]; int8 without its scale. */
 LNG_MUST_CHECK enum lng_status lng_hf_read_row(const struct lng_hf_config *config,
                                                struct lng_hf_tensors *tensors,

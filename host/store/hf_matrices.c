@@ -11,7 +11,7 @@ struct room {
 struct lng_matrices {
     struct lng_hf_config config;
     struct lng_hf_tensors tensors;
-    struct room values, scales;
+    struct room values, scales, rest, rest_scales;
 };
 
 bool lng_hf_param_in_int8(const struct lng_param *param)
@@ -42,6 +42,8 @@ void lng_matrices_close(struct lng_matrices *matrices)
     lng_hf_config_close(&matrices->config);
     lng_free(matrices->values.memory);
     lng_free(matrices->scales.memory);
+    lng_free(matrices->rest.memory);
+    lng_free(matrices->rest_scales.memory);
     lng_free(matrices);
 }
 
@@ -58,19 +60,33 @@ static enum lng_status reserve(struct room *room, size_t bytes)
     return LNG_OK;
 }
 
+static enum lng_status read_int8(struct lng_matrices *m, const struct lng_param *param, bool *found,
+                                 bool *rest_found)
+{
+    const size_t count = (size_t)(param->rows * param->cols);
+    const size_t scales = (size_t)param->rows * sizeof(float);
+    LNG_TRY(reserve(&m->values, count));
+    LNG_TRY(reserve(&m->scales, scales));
+    if (lng_param_is_table(param)) {
+        LNG_TRY(reserve(&m->rest, count));
+        LNG_TRY(reserve(&m->rest_scales, scales));
+    }
+    return lng_hf_read_param_int8(&m->config, &m->tensors, param,
+                                  &(struct lng_hf_int8){.q = m->values.memory,
+                                                        .scales = m->scales.memory,
+                                                        .rest = m->rest.memory,
+                                                        .rest_scales = m->rest_scales.memory},
+                                  found, rest_found);
+}
+
 enum lng_status lng_matrices_read(struct lng_matrices *m, const struct lng_param *param,
                                   struct lng_weight_rows *rows)
 {
-    const size_t count = (size_t)(param->rows * param->cols);
-    bool int8 = false;
-    if (m->config.int8 && lng_hf_param_in_int8(param)) {
-        LNG_TRY(reserve(&m->values, count));
-        LNG_TRY(reserve(&m->scales, (size_t)param->rows * sizeof(float)));
-        LNG_TRY(lng_hf_read_param_int8(&m->config, &m->tensors, param, m->values.memory,
-                                       m->scales.memory, &int8));
-    }
+    bool int8 = false, rest = false;
+    if (m->config.int8 && lng_hf_param_in_int8(param))
+        LNG_TRY(read_int8(m, param, &int8, &rest));
     if (!int8) {
-        LNG_TRY(reserve(&m->values, count * sizeof(float)));
+        LNG_TRY(reserve(&m->values, (size_t)(param->rows * param->cols) * sizeof(float)));
         LNG_TRY(lng_hf_read_param(&m->config, &m->tensors, param, m->values.memory));
     }
     *rows = (struct lng_weight_rows){
@@ -79,6 +95,8 @@ enum lng_status lng_matrices_read(struct lng_matrices *m, const struct lng_param
         .cols = param->cols,
         .values = m->values.memory,
         .scales = int8 ? m->scales.memory : NULL,
+        .rest = rest ? m->rest.memory : NULL,
+        .rest_scales = rest ? m->rest_scales.memory : NULL,
     };
     return LNG_OK;
 }

@@ -86,8 +86,8 @@ static bool writes_zero_bias(const struct lng_hparams *h)
 }
 
 /* An int8 tensor and, beside it, its scales. */
-static enum lng_status declare_int8(struct lng_safetensors_writer *writer, const char *name,
-                                    const int64_t shape[2])
+static enum lng_status declare_plane(struct lng_safetensors_writer *writer, const char *name,
+                                     const int64_t shape[2])
 {
     LNG_TRY(lng_safetensors_writer_declare(writer, name, LNG_SAFETENSORS_I8, shape, 2));
     char *scales = lng_format("%s" LNG_HF_SCALE_SUFFIX, name);
@@ -99,8 +99,24 @@ static enum lng_status declare_int8(struct lng_safetensors_writer *writer, const
     return status;
 }
 
-static enum lng_status add_int8(struct lng_safetensors_writer *writer, const float *values,
-                                int64_t rows, int64_t cols)
+/* And of a table what that leaves. */
+static enum lng_status declare_int8(struct lng_safetensors_writer *writer,
+                                    const struct lng_param *param, int part, const int64_t shape[2])
+{
+    LNG_TRY(declare_plane(writer, param->hf[part], shape));
+    if (!lng_param_is_table(param))
+        return LNG_OK;
+    char *rest = lng_format("%s" LNG_HF_REST_SUFFIX, param->hf[part]);
+    if (!rest)
+        return LNG_ERR_MEMORY;
+    enum lng_status status = declare_plane(writer, rest, shape);
+    lng_free(rest);
+    return status;
+}
+
+/* left: NULL, or values less what they became. */
+static enum lng_status add_plane(struct lng_safetensors_writer *writer, const float *values,
+                                 int64_t rows, int64_t cols, float *left)
 {
     int8_t *q = lng_alloc((size_t)(rows * cols), 1);
     float *scales = lng_alloc((size_t)rows, sizeof *scales);
@@ -109,9 +125,27 @@ static enum lng_status add_int8(struct lng_safetensors_writer *writer, const flo
     LNG_TRY_OR_FAIL(lng_int8_rows(values, rows, cols, q, scales));
     LNG_TRY_OR_FAIL(lng_safetensors_writer_add_raw(writer, q, (uint64_t)(rows * cols)));
     LNG_TRY_OR_FAIL(lng_safetensors_writer_add_f32(writer, scales, (uint64_t)rows));
+    for (int64_t i = 0; left && i < rows * cols; i++)
+        left[i] = values[i] - (float)q[i] * scales[i / cols];
 fail:
     lng_free(q);
     lng_free(scales);
+    return status;
+}
+
+static enum lng_status add_int8(struct lng_safetensors_writer *writer,
+                                const struct lng_param *param, const float *values)
+{
+    const int64_t rows = param->rows / param->parts;
+    if (!lng_param_is_table(param))
+        return add_plane(writer, values, rows, param->cols, NULL);
+    float *left = lng_alloc((size_t)(rows * param->cols), sizeof *left);
+    if (!left)
+        return LNG_ERR_MEMORY;
+    enum lng_status status = add_plane(writer, values, rows, param->cols, left);
+    if (status == LNG_OK)
+        status = add_plane(writer, left, rows, param->cols, NULL);
+    lng_free(left);
     return status;
 }
 
@@ -131,7 +165,7 @@ static enum lng_status declare(struct lng_safetensors_writer *writer,
             shape[0] = 1;
         for (int part = 0; part < param->parts; part++)
             LNG_TRY(args->dtype == LNG_DTYPE_I8 && lng_hf_param_in_int8(param)
-                        ? declare_int8(writer, param->hf[part], shape)
+                        ? declare_int8(writer, param, part, shape)
                         : lng_safetensors_writer_declare(writer, param->hf[part], type, shape,
                                                          vector ? 1 : 2));
     }
@@ -184,8 +218,7 @@ static enum lng_status add_values(struct lng_safetensors_writer *writer,
         size_t part = count / (size_t)param->parts;
         for (int p = 0; p < param->parts; p++)
             LNG_TRY(args->dtype == LNG_DTYPE_I8 && lng_hf_param_in_int8(param)
-                        ? add_int8(writer, values + (size_t)p * part, param->rows / param->parts,
-                                   param->cols)
+                        ? add_int8(writer, param, values + (size_t)p * part)
                         : lng_safetensors_writer_add_f32(writer, values + (size_t)p * part, part));
     }
     return add_extras(writer, args->hparams);

@@ -87,6 +87,34 @@ fail:
     return status;
 }
 
+/* What rounding left of a table: "<name>_rest", int8 of the same shape with scales of its own; NULL: it is not there. */
+static enum lng_status locate_rest(struct lng_hf_tensors *tensors, const struct lng_param *param,
+                                   const struct lng_safetensor *tensor,
+                                   const struct lng_safetensors **file,
+                                   const struct lng_safetensor **rest)
+{
+    *rest = NULL;
+    if (!lng_param_is_table(param))
+        return LNG_OK;
+    char found[LNG_SHAPE_TEXT_BYTES];
+    char *name = lng_format("%s" LNG_HF_REST_SUFFIX, tensor->name);
+    if (!name)
+        return LNG_ERR_MEMORY;
+    enum lng_status status = LNG_OK;
+    const struct lng_safetensor *at = lng_hf_tensors_find(tensors, name, file);
+    LNG_GOTO_FAIL_IF(at && at->type != LNG_SAFETENSORS_I8, LNG_ERR_DTYPE,
+                     "%s: tensor \"%s\": expected dtype I8, found %s", (*file)->blob.name, name,
+                     lng_safetensors_type_name(at->type));
+    LNG_GOTO_FAIL_IF(at && !shape_fits(at, tensor->shape[0], tensor->shape[1]), LNG_ERR_SHAPE,
+                     "%s: tensor \"%s\": expected the shape of \"%s\", found %s",
+                     (*file)->blob.name, name, tensor->name,
+                     lng_shape_text(at->shape, at->rank, found));
+    *rest = at;
+fail:
+    lng_free(name);
+    return status;
+}
+
 static enum lng_status check_int8(const struct lng_hf_config *config,
                                   struct lng_hf_tensors *tensors, const struct lng_param *param,
                                   const struct lng_safetensors *file,
@@ -102,7 +130,10 @@ static enum lng_status check_int8(const struct lng_hf_config *config,
                 "%s: tensor \"%s\": expected floats, found I8: only weight matrices and embeddings "
                 "can be int8",
                 file->blob.name, tensor->name);
-    return locate_scales(tensors, file, tensor, &scales_file, &scales);
+    LNG_TRY(locate_scales(tensors, file, tensor, &scales_file, &scales));
+    const struct lng_safetensor *rest;
+    LNG_TRY(locate_rest(tensors, param, tensor, &file, &rest));
+    return rest ? locate_scales(tensors, file, rest, &scales_file, &scales) : LNG_OK;
 }
 
 /* Finite and above 0. */
@@ -136,9 +167,9 @@ static enum lng_status read_int8(struct lng_hf_tensors *tensors, const struct ln
     return LNG_OK;
 }
 
-static enum lng_status read_int8_as_f32(struct lng_hf_tensors *tensors,
-                                        const struct lng_safetensors *file,
-                                        const struct lng_safetensor *tensor, float *values)
+/* values += q * scale */
+static enum lng_status add_int8(struct lng_hf_tensors *tensors, const struct lng_safetensors *file,
+                                const struct lng_safetensor *tensor, float *values)
 {
     const int64_t rows = tensor->shape[0], cols = tensor->shape[1];
     int8_t *q = lng_alloc((size_t)tensor->elements, 1);
@@ -147,10 +178,23 @@ static enum lng_status read_int8_as_f32(struct lng_hf_tensors *tensors,
         q && scales ? read_int8(tensors, file, tensor, q, scales) : LNG_ERR_MEMORY;
     for (int64_t r = 0; status == LNG_OK && r < rows; r++)
         for (int64_t c = 0; c < cols; c++)
-            values[r * cols + c] = (float)q[r * cols + c] * scales[r];
+            values[r * cols + c] += (float)q[r * cols + c] * scales[r];
     lng_free(q);
     lng_free(scales);
     return status;
+}
+
+static enum lng_status read_int8_as_f32(struct lng_hf_tensors *tensors,
+                                        const struct lng_param *param,
+                                        const struct lng_safetensors *file,
+                                        const struct lng_safetensor *tensor, float *values)
+{
+    const struct lng_safetensors *rest_file;
+    const struct lng_safetensor *rest;
+    memset(values, 0, (size_t)tensor->elements * sizeof *values);
+    LNG_TRY(add_int8(tensors, file, tensor, values));
+    LNG_TRY(locate_rest(tensors, param, tensor, &rest_file, &rest));
+    return rest ? add_int8(tensors, rest_file, rest, values) : LNG_OK;
 }
 
 /* ---- where tensors are ---- */
@@ -226,12 +270,12 @@ enum lng_status lng_hf_check_inventory(const struct lng_hf_config *config,
 
 /* ---- values ---- */
 
-static enum lng_status read_values(struct lng_hf_tensors *tensors,
+static enum lng_status read_values(struct lng_hf_tensors *tensors, const struct lng_param *param,
                                    const struct lng_safetensors *file,
                                    const struct lng_safetensor *tensor, float *values)
 {
     if (tensor->type == LNG_SAFETENSORS_I8)
-        LNG_TRY(read_int8_as_f32(tensors, file, tensor, values));
+        LNG_TRY(read_int8_as_f32(tensors, param, file, tensor, values));
     else
         LNG_TRY(lng_safetensors_read_f32(file, tensor, values));
     size_t bad = lng_first_not_finite(values, (size_t)tensor->elements);
@@ -241,7 +285,7 @@ static enum lng_status read_values(struct lng_hf_tensors *tensors,
     return LNG_OK;
 }
 
-static enum lng_status check_equal(struct lng_hf_tensors *tensors,
+static enum lng_status check_equal(struct lng_hf_tensors *tensors, const struct lng_param *param,
                                    const struct lng_safetensors *file,
                                    const struct lng_safetensor *tensor, const char *first,
                                    const float *values)
@@ -249,7 +293,7 @@ static enum lng_status check_equal(struct lng_hf_tensors *tensors,
     float *other = lng_alloc((size_t)tensor->elements, sizeof *other);
     if (!other)
         return LNG_ERR_MEMORY;
-    enum lng_status status = read_values(tensors, file, tensor, other);
+    enum lng_status status = read_values(tensors, param, file, tensor, other);
     if (status == LNG_OK && memcmp(other, values, (size_t)tensor->elements * sizeof *values) != 0)
         status =
             lng_fail(LNG_ERR_MISMATCH,
@@ -273,9 +317,9 @@ static enum lng_status read_part(const struct lng_hf_config *config, struct lng_
         if (first && source->first_counts)
             continue;
         if (first)
-            LNG_TRY(check_equal(tensors, file, tensor, first, values));
+            LNG_TRY(check_equal(tensors, source->param, file, tensor, first, values));
         else
-            LNG_TRY(read_values(tensors, file, tensor, values));
+            LNG_TRY(read_values(tensors, source->param, file, tensor, values));
         first = first ? first : tensor->name;
     }
     return LNG_OK;
@@ -318,20 +362,26 @@ static enum lng_status lone_int8(const struct lng_hf_config *config, struct lng_
 
 enum lng_status lng_hf_read_param_int8(const struct lng_hf_config *config,
                                        struct lng_hf_tensors *tensors,
-                                       const struct lng_param *param, int8_t *q, float *scales,
-                                       bool *found)
+                                       const struct lng_param *param, const struct lng_hf_int8 *to,
+                                       bool *found, bool *rest_found)
 {
     int64_t rows, cols;
     part_shape(param, &rows, &cols);
-    *found = false;
+    *found = *rest_found = false;
     for (int part = 0; part < param->parts; part++) {
         struct source source = source_of(config, param, part);
         const struct lng_safetensors *file = NULL;
-        const struct lng_safetensor *tensor = NULL;
+        const struct lng_safetensor *tensor = NULL, *rest;
         LNG_TRY(lone_int8(config, tensors, &source, &file, &tensor));
         if (!tensor)
             return LNG_OK;
-        LNG_TRY(read_int8(tensors, file, tensor, q + part * rows * cols, scales + part * rows));
+        LNG_TRY(
+            read_int8(tensors, file, tensor, to->q + part * rows * cols, to->scales + part * rows));
+        LNG_TRY(locate_rest(tensors, param, tensor, &file,
+                            &rest)); /* of tables, that is, of one part */
+        if (rest)
+            LNG_TRY(read_int8(tensors, file, rest, to->rest, to->rest_scales));
+        *rest_found = rest != NULL;
     }
     *found = true;
     return LNG_OK;

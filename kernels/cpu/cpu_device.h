@@ -58,6 +58,8 @@ struct lng_cpu_weight {
     void *backward; /* B [out, in], with LNG_WEIGHT_BACKWARD */
     int64_t forward_panel, backward_panel;
     float *scales; /* I8: [out] */
+    int8_t *rest;  /* of a table in I8: [out, in], or NULL; see lng_weight_rows */
+    float *rest_scales;
     int32_t *less; /* I8 with VNNI: [out] 128 times the sum of each column */
     /* With lng_weight_keep_rows, BF16 and I8: the same values row by row, [out, rows_pitch] (cpu_select.c). */
     uint32_t *rows;
@@ -88,7 +90,7 @@ static inline enum lng_status lng_cpu_check_table(const char *op, const struct l
                 "%s: rows: expected f32 activations, found %s", op, lng_dtype_name(activation));
     return LNG_OK;
 }
-/* Row `row` of W out of the panels of an I8 weight. values [in] */
+/* Row `row` of W out of the panels of an I8 weight, with its rest. values [in] */
 void lng_cpu_weight_row(const struct lng_cpu *cpu, const struct lng_cpu_weight *weight, int64_t row,
                         float *values);
 

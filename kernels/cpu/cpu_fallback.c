@@ -10,5 +10,3 @@
 
 FALL_BACK(attention_weights)
 FALL_BACK(edit_scores)
-FALL_BACK(quantize_rows)
-FALL_BACK(dequantize_rows)

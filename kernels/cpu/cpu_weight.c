@@ -164,6 +164,8 @@ void lng_cpu_weight_release(struct lng_device *device, struct lng_weight *head)
     lng_free(weight->backward);
     lng_free(weight->scales);
     lng_free(weight->less);
+    lng_free(weight->rest);
+    lng_free(weight->rest_scales);
     lng_free(weight->rows);
     lng_free(weight);
 }

@@ -38,6 +38,8 @@ struct ref_weight {
     struct lng_weight head;
     void *values;  /* [out, in] bf16 or int8; NULL = the master */
     float *scales; /* [out] for I8 */
+    int8_t *rest;  /* [out, in] of a table in I8, or NULL; see lng_weight_rows */
+    float *rest_scales;
 };
 enum lng_status REF(weight_prepare)(struct lng_device *device, struct lng_view master,
                                     enum lng_dtype compute, int flags, struct lng_weight **weight);
@@ -48,7 +50,9 @@ void REF(weight_release)(struct lng_device *device, struct lng_weight *weight);
 enum lng_status REF(weight_prepare_rows)(struct lng_device *device,
                                          const struct lng_weight_rows *rows, enum lng_dtype compute,
                                          struct lng_weight **weight);
-/* An element of a table: of the view, or where it has no data of the weight that stands for it. */
+/* An element of an I8 weight, with its rest; and of a table: of the view, or where it has no data of the weight that
+ * stands for it. */
+double REF(weight_load)(const struct lng_weight *weight, int64_t row, int64_t col);
 double REF(table_load)(const struct lng_view *table, const struct lng_weight *rows, int64_t row,
                        int64_t col);
 

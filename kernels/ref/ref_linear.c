@@ -55,10 +55,10 @@ static double *load_matrix(const struct lng_view *x, enum lng_dtype compute, dou
     return out;
 }
 
-/* As LNG_REFINED says. tokens NULL: column j of y is token j. w_row [in] scratch */
+/* As LNG_REFINED says. tokens NULL: column j of y is token j. */
 static void refine_row(const struct lng_view *x, const struct lng_weight *weight,
                        const struct lng_view *bias, const struct lng_view *y, int64_t row,
-                       const int32_t *tokens, int64_t count, double *w_row)
+                       const int32_t *tokens, int64_t count)
 {
     int64_t best[LNG_REFINED], found = 0;
     while (found < LNG_REFINED) {
@@ -76,12 +76,10 @@ static void refine_row(const struct lng_view *x, const struct lng_weight *weight
     }
     for (int64_t i = 0; i < found; i++) {
         const int64_t token = tokens != NULL ? tokens[best[i]] : best[i];
-        const double scale = load_weight_row(weight, token, w_row);
-        double sum = 0;
+        double sum = bias->data != NULL ? ref_load(bias, 0, token) : 0;
         for (int64_t d = 0; d < x->cols; d++)
-            sum += ref_load(x, row, d) * w_row[d];
-        ref_store(y, row, best[i],
-                  sum * scale + (bias->data != NULL ? ref_load(bias, 0, token) : 0));
+            sum += ref_load(x, row, d) * REF(weight_load)(weight, token, d);
+        ref_store(y, row, best[i], sum);
     }
 }
 
@@ -107,7 +105,7 @@ enum lng_status REF(linear_fwd)(struct lng_device *device, const struct lng_line
         }
     }
     for (int64_t n = 0; n < y->rows && args->refine; n++)
-        refine_row(x, args->weight, &args->bias, y, n, NULL, y->cols, w_row);
+        refine_row(x, args->weight, &args->bias, y, n, NULL, y->cols);
     status = LNG_OK;
 fail:
     lng_free(x_scales);
@@ -236,7 +234,7 @@ enum lng_status REF(select_logits)(struct lng_device *device,
             ref_store(&args->y, r, j, sum * x_scales[r] * w_scale + bias);
         }
         if (weight->compute == LNG_DTYPE_I8)
-            refine_row(x, weight, &args->bias, &args->y, r, tokens, args->count[r], w_row);
+            refine_row(x, weight, &args->bias, &args->y, r, tokens, args->count[r]);
     }
     status = LNG_OK;
 fail:

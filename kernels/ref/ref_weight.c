@@ -69,5 +69,7 @@ void REF(weight_release)(struct lng_device *device, struct lng_weight *weight)
         return;
     lng_free(own->values);
     lng_free(own->scales);
+    lng_free(own->rest);
+    lng_free(own->rest_scales);
     lng_free(own);
 }

@@ -60,8 +60,11 @@ static void check_lazily_read(const char *directory, const struct lng_model_data
         cr_assert(rows.dtype == (table ? LNG_DTYPE_F32 : LNG_DTYPE_I8), "%s", p->name);
         cr_assert(rows.rows == p->rows && rows.cols == p->cols);
         for (int64_t k = 0; k < p->rows * p->cols && !table; k++)
-            cr_assert_eq(want[k], ((const int8_t *)rows.values)[k] * rows.scales[k / p->cols], "%s",
-                         p->name);
+            cr_assert_eq(want[k],
+                         ((const int8_t *)rows.values)[k] * rows.scales[k / p->cols] +
+                             (rows.rest ? rows.rest[k] * rows.rest_scales[k / p->cols] : 0),
+                         "%s", p->name);
+        cr_assert((rows.rest != NULL) == lng_param_is_table(p), "%s", p->name);
     }
     lng_model_data_release(&lazy);
 }
@@ -223,6 +226,21 @@ Test(hf_int8, bad_tensors_are_refused)
          "expected floats, found I8"},
         {{.name = fc1, .retype = true, .type = LNG_SAFETENSORS_U8}, LNG_ERR_DTYPE, "found U8"},
         {{.name = fc1, .rows = 3}, LNG_ERR_SHAPE, "found shape [3, "},
+        {{.name = "model.shared.weight_rest", .retype = true, .type = LNG_SAFETENSORS_F32},
+         LNG_ERR_DTYPE,
+         "weight_rest\": expected dtype I8, found F32"},
+        {{.name = "model.shared.weight_rest", .rows = 3},
+         LNG_ERR_SHAPE,
+         "expected the shape of \"model.shared.weight\", found [3, "},
+        {{.name = "model.shared.weight_rest", .byte_count = 1, .bytes = "\x80"},
+         LNG_ERR_RANGE,
+         "weight_rest\": expected values from -127 to 127"},
+        {{.name = "model.shared.weight_rest_scale", .drop = true},
+         LNG_ERR_FORMAT,
+         "its scales \"model.shared.weight_rest_scale\" are missing"},
+        {{.name = "model.shared.weight_rest_scale", .byte_count = 4, .bytes = &nan},
+         LNG_ERR_RANGE,
+         "found nan for row 0"},
     };
     write_good();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -233,6 +251,20 @@ Test(hf_int8, bad_tensors_are_refused)
     struct change none = {.name = ""};
     struct lng_model_data data;
     check_ok(lng_model_data_open(write_changed("same", &none), &data));
+    lng_model_data_release(&data);
+}
+
+/* As earlier int8 models do. */
+Test(hf_int8, tables_may_lack_their_rest)
+{
+    struct change change = {.name = "model.shared.weight_rest", .drop = true};
+    struct lng_model_data data;
+    struct lng_weight_rows rows;
+    write_good();
+    check_ok(lng_model_data_open_lazily(write_changed("older", &change), &data));
+    check_ok(lng_matrices_read(data.matrices, lng_params_find(&data.params, LNG_PARAM_SHARED, -1),
+                               &rows));
+    cr_assert(rows.dtype == LNG_DTYPE_I8 && rows.scales != NULL && rows.rest == NULL);
     lng_model_data_release(&data);
 }
 
