@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "host/base/mem.h"
+#include "kernels/ops.h"
 #include "tests/support/check.h"
 #include "tests/support/steering_bench.h"
 
@@ -112,7 +113,7 @@ ParameterizedTest(int *seed, streams, change_no_bit)
 {
     static const enum lng_dtype types[] = {LNG_DTYPE_BF16, LNG_DTYPE_F32, LNG_DTYPE_I8};
     static const int cases[][2] = {{2, 1}, {1, 2}, {2, 2}};
-    static struct crowd c, cpu;
+    static struct crowd c, fresh, cpu;
     char text[8];
     struct lng_search_stats alone, stats;
     snprintf(text, sizeof text, "%d", *seed);
@@ -125,14 +126,16 @@ ParameterizedTest(int *seed, streams, change_no_bit)
         struct bench_result *want = bench_copy(&c.b);
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             const int workers = cases[i][0], gpus = cases[i][1];
-            check_ok(search_some(&c, workers, gpus, COUNT, &stats));
-            cr_assert_eq(bench_differing(&c.b, want), 0, "%s, %d workers on each of %d GPUs",
+            crowd_open(&fresh, "cuda", types[t]); /* whose copies of biases are not made yet */
+            check_ok(search_some(&fresh, workers, gpus, COUNT, &stats));
+            cr_assert_eq(bench_differing(&fresh.b, want), 0, "%s, %d workers on each of %d GPUs",
                          lng_dtype_name(types[t]), workers, gpus);
             const int expected = COUNT * 3 >= 16 * workers * gpus ? workers * gpus : gpus;
             cr_assert_eq(stats.workers, expected, "%d workers", stats.workers);
             cr_assert(stats.rows == alone.rows && stats.encoded == alone.encoded);
             cr_assert(stats.places >= stats.rows && stats.device_bytes > alone.device_bytes);
             cr_assert_eq(stats.repeats.refused, 0);
+            crowd_close(&fresh);
         }
         if (types[t] == LNG_DTYPE_F32) { /* by the CPU too */
             crowd_open(&cpu, "cpu", types[t]);
@@ -148,6 +151,56 @@ ParameterizedTest(int *seed, streams, change_no_bit)
         crowd_close(&c);
     }
     cr_assert_eq(lng_mem_get_stats().blocks_live, before);
+}
+
+/* What the first device has queued and not done yet, its copy of the bias say, is nothing that another may read. */
+Test(streams, wait_for_nobody)
+{
+    enum { WIDE = 16, TRIES = 12 };
+    static const float zeros[WIDE * WIDE];
+    float ones[WIDE];
+    uint16_t got[WIDE];
+    for (int i = 0; i < WIDE; i++)
+        ones[i] = 1;
+    for (int try = 0; try < TRIES; try++) {
+        struct lng_device *devices[2];
+        struct lng_weight *weights[2];
+        void *memory[2], *x[2], *y[2]; /* weight, bias; x is 0, so y is the bias */
+        const size_t sizes[] = {sizeof zeros, sizeof ones};
+        for (int d = 0; d < 2; d++) {
+            check_ok(lng_device_open("cuda", NULL, &devices[d]));
+            check_ok(lng_device_alloc(devices[d], WIDE * 2, &x[d]));
+            check_ok(lng_device_alloc(devices[d], WIDE * 2, &y[d]));
+            check_ok(lng_device_alloc(devices[0], sizes[d], &memory[d]));
+            check_ok(lng_device_write(devices[0], memory[d], d == 0 ? zeros : ones, sizes[d]));
+        }
+        struct lng_view master = lng_view_make(memory[0], LNG_DTYPE_F32, WIDE, WIDE);
+        check_ok(lng_weight_prepare(devices[0], master, LNG_DTYPE_BF16, 0, &weights[0]));
+        check_ok(lng_device_sync(devices[0]));
+        check_ok(lng_weight_share(devices[1], weights[0], &weights[1]));
+        for (int d = 0; d < 2; d++)
+            check_ok(lng_linear_fwd(devices[d],
+                                    &(struct lng_linear_fwd_args){
+                                        .x = lng_view_make(x[d], LNG_DTYPE_BF16, 1, WIDE),
+                                        .weight = weights[d],
+                                        .bias = lng_view_make(memory[1], LNG_DTYPE_F32, 1, WIDE),
+                                        .y = lng_view_make(y[d], LNG_DTYPE_BF16, 1, WIDE)}));
+        for (int d = 1; d >= 0; d--) {
+            check_ok(lng_device_read(devices[d], got, y[d], sizeof got));
+            for (int i = 0; i < WIDE; i++)
+                cr_assert(got[i] == 0x3F80, "try %d: %x", try, (unsigned)got[i]);
+        }
+        if (weights[1] != weights[0])
+            lng_weight_release(devices[1], weights[1]);
+        lng_weight_release(devices[0], weights[0]);
+        for (int d = 1; d >= 0; d--) {
+            lng_device_free(devices[d], x[d]);
+            lng_device_free(devices[d], y[d]);
+            lng_device_free(devices[0], memory[d]);
+        }
+        lng_device_close(devices[1]);
+        lng_device_close(devices[0]);
+    }
 }
 
 /* Runs of many and of few by turns: each way has the whole allowance, and graphs of the other's memory are gone. */
