@@ -152,6 +152,12 @@ size_t lng_device_free_memory(struct lng_device *device)
     return device->backend->free_memory == NULL ? SIZE_MAX : device->backend->free_memory(device);
 }
 
+void lng_device_trim(struct lng_device *device)
+{
+    if (device->backend->trim != NULL)
+        device->backend->trim(device);
+}
+
 enum lng_status lng_device_alloc(struct lng_device *device, size_t bytes, void **memory)
 {
     return device->backend->alloc(device, bytes, memory);
@@ -270,6 +276,15 @@ void lng_weight_release(struct lng_device *device, struct lng_weight *weight)
 {
     if (weight != NULL)
         device->backend->weight_release(device, weight);
+}
+
+enum lng_status lng_weight_share(struct lng_device *device, struct lng_weight *weight,
+                                 struct lng_weight **shared)
+{
+    if (device->backend->weight_share != NULL)
+        return device->backend->weight_share(device, weight, shared);
+    *shared = weight;
+    return LNG_OK;
 }
 
 enum lng_status lng_weight_keep_rows(struct lng_device *device, struct lng_weight *weight)

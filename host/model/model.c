@@ -87,24 +87,10 @@ fail:
     return status;
 }
 
-void lng_model_share(const struct lng_model *model, struct lng_device *device,
-                     struct lng_model *shared)
-{
-    struct lng_model result = *model;
-    result.device = device;
-    result.shared = true;
-    result.training = false;
-    result.gradients = NULL;
-    result.positions = (struct lng_view){0};
-    result.position_memory = NULL;
-    *shared = result;
-}
-
 void lng_model_release(struct lng_model *model)
 {
-    if (model->shared) {
-        lng_device_free(model->device, model->position_memory);
-        *model = (struct lng_model){0};
+    if (model->shared != NULL) {
+        lng_model_release_shared(model);
         return;
     }
     for (size_t i = 0; model->tensors != NULL && i < model->params.count; i++)

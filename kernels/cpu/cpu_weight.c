@@ -137,8 +137,7 @@ enum lng_status lng_cpu_weight_prepare(struct lng_device *device, struct lng_vie
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (parts[i].count == 0)
             continue;
-        *parts[i].memory =
-            lng_cpu_slab_take(&cpu->weights, (size_t)parts[i].count * sizeof(float));
+        *parts[i].memory = lng_cpu_slab_take(&cpu->weights, (size_t)parts[i].count * sizeof(float));
         if (!*parts[i].memory)
             goto fail;
         weight->head.bytes += (size_t)parts[i].count * sizeof(float);

@@ -36,9 +36,12 @@ const struct lng_backend lng_backend_cuda = {
     .supports = cuda_supports,
     .logit_rows = cuda_logit_rows,
     .free_memory = cuda_free_memory,
+    .trim = cuda_trim,
+    .instructions = cuda_instructions,
     .repeat = cuda_repeat,
     .weight_prepare = cuda_weight_prepare,
     .weight_refresh = cuda_weight_refresh,
     .weights_refresh = cuda_weights_refresh,
     .weight_release = cuda_weight_release,
+    .weight_share = cuda_weight_share,
 };

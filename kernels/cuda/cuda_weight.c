@@ -113,12 +113,38 @@ fail:
     return status;
 }
 
+enum lng_status cuda_weight_share(struct lng_device *device, const struct lng_weight *weight,
+                                  struct lng_weight **shared)
+{
+    struct cuda_weight *own = lng_alloc(1, sizeof *own);
+    if (own == NULL)
+        return LNG_ERR_MEMORY;
+    *own = *cuda_weight_of(weight);
+    own->shared = true;
+    own->bias_master = own->bias = (struct lng_view){0};
+    own->head.bytes = 0;
+    if (weight->compute == LNG_DTYPE_BF16) {
+        const int64_t rows = weight->master.rows;
+        const size_t bytes = (size_t)rows * lng_dtype_size(weight->compute);
+        void *bias = NULL;
+        enum lng_status status = cuda_alloc(device, bytes, &bias);
+        if (status != LNG_OK) {
+            lng_free(own);
+            return status;
+        }
+        own->bias = lng_view_make(bias, weight->compute, 1, rows);
+        own->head.bytes = bytes;
+    }
+    *shared = &own->head;
+    return LNG_OK;
+}
+
 void cuda_weight_release(struct lng_device *device, struct lng_weight *weight)
 {
     struct cuda_weight *own = (struct cuda_weight *)weight;
-    if (own->head.compute != LNG_DTYPE_F32 && own->values.data != NULL)
+    if (!own->shared && own->head.compute != LNG_DTYPE_F32 && own->values.data != NULL)
         cuda_free(device, own->values.data);
-    if (own->scales != NULL)
+    if (!own->shared && own->scales != NULL)
         cuda_free(device, own->scales);
     if (own->bias.data != NULL)
         cuda_free(device, own->bias.data);

@@ -12,6 +12,8 @@ struct cuda_weight {
     float *scales; /* [out], int8 only */
     /* bf16 only: the bias that went with the weight last, and the copy of it [1, out]. */
     struct lng_view bias_master, bias;
+    bool
+        shared; /* values and scales are another handle's; the copy of the bias, a cache, is its own */
 };
 
 static inline const struct cuda_weight *cuda_weight_of(const struct lng_weight *weight)
