@@ -40,6 +40,7 @@ struct lng_backend {
     enum lng_status (*supports)(const struct lng_device *device, enum lng_dtype compute);
     int64_t (*logit_rows)(const struct lng_device *device, int64_t vocabulary);
     size_t (*free_memory)(struct lng_device *device);             /* NULL: nobody knows */
+    void (*trim)(struct lng_device *device);                      /* NULL: nothing is kept */
     const char *(*instructions)(const struct lng_device *device); /* NULL: there is no choice */
     bool (*hardware)(struct lng_device *device, struct lng_hardware *hardware); /* NULL: none */
     /* Points of time between pieces of work, by number below LNG_TIMER_MARKS; NULL: work is done when its call returns,
@@ -60,7 +61,13 @@ struct lng_backend {
                                            enum lng_dtype compute, struct lng_weight **weight);
     unsigned rows_compute;
     enum lng_status (*weight_refresh)(struct lng_device *device, struct lng_weight *weight);
+    /* NULL: one by one. */
+    enum lng_status (*weights_refresh)(struct lng_device *device, struct lng_weight *const *weights,
+                                       size_t count);
     void (*weight_release)(struct lng_device *device, struct lng_weight *weight);
+    /* NULL: devices may use one handle at the same time. */
+    enum lng_status (*weight_share)(struct lng_device *device, const struct lng_weight *weight,
+                                    struct lng_weight **shared);
     /* NULL: select_logits reads tables only. From any thread; sets weight->rows. */
     enum lng_status (*weight_keep_rows)(struct lng_device *device, struct lng_weight *weight);
 };

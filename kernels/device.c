@@ -159,6 +159,12 @@ bool lng_device_hardware(struct lng_device *device, struct lng_hardware *hardwar
     return device->backend->hardware != NULL && device->backend->hardware(device, hardware);
 }
 
+void lng_device_trim(struct lng_device *device)
+{
+    if (device->backend->trim != NULL)
+        device->backend->trim(device);
+}
+
 enum lng_status lng_device_alloc(struct lng_device *device, size_t bytes, void **memory)
 {
     return device->backend->alloc(device, bytes, memory);
@@ -251,17 +257,45 @@ enum lng_status lng_weight_prepare(struct lng_device *device, struct lng_view ma
     return device->backend->weight_prepare(device, master, compute, flags, weight);
 }
 
-enum lng_status lng_weight_refresh(struct lng_device *device, struct lng_weight *weight)
+static enum lng_status check_master(const struct lng_weight *weight)
 {
     LNG_FAIL_IF(weight->master.data == NULL, LNG_ERR_USAGE,
                 "weight: it was made for inference and keeps no values to be made again from");
+    return LNG_OK;
+}
+
+enum lng_status lng_weight_refresh(struct lng_device *device, struct lng_weight *weight)
+{
+    LNG_TRY(check_master(weight));
     LNG_TIMED(device, LNG_PHASE_OPTIMIZER, device->backend->weight_refresh(device, weight));
+}
+
+enum lng_status lng_weights_refresh(struct lng_device *device, struct lng_weight *const *weights,
+                                    size_t count)
+{
+    const struct lng_backend *backend = device->backend;
+    for (size_t i = 0; i < count; i++)
+        LNG_TRY(check_master(weights[i]));
+    if (backend->weights_refresh != NULL)
+        LNG_TIMED(device, LNG_PHASE_OPTIMIZER, backend->weights_refresh(device, weights, count));
+    for (size_t i = 0; i < count; i++)
+        LNG_TRY(lng_weight_refresh(device, weights[i]));
+    return LNG_OK;
 }
 
 void lng_weight_release(struct lng_device *device, struct lng_weight *weight)
 {
     if (weight != NULL)
         device->backend->weight_release(device, weight);
+}
+
+enum lng_status lng_weight_share(struct lng_device *device, struct lng_weight *weight,
+                                 struct lng_weight **shared)
+{
+    if (device->backend->weight_share != NULL)
+        return device->backend->weight_share(device, weight, shared);
+    *shared = weight;
+    return LNG_OK;
 }
 
 enum lng_status lng_weight_keep_rows(struct lng_device *device, struct lng_weight *weight)

@@ -61,7 +61,8 @@ const char *lng_device_name(const struct lng_device *device);
 /* Of a device that "auto" chose: why it is no GPU although this installation serves them; else "". */
 const char *lng_device_remark(const struct lng_device *device);
 int lng_device_threads(const struct lng_device *device);
-/* The instructions in use, such as "avx512 vnni bf16"; "" where there is no choice. Static. */
+/* The instructions in use, such as "avx512 vnni bf16", of a GPU its kind, "NVIDIA H200, sm_90": where they differ, so may
+ * roundings. "" where there is no choice. Good while the device is open. */
 const char *lng_device_instructions(const struct lng_device *device);
 /* What a GPU is; of all programs that use it the memory in use. */
 struct lng_hardware {
@@ -89,6 +90,8 @@ bool lng_device_byte_caches(const struct lng_device *device);
 bool lng_device_refines(const struct lng_device *device);
 /* Bytes that could still be allocated; SIZE_MAX where that is not known: a CPU's memory is the system's. */
 size_t lng_device_free_memory(struct lng_device *device);
+/* Gives back what was freed and is kept for later, so that other devices of the same GPU can have it. Waits. */
+void lng_device_trim(struct lng_device *device);
 
 /* 256-byte aligned, zeroed. Released with lng_device_free (NULL is fine). */
 LNG_MUST_CHECK enum lng_status lng_device_alloc(struct lng_device *device, size_t bytes,
@@ -136,7 +139,15 @@ LNG_MUST_CHECK enum lng_status lng_weight_prepare(struct lng_device *device, str
 /* After the master, or a bias that goes with it, changed (an optimiser step). Reuses its memory. */
 LNG_MUST_CHECK enum lng_status lng_weight_refresh(struct lng_device *device,
                                                   struct lng_weight *weight);
+/* The same for several, which takes a GPU fewer launches. */
+LNG_MUST_CHECK enum lng_status lng_weights_refresh(struct lng_device *device,
+                                                   struct lng_weight *const *weights, size_t count);
 void lng_weight_release(struct lng_device *device, struct lng_weight *weight);
+/* The weight for another device of the same kind (on a GPU: of the same one), to be used at the same time: values are
+ * those of `weight`, which must be whole (lng_device_sync), neither change nor go meanwhile. *shared is a handle that
+ * the caller releases on `device`, or, where one serves all, `weight` itself. */
+LNG_MUST_CHECK enum lng_status
+lng_weight_share(struct lng_device *device, struct lng_weight *weight, struct lng_weight **shared);
 /* From now on single rows can be read as products see them (lng_select_logits), which takes memory once; after
  * a refresh too. A device that cannot does nothing. May be called by several threads at once. */
 LNG_MUST_CHECK enum lng_status lng_weight_keep_rows(struct lng_device *device,

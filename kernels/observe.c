@@ -96,6 +96,15 @@ static enum lng_status list_norm_fwd(struct outputs *to, const struct lng_norm_f
     return LNG_OK;
 }
 
+static enum lng_status list_norm_linear_fwd(struct outputs *to,
+                                            const struct lng_norm_linear_fwd_args *args)
+{
+    ADD(norm.sum);
+    ADD(norm.y);
+    ADD(linear.y);
+    return LNG_OK;
+}
+
 static enum lng_status list_norm_bwd(struct outputs *to, const struct lng_norm_bwd_args *args)
 {
     ADD(d_residual);

@@ -47,14 +47,15 @@ static enum lng_status check_weight(const struct lng_check *check, const struct 
     return LNG_OK;
 }
 
-enum lng_status lng_linear_fwd(struct lng_device *device, const struct lng_linear_fwd_args *args)
+static enum lng_status check_linear_fwd(const struct lng_device *device, const char *op,
+                                        const struct lng_linear_fwd_args *args)
 {
-    struct lng_check check = lng_check_begin(device, "linear_fwd");
+    struct lng_check check = lng_check_begin(device, op);
     LNG_TRY(check_weight(&check, args->weight));
     int64_t out = args->weight->master.rows, in = args->weight->master.cols;
     CHECK_INTEGER(first, 0, out - 1);
     LNG_FAIL_IF(args->first % LNG_FIRST_STEP != 0, LNG_ERR_RANGE,
-                "linear_fwd: first: expected a multiple of %d, found %lld", (int)LNG_FIRST_STEP,
+                "%s: first: expected a multiple of %d, found %lld", op, (int)LNG_FIRST_STEP,
                 (long long)args->first);
     out -= args->first;
     CHECK_ACTIVATION(x, -1, in);
@@ -62,17 +63,22 @@ enum lng_status lng_linear_fwd(struct lng_device *device, const struct lng_linea
     IF_PRESENT(bias, CHECK_REAL(bias, 1, out));
     CHECK_INTEGER(activation, LNG_ACTIVATION_NONE, LNG_ACTIVATION_SWISH);
     LNG_FAIL_IF(args->accumulate && args->activation != LNG_ACTIVATION_NONE, LNG_ERR_UNSUPPORTED,
-                "linear_fwd: activation: expected none with accumulate, found number %d",
+                "%s: activation: expected none with accumulate, found number %d", op,
                 (int)args->activation);
-    LNG_FAIL_IF(
-        args->refine &&
-            (!device->backend->refines || args->accumulate || args->first > 0 ||
-             args->activation != LNG_ACTIVATION_NONE || args->weight->compute != LNG_DTYPE_I8),
-        LNG_ERR_UNSUPPORTED,
-        "linear_fwd: refine: expected an int8 weight, all of it, no activation, no accumulate, and "
-        "a device that refines; found %s on %s",
-        lng_dtype_name(args->weight->compute), lng_device_name(device));
+    LNG_FAIL_IF(args->refine && (!device->backend->refines || args->accumulate || args->first > 0 ||
+                                 args->activation != LNG_ACTIVATION_NONE ||
+                                 args->weight->compute != LNG_DTYPE_I8),
+                LNG_ERR_UNSUPPORTED,
+                "%s: refine: expected an int8 weight, all of it, no activation, no accumulate, and "
+                "a device that refines; found %s on %s",
+                op, lng_dtype_name(args->weight->compute), lng_device_name(device));
     CHECK_APART(y, x);
+    return LNG_OK;
+}
+
+enum lng_status lng_linear_fwd(struct lng_device *device, const struct lng_linear_fwd_args *args)
+{
+    LNG_TRY(check_linear_fwd(device, "linear_fwd", args));
     return args->x.rows == 0 ? LNG_OK : lng_run_linear_fwd(device, args);
 }
 
@@ -102,9 +108,10 @@ enum lng_status lng_linear_bwd(struct lng_device *device, const struct lng_linea
     return rows == 0 ? LNG_OK : lng_run_linear_bwd(device, args);
 }
 
-enum lng_status lng_norm_fwd(struct lng_device *device, const struct lng_norm_fwd_args *args)
+static enum lng_status check_norm_fwd(const struct lng_device *device, const char *op,
+                                      const struct lng_norm_fwd_args *args)
 {
-    struct lng_check check = lng_check_begin(device, "norm_fwd");
+    struct lng_check check = lng_check_begin(device, op);
     int64_t rows = args->x.rows, width = args->x.cols;
     CHECK_INTEGER(kind, LNG_NORM_LAYER, LNG_NORM_NONE);
     CHECK_ACTIVATION(x, -1, -1);
@@ -117,15 +124,44 @@ enum lng_status lng_norm_fwd(struct lng_device *device, const struct lng_norm_fw
         if (args->kind == LNG_NORM_LAYER)
             CHECK_REAL(beta, 1, width);
         LNG_FAIL_IF(args->kind == LNG_NORM_RMS && args->beta.data != NULL, LNG_ERR_SHAPE,
-                    "norm_fwd: beta: expected none for RMS, found data");
+                    "%s: beta: expected none for RMS, found data", op);
     } else {
         IF_PRESENT(y, CHECK_ACTIVATION(y, rows, width));
         LNG_FAIL_IF(rows > 0 && args->y.data == NULL && args->sum.data == NULL, LNG_ERR_SHAPE,
-                    "norm_fwd: sum: expected data [%lld, %lld] where y is absent, found none",
+                    "%s: sum: expected data [%lld, %lld] where y is absent, found none", op,
                     (long long)rows, (long long)width);
     }
     CHECK_DROPOUT(dropout, rows);
-    return rows == 0 ? LNG_OK : lng_run_norm_fwd(device, args);
+    return LNG_OK;
+}
+
+enum lng_status lng_norm_fwd(struct lng_device *device, const struct lng_norm_fwd_args *args)
+{
+    LNG_TRY(check_norm_fwd(device, "norm_fwd", args));
+    return args->x.rows == 0 ? LNG_OK : lng_run_norm_fwd(device, args);
+}
+
+enum lng_status lng_norm_linear_fwd(struct lng_device *device,
+                                    const struct lng_norm_linear_fwd_args *args)
+{
+    const struct lng_view *made = &args->norm.y, *taken = &args->linear.x;
+    struct lng_check check = lng_check_begin(device, "norm_linear_fwd");
+    LNG_TRY(check_norm_fwd(device, "norm_linear_fwd: norm", &args->norm));
+    LNG_TRY(check_linear_fwd(device, "norm_linear_fwd: linear", &args->linear));
+    LNG_FAIL_IF(taken->data != made->data || taken->dtype != made->dtype ||
+                    taken->rows != made->rows || taken->cols != made->cols ||
+                    taken->stride != made->stride,
+                LNG_ERR_SHAPE, "norm_linear_fwd: linear.x: expected norm.y, found another view");
+    CHECK_APART(norm.y, norm.x);
+    IF_PRESENT(norm.residual, CHECK_APART(norm.y, norm.residual));
+    IF_PRESENT(norm.sum, CHECK_APART(norm.sum, norm.x));
+    IF_PRESENT(norm.sum, CHECK_APART(norm.sum, norm.y));
+    if (args->norm.sum.data != NULL && args->norm.residual.data != NULL)
+        CHECK_APART(norm.sum, norm.residual);
+    CHECK_APART(linear.y, norm.x);
+    IF_PRESENT(norm.residual, CHECK_APART(linear.y, norm.residual));
+    IF_PRESENT(norm.sum, CHECK_APART(linear.y, norm.sum));
+    return taken->rows == 0 ? LNG_OK : lng_run_norm_linear_fwd(device, args);
 }
 
 enum lng_status lng_norm_bwd(struct lng_device *device, const struct lng_norm_bwd_args *args)

@@ -120,6 +120,12 @@ struct lng_norm_fwd_args {
     double epsilon;
     struct lng_dropout dropout;
 };
+/* norm_fwd, then linear_fwd of its result: for few rows a GPU may do both at once, with sums in another order. Devices
+ * in host memory give the bits of the two. What is written is apart from norm.x and norm.residual. */
+struct lng_norm_linear_fwd_args {
+    struct lng_norm_fwd_args norm;
+    struct lng_linear_fwd_args linear; /* linear.x is norm.y */
+};
 /* d_s = norm'(d_y) + d_sum;  d_residual = d_s;  d_x = mask * d_s.
  * d_residual or d_x may be absent; either may be d_y or d_sum (same rows); d_residual may be d_x when
  * dropout is off. d_sum data NULL = zero; d_y data NULL only for NORM_NONE. */
@@ -187,7 +193,7 @@ static inline int64_t lng_cache_width(enum lng_dtype dtype, int64_t width, int64
  *   self-attention   s * slots + ancestor[r * ancestor_stride + s]
  *   cross-attention  key_start[r] + s                       (ancestor NULL)
  * new_k, new_v (self only, else data NULL) are first written to the cache row of the newest key,
- * s = key_count[r] - 1; rows never share that slot. */
+ * s = key_count[r] - 1; rows never share that slot, and no other row sees it in this call. */
 struct lng_attention_step_args {
     struct lng_view q;            /* [R, H*A] activation */
     struct lng_view new_k, new_v; /* [R, H*A] */

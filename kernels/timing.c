@@ -9,6 +9,7 @@ enum {
     PHASE_embed_bwd = LNG_PHASE_ELEMENTWISE,
     PHASE_linear_fwd = LNG_PHASE_GEMM,
     PHASE_linear_bwd = LNG_PHASE_GEMM,
+    PHASE_norm_linear_fwd = LNG_PHASE_GEMM,
     PHASE_norm_fwd = LNG_PHASE_ELEMENTWISE,
     PHASE_norm_bwd = LNG_PHASE_ELEMENTWISE,
     PHASE_attention_fwd = LNG_PHASE_ATTENTION,

@@ -40,11 +40,17 @@ static void report(const struct lng_translate_stats *stats, double seconds)
                  (unsigned long long)stats->repeated);
     double per_second = seconds > 0 ? 1 / seconds : 0;
     lng_info("translated %llu lines (%.1f/s), %llu source and %llu target tokens, %.0f target "
-             "tokens/s; %zu MiB for %lld sentences at once",
+             "tokens/s; %zu MiB for %lld sentences at once in %d batch%s",
              (unsigned long long)stats->lines, (double)stats->lines * per_second,
              (unsigned long long)stats->source_tokens, (unsigned long long)stats->target_tokens,
              (double)stats->target_tokens * per_second, stats->search.device_bytes >> 20,
-             (long long)stats->search.sentences_at_once);
+             (long long)stats->search.sentences_at_once, stats->search.workers,
+             stats->search.workers == 1 ? "" : "es");
+    if (stats->search.steps > 0)
+        lng_info("%lld steps of %.1f hypotheses in the mean, %.0f%% of the places there were",
+                 (long long)stats->search.steps,
+                 (double)stats->search.rows / (double)stats->search.steps,
+                 100.0 * (double)stats->search.rows / (double)stats->search.places);
     const struct lng_repeat_stats *r = &stats->search.repeats;
     if (r->recorded > 0 || r->refused > 0)
         lng_info("graphs: %lld steps replayed, %lld recorded, %lld launched one by one, %lld of "

@@ -100,7 +100,17 @@ enum lng_status lng_translate_search_open(const struct lng_options *options,
                                           struct lng_translate_options *translate)
 {
     struct lng_infer_setup *setup = &search->setup;
-    LNG_TRY(lng_infer_setup_open(options, setup));
+    struct lng_gpu_list *gpus = &search->gpus;
+    struct lng_options first = *options;
+    LNG_TRY(lng_gpu_list_parse(options->device, gpus));
+    LNG_FAIL_IF(gpus->count > 1 && options->models.count > 1, LNG_ERR_USAGE,
+                "--device %s: several models translate on one GPU; name one, or give one --model",
+                options->device);
+    first.device = gpus->names[0];
+    LNG_TRY(lng_infer_setup_open(&first, setup));
+    LNG_TRY(lng_gpu_list_open(gpus, &setup->model));
+    translate->search.copies = (struct lng_model *const *)gpus->copies;
+    translate->search.copy_count = gpus->opened;
     LNG_TRY(lng_steering_setup_open(options, setup, &search->steering, &translate->search));
     translate->forced_bos = setup->data.generation.forced_bos;
     lng_compat_search(options, &setup->data, &setup->generation, translate);
@@ -114,5 +124,6 @@ enum lng_status lng_translate_search_open(const struct lng_options *options,
 void lng_translate_search_close(struct lng_translate_search *search)
 {
     lng_steering_setup_close(&search->steering);
+    lng_gpu_list_close(&search->gpus);
     lng_infer_setup_close(&search->setup);
 }

@@ -2,6 +2,7 @@
 #ifndef LNG_HOST_CLI_TRANSLATE_SEARCH_H
 #define LNG_HOST_CLI_TRANSLATE_SEARCH_H
 
+#include "host/cli/gpu_list.h"
 #include "host/cli/infer_setup.h"
 #include "host/cli/steering_setup.h"
 #include "host/config/options.h"
@@ -10,6 +11,7 @@
 struct lng_translate_search {
     struct lng_infer_setup setup;
     struct lng_steering_setup steering;
+    struct lng_gpu_list gpus;
 };
 
 /* What options alone say. Strings are borrowed from them. */

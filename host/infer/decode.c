@@ -29,6 +29,9 @@ static enum lng_status check_options(const struct lng_search_options *o,
     LNG_FAIL_IF(o->batch_sentences < 0 || o->max_rows < 0, LNG_ERR_RANGE,
                 "batch limits: expected 0 (none) or more, found %lld sentences, %lld rows",
                 (long long)o->batch_sentences, (long long)o->max_rows);
+    LNG_FAIL_IF(o->workers < 0, LNG_ERR_RANGE, "workers: expected 0 or more, found %d", o->workers);
+    LNG_FAIL_IF(o->copy_count > 0 && o->steering.member_count > 0, LNG_ERR_UNSUPPORTED,
+                "several models are searched with on one device, not on %d", 1 + o->copy_count);
     LNG_FAIL_IF(
         (o->alignment || o->steering.coverage_penalty > 0.0) &&
             (o->alignment_layer < LNG_SEARCH_TRAINED_LAYER ||
@@ -92,7 +95,7 @@ enum lng_status lng_search_open(struct lng_model *model, const struct lng_search
     enum lng_status status = lng_steer_open(made, options, &made->steer);
     if (status == LNG_OK)
         status = upload_banned(made, options);
-    if (status == LNG_OK && options->workers != 1)
+    if (status == LNG_OK && (options->workers != 1 || options->copy_count > 0))
         status = lng_crew_open(made, options);
     if (status != LNG_OK) {
         lng_search_close(made);
@@ -123,7 +126,7 @@ struct lng_search_stats lng_search_get_stats(const struct lng_search *search)
     if (search->steer != NULL)
         stats.device_bytes += search->steer->device_bytes + search->steer->member_bytes;
     stats.sentences_at_once = search->plan.seats;
-    lng_crew_add_stats(search->crew, &stats);
     stats.repeats = lng_device_repeat_stats(search->model->device);
+    lng_crew_add_stats(search->crew, search, &stats);
     return stats;
 }

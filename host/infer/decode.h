@@ -28,10 +28,16 @@ struct lng_search_options {
     size_t banned_count;
     int64_t batch_tokens;    /* source tokens in flight at most; one sentence always may be */
     int64_t batch_sentences; /* sentences in a batch at most; 0 = no limit */
-    /* Batches at once, sharing the model and cache_bytes: the device's threads are divided among them. 0 = one a thread, and at
-     * most that many; 1 = all threads on one. Where there is little work, or a sentence needs more than a share of
-     * cache_bytes, it is one. Shows in no result. On the cpu, and without steering.members; elsewhere 1. */
+    /* Batches at once, sharing the model and cache_bytes. On a cpu the device's threads are divided among them: 0 = one a
+     * thread, and at most that many; 1 = all threads on one. On a GPU each has a stream of its own, so that the host
+     * works on one while the GPU works on another: 0 = two when each is full, 1 while a model is trained; at most 8.
+     * Where there is little work, or a sentence needs more than a share of cache_bytes, it is one. Shows in no result.
+     * Without steering.members, and not on ref: there 1. */
     int32_t workers;
+    /* The model on further GPUs (lng_model_copy), each with so many workers and cache_bytes; borrowed, used by nobody
+     * else meanwhile. Shows in no result, if the GPUs are of one kind. Not with steering.members. */
+    struct lng_model *const *copies;
+    int32_t copy_count;
     int64_t max_rows;   /* hypotheses in a step at most; 0 = a good number for the device */
     size_t cache_bytes; /* device memory for keys and values of hypotheses at most; 0 = 1 GiB */
     bool
@@ -89,11 +95,13 @@ typedef enum lng_status (*lng_search_done)(void *context, const struct lng_searc
 
 struct lng_search_stats {
     int64_t steps, rows;     /* decoder steps, and hypotheses in them */
+    int64_t places;          /* hypotheses that there was room for in these steps */
     int64_t groups, encoded; /* groups of sentences encoded, and source tokens in them */
     size_t device_bytes;     /* now held, beside the model */
     size_t cache_bytes;      /* of them keys and values */
     int64_t sentences_at_once;
-    struct lng_repeat_stats repeats; /* of the device, whoever decoded on it */
+    int32_t workers;                 /* batches at once, at most so far */
+    struct lng_repeat_stats repeats; /* of the devices, whoever decoded on them */
 };
 
 struct lng_search;

@@ -45,6 +45,7 @@ void lng_search_release_plan(struct lng_search *search)
     search->workspace = NULL;
     search->scratch = NULL;
     search->device_memory = NULL;
+    search->device_memory_bytes = search->workspace_bytes = 0;
     void **owned[] = {
         (void **)&search->seats,      (void **)&search->active,    (void **)&search->vacant,
         (void **)&search->step,       (void **)&search->ids,       (void **)&search->offsets,
@@ -59,6 +60,18 @@ void lng_search_release_plan(struct lng_search *search)
     search->plan = (struct lng_search_plan){0};
 }
 
+int64_t lng_search_full_seats(const struct lng_search *search)
+{
+    const struct lng_search_options *o = &search->options;
+    const struct lng_model *model = search->model;
+    int64_t rows = o->max_rows > 0 ? o->max_rows : LNG_SEARCH_ROWS;
+    rows = min64(rows, lng_device_logit_rows(model->device, model->hparams.target_vocab));
+    int64_t seats = (rows >> search->halvings) / o->beam.beam;
+    if (o->batch_sentences > 0)
+        seats = min64(seats, o->batch_sentences);
+    return max64(1, seats);
+}
+
 /* Sizes for sentences of up to `time` target and `source` source tokens. */
 static enum lng_status make_plan(const struct lng_search *search, int64_t time, int64_t source,
                                  bool fused, int64_t most, struct lng_search_plan *plan)
@@ -67,13 +80,8 @@ static enum lng_status make_plan(const struct lng_search *search, int64_t time, 
     const struct lng_search_options *o = &search->options;
     const struct lng_model *model = search->model;
     int64_t beam = o->beam.beam;
-    int64_t rows = o->max_rows > 0 ? o->max_rows : LNG_SEARCH_ROWS;
-    rows = min64(rows, lng_device_logit_rows(model->device, model->hparams.target_vocab));
-    rows >>= halvings;
     struct lng_search_plan p = {.time = time, .source = source, .fused = fused, .most = most};
-    p.seats = max64(1, min64(rows / beam, most));
-    if (o->batch_sentences > 0)
-        p.seats = min64(p.seats, o->batch_sentences);
+    p.seats = max64(1, min64(lng_search_full_seats(search), most));
     p.rows = p.seats * beam;
     int64_t affordable = (int64_t)(o->cache_bytes / (lng_kv_position_bytes(model) +
                                                      lng_steer_position_bytes(search)));

@@ -347,6 +347,7 @@ enum lng_status lng_search_step(struct lng_search *search, lng_search_done done,
         LNG_TRY(keep_weights(search, &a));
     search->stats.steps++;
     search->stats.rows += a.rows;
+    search->stats.places += search->open_seats * search->options.beam.beam;
     int64_t k = lng_beam_candidates(&search->options.beam), kept = 0;
     for (int64_t s = 0; s < search->active_count; s++) {
         struct lng_seat *seat = &search->seats[search->active[s]];

@@ -198,17 +198,31 @@ enum lng_status lng_search_work(struct lng_search *search, struct lng_search_que
     return status;
 }
 
+/* What a pool of the device would keep others cannot have. */
+static void give_plan_back(struct lng_search *search)
+{
+    if (search->plan.seats == 0)
+        return;
+    lng_search_release_plan(search);
+    lng_device_trim(search->model->device);
+}
+
 /* By the crew where there is work and memory enough for all of it. Only one of the two keeps memory: both have the same
  * allowance. */
 static enum lng_status work_off(struct lng_search *search, struct lng_search_queue *queue,
                                 const struct lng_search_input *inputs, lng_search_done done,
                                 void *context)
 {
-    if (lng_crew_pays(search, &inputs[queue->order[0]], queue->count)) {
-        lng_search_release_plan(search);
-        enum lng_status status = lng_crew_prepare(search->crew, inputs, queue->count);
+    int32_t mates = lng_crew_size(search, &inputs[queue->order[0]], queue->count);
+    if (search->stats.workers == 0)
+        search->stats.workers = 1;
+    for (; mates > 1; mates = lng_crew_fewer(search->crew, mates)) {
+        give_plan_back(search);
+        enum lng_status status = lng_crew_prepare(search, inputs, queue->count, mates);
+        if (status == LNG_OK && mates > search->stats.workers)
+            search->stats.workers = mates;
         if (status == LNG_OK)
-            return lng_crew_run(search, queue, inputs, done, context);
+            return lng_crew_run(search, queue, inputs, mates, done, context);
         if (status != LNG_ERR_MEMORY)
             return status;
     }

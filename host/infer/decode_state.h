@@ -124,6 +124,8 @@ LNG_MUST_CHECK enum lng_status lng_search_run_step(struct lng_search *search,
                                                    const struct lng_decoder_step_args *args,
                                                    int64_t rows, const int32_t *row_offsets);
 
+/* Sentences at once in a batch that is full, as far as memory allows. */
+int64_t lng_search_full_seats(const struct lng_search *search);
 /* Gives back what was planned for lengths; the search can be prepared again. */
 void lng_search_release_plan(struct lng_search *search);
 /* Makes room for the longest of the inputs, for at most `most` at once, fewer where memory is short; keeps what is there when

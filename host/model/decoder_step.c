@@ -27,6 +27,9 @@ struct walk {
     const struct lng_decoder_step_args *args;
     struct lng_view input, residual;
     int turn;
+    bool
+        waits; /* the input is yet to be made, by `norm`: with the product that takes it, where there is one */
+    struct lng_norm_fwd_args norm;
 };
 
 static void lay_scratch(const struct lng_model *model, struct lng_arena *arena,
@@ -88,45 +91,59 @@ static struct lng_view value(const struct walk *walk, enum lng_param_id id, int6
     return tensor ? tensor->value : (struct lng_view){0};
 }
 
-static enum lng_status project(const struct walk *walk, int64_t layer, enum lng_param_id weight,
+static enum lng_status project(struct walk *walk, int64_t layer, enum lng_param_id weight,
                                struct lng_view x, struct lng_view y, enum lng_activation activation)
 {
     const struct lng_tensor *w = lng_model_tensor(walk->model, weight, (int)layer);
-    return lng_linear_fwd(walk->model->device, &(struct lng_linear_fwd_args){
-                                                   .x = x,
-                                                   .weight = w->weight,
-                                                   .bias = value(walk, weight + 1, layer),
-                                                   .y = y,
-                                                   .activation = activation,
-                                               });
+    const struct lng_linear_fwd_args linear = {
+        .x = x,
+        .weight = w->weight,
+        .bias = value(walk, weight + 1, layer),
+        .y = y,
+        .activation = activation,
+    };
+    if (!walk->waits || x.data != walk->input.data)
+        return lng_linear_fwd(walk->model->device, &linear);
+    walk->waits = false;
+    return lng_norm_linear_fwd(walk->model->device, &(struct lng_norm_linear_fwd_args){
+                                                        .norm = walk->norm, .linear = linear});
 }
 
-/* After sub-layer `gamma` belongs to: adds the residual and normalises; the result is the next input. */
-static enum lng_status norm_step(struct walk *walk, enum lng_param_id gamma, int64_t layer,
-                                 struct lng_view x, struct lng_view residual)
+/* Makes the input, if it waits. */
+static enum lng_status settle(struct walk *walk)
+{
+    if (!walk->waits)
+        return LNG_OK;
+    walk->waits = false;
+    return lng_norm_fwd(walk->model->device, &walk->norm);
+}
+
+/* After sub-layer `gamma` belongs to: the next input is the normalised sum with the residual, when it is made. */
+static void norm_step(struct walk *walk, enum lng_param_id gamma, int64_t layer, struct lng_view x,
+                      struct lng_view residual)
 {
     const struct lng_hparams *h = &walk->model->hparams;
     walk->turn ^= 1;
     struct lng_view y = walk->scratch.input[walk->turn];
     struct lng_view sum = h->pre_norm ? walk->scratch.sum[walk->turn] : (struct lng_view){0};
-    LNG_TRY(lng_norm_fwd(walk->model->device, &(struct lng_norm_fwd_args){
-                                                  .x = x,
-                                                  .residual = residual,
-                                                  .gamma = value(walk, gamma, layer),
-                                                  .beta = value(walk, gamma + 1, layer),
-                                                  .y = y,
-                                                  .sum = sum,
-                                                  .kind = h->norm,
-                                                  .epsilon = h->norm_epsilon,
-                                              }));
+    walk->norm = (struct lng_norm_fwd_args){
+        .x = x,
+        .residual = residual,
+        .gamma = value(walk, gamma, layer),
+        .beta = value(walk, gamma + 1, layer),
+        .y = y,
+        .sum = sum,
+        .kind = h->norm,
+        .epsilon = h->norm_epsilon,
+    };
+    walk->waits = true;
     walk->input = y;
     walk->residual = h->pre_norm ? sum : y;
-    return LNG_OK;
 }
 
 /* The norm after a sub-layer: its own in post-norm, the next sub-layer's (or the final one) in pre-norm. */
-static enum lng_status norm_after(struct walk *walk, enum lng_param_id own, enum lng_param_id next,
-                                  int64_t layer)
+static void norm_after(struct walk *walk, enum lng_param_id own, enum lng_param_id next,
+                       int64_t layer)
 {
     const struct lng_hparams *h = &walk->model->hparams;
     enum lng_param_id id = own;
@@ -137,7 +154,7 @@ static enum lng_status norm_after(struct walk *walk, enum lng_param_id own, enum
             layer = -1;
         }
     }
-    return norm_step(walk, id, layer, walk->scratch.sublayer, walk->residual);
+    norm_step(walk, id, layer, walk->scratch.sublayer, walk->residual);
 }
 
 /* Hypotheses at time 0 have one key, so attention gives its value: that of the normalised input. The caches are to hold
@@ -187,7 +204,8 @@ static enum lng_status self_attention(struct walk *walk, int64_t layer)
         LNG_TRY(restore_first_values(walk));
     LNG_TRY(project(walk, layer, LNG_PARAM_DEC_OUT_W, walk->scratch.attended,
                     walk->scratch.sublayer, LNG_ACTIVATION_NONE));
-    return norm_after(walk, LNG_PARAM_DEC_SELF_NORM_GAMMA, LNG_PARAM_DEC_CROSS_NORM_GAMMA, layer);
+    norm_after(walk, LNG_PARAM_DEC_SELF_NORM_GAMMA, LNG_PARAM_DEC_CROSS_NORM_GAMMA, layer);
+    return LNG_OK;
 }
 
 static enum lng_status cross_attention(struct walk *walk, int64_t layer)
@@ -218,7 +236,8 @@ static enum lng_status cross_attention(struct walk *walk, int64_t layer)
         }));
     LNG_TRY(project(walk, layer, LNG_PARAM_DEC_CROSS_OUT_W, walk->scratch.attended,
                     walk->scratch.sublayer, LNG_ACTIVATION_NONE));
-    return norm_after(walk, LNG_PARAM_DEC_CROSS_NORM_GAMMA, LNG_PARAM_DEC_FFN_NORM_GAMMA, layer);
+    norm_after(walk, LNG_PARAM_DEC_CROSS_NORM_GAMMA, LNG_PARAM_DEC_FFN_NORM_GAMMA, layer);
+    return LNG_OK;
 }
 
 static enum lng_status feed_forward(struct walk *walk, int64_t layer)
@@ -227,7 +246,8 @@ static enum lng_status feed_forward(struct walk *walk, int64_t layer)
                     walk->model->hparams.activation));
     LNG_TRY(project(walk, layer, LNG_PARAM_DEC_FFN_OUT_W, walk->scratch.hidden,
                     walk->scratch.sublayer, LNG_ACTIVATION_NONE));
-    return norm_after(walk, LNG_PARAM_DEC_FFN_NORM_GAMMA, LNG_PARAM_DEC_SELF_NORM_GAMMA, layer);
+    norm_after(walk, LNG_PARAM_DEC_FFN_NORM_GAMMA, LNG_PARAM_DEC_SELF_NORM_GAMMA, layer);
+    return LNG_OK;
 }
 
 static enum lng_status embed(struct walk *walk)
@@ -249,9 +269,8 @@ static enum lng_status embed(struct walk *walk)
                               .scale = h->scale_embedding ? sqrt((double)h->dim) : 1.0,
                           }));
     walk->input = walk->residual = y;
-    if (!h->pre_norm)
-        return LNG_OK;
-    LNG_TRY(norm_step(walk, LNG_PARAM_DEC_SELF_NORM_GAMMA, 0, y, (struct lng_view){0}));
+    if (h->pre_norm)
+        norm_step(walk, LNG_PARAM_DEC_SELF_NORM_GAMMA, 0, y, (struct lng_view){0});
     return LNG_OK;
 }
 
@@ -332,6 +351,7 @@ static enum lng_status run_step(void *context)
         LNG_TRY(cross_attention(&walk, layer));
         LNG_TRY(feed_forward(&walk, layer));
     }
+    LNG_TRY(settle(&walk));
     return output_logits(&walk);
 }
 

@@ -6,6 +6,8 @@
 #include "host/base/mem.h"
 #include "host/model/positions.h"
 
+enum { REFRESHED = 64 }; /* weights at once */
+
 static size_t real_size(const struct lng_model *model)
 {
     return lng_dtype_size(lng_device_real(model->device));
@@ -95,24 +97,10 @@ fail:
     return status;
 }
 
-void lng_model_share(const struct lng_model *model, struct lng_device *device,
-                     struct lng_model *shared)
-{
-    struct lng_model result = *model;
-    result.device = device;
-    result.shared = true;
-    result.training = false;
-    result.gradients = NULL;
-    result.positions = (struct lng_view){0};
-    result.position_memory = NULL;
-    *shared = result;
-}
-
 void lng_model_release(struct lng_model *model)
 {
-    if (model->shared) {
-        lng_device_free(model->device, model->position_memory);
-        *model = (struct lng_model){0};
+    if (model->shared != NULL) {
+        lng_model_release_shared(model);
         return;
     }
     for (size_t i = 0; model->tensors != NULL && i < model->params.count; i++)
@@ -191,10 +179,18 @@ enum lng_status lng_model_get_values(const struct lng_model *model, float *value
 enum lng_status lng_model_refresh(struct lng_model *model)
 {
     LNG_TRY(check_whole(model));
-    for (size_t i = 0; i < model->params.count; i++)
-        if (model->tensors[i].weight != NULL)
-            LNG_TRY(lng_weight_refresh(model->device, model->tensors[i].weight));
-    return LNG_OK;
+    struct lng_weight *some[REFRESHED];
+    size_t count = 0;
+    for (size_t i = 0; i < model->params.count; i++) {
+        if (model->tensors[i].weight == NULL)
+            continue;
+        some[count++] = model->tensors[i].weight;
+        if (count == REFRESHED) {
+            LNG_TRY(lng_weights_refresh(model->device, some, count));
+            count = 0;
+        }
+    }
+    return lng_weights_refresh(model->device, some, count);
 }
 
 struct lng_tensor *lng_model_tensor(const struct lng_model *model, enum lng_param_id id, int layer)

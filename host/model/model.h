@@ -32,7 +32,8 @@ struct lng_model {
     enum lng_dtype activation; /* dtype of activations */
     enum lng_dtype cache;      /* dtype of keys and values in the caches of decoding, see model.c */
     bool training;
-    bool shared; /* parameters belong to another model, see lng_model_share */
+    const struct lng_tensor
+        *shared; /* of the model whose parameters these are, see lng_model_share */
     /* Decoding only, pre-norm only: after its first token a hypothesis attends to keys and values projected from
      * inputs that were not normalised. So Marian's decoder, though not its training, computes. */
     bool raw_decoder_keys;
@@ -75,11 +76,15 @@ LNG_MUST_CHECK enum lng_status lng_model_init_inference(struct lng_model *model,
 /* Bytes of parameters and weights on the device. */
 size_t lng_model_bytes(const struct lng_model *model);
 
-/* The same model on another device of the same kind, for one more thread to decode with: parameters are shared, and must
- * neither change nor be released meanwhile. Not for training. It has no positions yet: whoever decodes reserves them. The
- * caller releases `shared` first. */
-void lng_model_share(const struct lng_model *model, struct lng_device *device,
-                     struct lng_model *shared);
+/* The same model on another device of the same kind (on a GPU: of the same one), for one more thread to decode with:
+ * parameters are shared, and must neither change nor be released meanwhile. Not for training. It has no positions yet:
+ * whoever decodes reserves them. Waits until parameters are whole. The caller releases `shared` first. */
+LNG_MUST_CHECK enum lng_status lng_model_share(const struct lng_model *model,
+                                               struct lng_device *device, struct lng_model *shared);
+/* A model for inference on another GPU, with values of its own. LNG_ERR_UNSUPPORTED where `model` has only prepared
+ * weights (lng_weight_takes_rows). The caller releases it, in any order. */
+LNG_MUST_CHECK enum lng_status lng_model_copy(const struct lng_model *model,
+                                              struct lng_device *device, struct lng_model *copy);
 
 /* Random initialisation by Philox: the same values for a seed on every device. depth_scaled: layer l's
  * matrices times 1 / sqrt(l + 1) (Zhang et al. 2019). */

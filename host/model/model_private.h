@@ -14,4 +14,7 @@ enum lng_dtype lng_model_cache_dtype(const struct lng_model *model);
 LNG_MUST_CHECK enum lng_status lng_model_write_reals(struct lng_device *device, void *to,
                                                      const float *from, size_t count);
 
+/* lng_model_release of a model by lng_model_share. */
+void lng_model_release_shared(struct lng_model *model);
+
 #endif

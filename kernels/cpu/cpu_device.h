@@ -4,6 +4,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_pool.h"
+#include "kernels/cpu/cpu_slab.h"
 #include "kernels/cpu/simd/simd.h"
 
 struct lng_cpu {
@@ -19,6 +20,7 @@ struct lng_cpu {
     size_t private_bytes;
     void *shared; /* scratch of the running op */
     size_t shared_bytes;
+    struct lng_cpu_slab *weights; /* memory of this device's weights */
 };
 
 static inline struct lng_cpu *lng_cpu_of(const struct lng_device *device)

@@ -80,3 +80,10 @@ enum lng_status lng_cpu_linear_fwd(struct lng_device *device,
                        args->y, NULL, NULL, NULL);
     return LNG_OK;
 }
+
+enum lng_status lng_cpu_norm_linear_fwd(struct lng_device *device,
+                                        const struct lng_norm_linear_fwd_args *args)
+{
+    LNG_TRY(lng_cpu_norm_fwd(device, &args->norm));
+    return lng_cpu_linear_fwd(device, &args->linear);
+}

@@ -137,7 +137,7 @@ enum lng_status lng_cpu_weight_prepare(struct lng_device *device, struct lng_vie
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (parts[i].count == 0)
             continue;
-        *parts[i].memory = lng_cpu_memory((size_t)parts[i].count * sizeof(float));
+        *parts[i].memory = lng_cpu_slab_take(&cpu->weights, (size_t)parts[i].count * sizeof(float));
         if (!*parts[i].memory)
             goto fail;
         weight->head.bytes += (size_t)parts[i].count * sizeof(float);
@@ -160,12 +160,10 @@ void lng_cpu_weight_release(struct lng_device *device, struct lng_weight *head)
     struct lng_cpu_weight *weight = (struct lng_cpu_weight *)head;
     if (!weight)
         return;
-    lng_free(weight->forward);
-    lng_free(weight->backward);
-    lng_free(weight->scales);
-    lng_free(weight->less);
-    lng_free(weight->rest);
-    lng_free(weight->rest_scales);
+    void *pieces[] = {weight->forward, weight->backward, weight->scales,
+                      weight->less,    weight->rest,     weight->rest_scales};
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++)
+        lng_cpu_slab_give(&lng_cpu_of(device)->weights, pieces[i]);
     lng_free(weight->rows);
     lng_free(weight);
 }

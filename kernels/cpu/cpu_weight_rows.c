@@ -36,8 +36,8 @@ static enum lng_status keep_rest(struct lng_cpu *cpu, struct lng_cpu_weight *wei
 {
     const size_t count = (size_t)(rows->rows * rows->cols);
     const size_t scales = (size_t)rows->rows * sizeof *weight->rest_scales;
-    weight->rest = lng_cpu_memory(count);
-    weight->rest_scales = lng_cpu_memory(scales);
+    weight->rest = lng_cpu_slab_take(&cpu->weights, count);
+    weight->rest_scales = lng_cpu_slab_take(&cpu->weights, scales);
     if (!weight->rest || !weight->rest_scales)
         return LNG_ERR_MEMORY;
     weight->head.bytes += count + scales;

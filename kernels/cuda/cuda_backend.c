@@ -41,8 +41,12 @@ const struct lng_backend lng_backend_cuda = {
     .mark = cuda_mark,
     .between = cuda_between,
     .marks_release = cuda_marks_release,
+    .trim = cuda_trim,
+    .instructions = cuda_instructions,
     .repeat = cuda_repeat,
     .weight_prepare = cuda_weight_prepare,
     .weight_refresh = cuda_weight_refresh,
+    .weights_refresh = cuda_weights_refresh,
     .weight_release = cuda_weight_release,
+    .weight_share = cuda_weight_share,
 };

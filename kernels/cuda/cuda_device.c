@@ -121,10 +121,13 @@ enum lng_status cuda_open(struct lng_device *device, const struct lng_device_opt
     struct cuda_state *cuda = lng_alloc(1, sizeof *cuda);
     if (cuda == NULL)
         return LNG_ERR_MEMORY;
-    const char *check_each = getenv("LNG_CUDA_SYNC");
+    const char *check_each = getenv("LNG_CUDA_SYNC"), *fuse = getenv("LNG_CUDA_FUSE");
     *cuda = (struct cuda_state){.owner = getpid(),
                                 .strict = !device->fast,
+                                .apart = fuse != NULL && fuse[0] == '0',
                                 .check_each = check_each != NULL && check_each[0] == '1'};
+    snprintf(cuda->kind, sizeof cuda->kind, "%s, sm_%d%d", properties.name, properties.major,
+             properties.minor);
     device->state = cuda;
     device->threads = 1;
     LNG_TRY_OR_FAIL(cuda_select(device));
@@ -236,6 +239,11 @@ int64_t cuda_logit_rows(const struct lng_device *device, int64_t vocabulary)
     return rows < 1 ? 1 : rows > MOST_LOGIT_ROWS ? MOST_LOGIT_ROWS : rows;
 }
 
+const char *cuda_instructions(const struct lng_device *device)
+{
+    return cuda_state_of(device)->kind;
+}
+
 size_t cuda_free_memory(struct lng_device *device)
 {
     size_t free_bytes = 0, total = 0;
@@ -244,4 +252,10 @@ size_t cuda_free_memory(struct lng_device *device)
         return SIZE_MAX;
     }
     return free_bytes + cuda_pool_idle(cuda_state_of(device)->pool);
+}
+
+void cuda_trim(struct lng_device *device)
+{
+    if (cuda_check_usable(device) == LNG_OK && cuda_sync(device) == LNG_OK)
+        cuda_pool_trim(cuda_state_of(device)->pool);
 }

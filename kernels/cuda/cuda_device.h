@@ -27,6 +27,8 @@ struct cuda_state {
     struct cuda_graphs *graphs;
     bool capturing; /* operations are recorded, not run: nothing may wait, ask or allocate */
     bool strict;    /* the same bits on every run, no TF32 */
+    bool apart;     /* a norm and its product take a launch each: LNG_CUDA_FUSE=0 */
+    char kind[288]; /* of GPU: name and compute capability */
     void *scratch;
     size_t scratch_bytes;
     bool check_each;       /* wait after every operation: LNG_CUDA_SYNC=1 */

@@ -38,6 +38,13 @@ static enum lng_status check(struct lng_device *device, const char *what, const 
 {
     if (error == CUBLAS_STATUS_SUCCESS)
         return LNG_OK;
+    /* Of a device that is lost CUDA knows more. */
+    const struct cuda_state *cuda = cuda_state_of(device);
+    if (!cuda->capturing) {
+        const cudaError_t left = cudaStreamQuery(cuda->stream);
+        if (left != cudaSuccess && left != cudaErrorNotReady)
+            return cuda_check(device, what, left);
+    }
     if (key == NULL)
         return lng_fail(LNG_ERR_DEVICE, "%s: %s: cuBLASLt: %s", device->name, what,
                         cublasLtGetStatusString(error));

@@ -1,4 +1,4 @@
-/* linear_fwd and linear_bwd: which product, and what around it. Operands have the weight's compute type;
+/* linear_fwd, norm_linear_fwd and linear_bwd: which product, and what around it. Operands have the weight's compute type;
  * activations of another type are converted in scratch. */
 #include "kernels/cuda/cuda_device.h"
 #include "kernels/cuda/cuda_gemm.h"
@@ -146,6 +146,21 @@ enum lng_status cuda_linear_fwd(struct lng_device *device, const struct lng_line
     return cuda_activation_fwd(device,
                                &(struct lng_activation_fwd_args){
                                    .x = args->y, .y = args->y, .activation = args->activation});
+}
+
+enum lng_status cuda_norm_linear_fwd(struct lng_device *device,
+                                     const struct lng_norm_linear_fwd_args *args)
+{
+    const struct lng_linear_fwd_args *linear = &args->linear;
+    bool done;
+    LNG_TRY(gpu_norm_linear(
+        device, args,
+        lng_view_rows(cuda_weight_of(linear->weight)->values, linear->first, linear->y.cols),
+        &done));
+    if (done)
+        return LNG_OK;
+    LNG_TRY(cuda_norm_fwd(device, &args->norm));
+    return cuda_linear_fwd(device, &args->linear);
 }
 
 /* The scratch of a backward pass. */

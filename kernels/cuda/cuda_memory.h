@@ -14,7 +14,9 @@ enum lng_status cuda_sync(struct lng_device *device);
 enum lng_dtype cuda_activation(const struct lng_device *device, enum lng_dtype compute);
 enum lng_status cuda_supports(const struct lng_device *device, enum lng_dtype compute);
 int64_t cuda_logit_rows(const struct lng_device *device, int64_t vocabulary);
+const char *cuda_instructions(const struct lng_device *device);
 size_t cuda_free_memory(struct lng_device *device);
+void cuda_trim(struct lng_device *device);
 
 /* Copies through pinned memory: slots used in turn, each free again once its copy is done. */
 LNG_MUST_CHECK enum lng_status cuda_staging_open(struct lng_device *device);
@@ -27,6 +29,10 @@ LNG_MUST_CHECK enum lng_status cuda_staging_read(struct lng_device *device, void
 enum lng_status cuda_weight_prepare(struct lng_device *device, struct lng_view master,
                                     enum lng_dtype compute, int flags, struct lng_weight **weight);
 enum lng_status cuda_weight_refresh(struct lng_device *device, struct lng_weight *weight);
+enum lng_status cuda_weights_refresh(struct lng_device *device, struct lng_weight *const *weights,
+                                     size_t count);
 void cuda_weight_release(struct lng_device *device, struct lng_weight *weight);
+enum lng_status cuda_weight_share(struct lng_device *device, const struct lng_weight *weight,
+                                  struct lng_weight **shared);
 
 #endif

@@ -43,6 +43,11 @@ static void release(struct cuda_pool *pool, bool used_too)
     }
 }
 
+void cuda_pool_trim(struct cuda_pool *pool)
+{
+    release(pool, false);
+}
+
 void cuda_pool_close(struct cuda_pool *pool)
 {
     if (pool == NULL)

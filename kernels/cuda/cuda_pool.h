@@ -21,6 +21,8 @@ LNG_MUST_CHECK enum lng_status cuda_pool_take(struct cuda_pool *pool, struct lng
 /* Bytes in blocks that nobody uses. */
 size_t cuda_pool_idle(const struct cuda_pool *pool);
 void cuda_pool_give(struct cuda_pool *pool, void *memory);
+/* Blocks that nobody uses back to CUDA. Nothing that is queued may use them any more. */
+void cuda_pool_trim(struct cuda_pool *pool);
 /* How many blocks were ever given back: while it stays the same, every address means what it did. */
 uint64_t cuda_pool_given(const struct cuda_pool *pool);
 

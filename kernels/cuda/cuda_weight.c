@@ -22,6 +22,44 @@ enum lng_status cuda_weight_refresh(struct lng_device *device, struct lng_weight
     return LNG_OK;
 }
 
+/* Copies that wait to be done together. */
+struct narrowings {
+    struct gpu_narrowing list[GPU_NARROWINGS];
+    int count;
+};
+
+static enum lng_status narrow(struct lng_device *device, struct narrowings *copies,
+                              struct lng_view from, struct lng_view to)
+{
+    const int64_t elements = from.rows * from.cols;
+    if (from.data == NULL || elements == 0)
+        return LNG_OK;
+    if (from.rows > 1 && from.stride != from.cols)
+        return cuda_copy(device, &(struct lng_copy_args){.x = from, .y = to});
+    copies->list[copies->count++] = (struct gpu_narrowing){from.data, to.data, elements};
+    if (copies->count < GPU_NARROWINGS)
+        return LNG_OK;
+    copies->count = 0;
+    return gpu_narrow(device, copies->list, GPU_NARROWINGS);
+}
+
+enum lng_status cuda_weights_refresh(struct lng_device *device, struct lng_weight *const *weights,
+                                     size_t count)
+{
+    struct narrowings copies = {.count = 0};
+    LNG_TRY(cuda_select(device));
+    for (size_t i = 0; i < count; i++) {
+        const struct cuda_weight *own = cuda_weight_of(weights[i]);
+        if (own->head.compute != LNG_DTYPE_BF16) {
+            LNG_TRY(cuda_weight_refresh(device, weights[i]));
+            continue;
+        }
+        LNG_TRY(narrow(device, &copies, own->bias_master, own->bias));
+        LNG_TRY(narrow(device, &copies, own->head.master, own->values));
+    }
+    return gpu_narrow(device, copies.list, copies.count);
+}
+
 enum lng_status cuda_weight_bias(struct lng_device *device, const struct lng_weight *weight,
                                  struct lng_view bias, struct lng_view *copy)
 {
@@ -75,12 +113,38 @@ fail:
     return status;
 }
 
+enum lng_status cuda_weight_share(struct lng_device *device, const struct lng_weight *weight,
+                                  struct lng_weight **shared)
+{
+    struct cuda_weight *own = lng_alloc(1, sizeof *own);
+    if (own == NULL)
+        return LNG_ERR_MEMORY;
+    *own = *cuda_weight_of(weight);
+    own->shared = true;
+    own->bias_master = own->bias = (struct lng_view){0};
+    own->head.bytes = 0;
+    if (weight->compute == LNG_DTYPE_BF16) {
+        const int64_t rows = weight->master.rows;
+        const size_t bytes = (size_t)rows * lng_dtype_size(weight->compute);
+        void *bias = NULL;
+        enum lng_status status = cuda_alloc(device, bytes, &bias);
+        if (status != LNG_OK) {
+            lng_free(own);
+            return status;
+        }
+        own->bias = lng_view_make(bias, weight->compute, 1, rows);
+        own->head.bytes = bytes;
+    }
+    *shared = &own->head;
+    return LNG_OK;
+}
+
 void cuda_weight_release(struct lng_device *device, struct lng_weight *weight)
 {
     struct cuda_weight *own = (struct cuda_weight *)weight;
-    if (own->head.compute != LNG_DTYPE_F32 && own->values.data != NULL)
+    if (!own->shared && own->head.compute != LNG_DTYPE_F32 && own->values.data != NULL)
         cuda_free(device, own->values.data);
-    if (own->scales != NULL)
+    if (!own->shared && own->scales != NULL)
         cuda_free(device, own->scales);
     if (own->bias.data != NULL)
         cuda_free(device, own->bias.data);

@@ -12,6 +12,8 @@ struct cuda_weight {
     float *scales; /* [out], int8 only */
     /* bf16 only: the bias that went with the weight last, and the copy of it [1, out]. */
     struct lng_view bias_master, bias;
+    bool
+        shared; /* values and scales are another handle's; the copy of the bias, a cache, is its own */
 };
 
 static inline const struct cuda_weight *cuda_weight_of(const struct lng_weight *weight)
@@ -24,5 +26,18 @@ static inline const struct cuda_weight *cuda_weight_of(const struct lng_weight *
 LNG_MUST_CHECK enum lng_status cuda_weight_bias(struct lng_device *device,
                                                 const struct lng_weight *weight,
                                                 struct lng_view bias, struct lng_view *copy);
+
+/* f32 values to be copied as bf16; no two of them overlap. */
+struct gpu_narrowing {
+    const float *from;
+    void *to;
+    int64_t count; /* > 0 */
+};
+enum { GPU_NARROWINGS = 128 }; /* that one launch takes */
+#ifdef __cplusplus
+extern "C"
+#endif
+    LNG_MUST_CHECK enum lng_status
+    gpu_narrow(struct lng_device *device, const struct gpu_narrowing *copies, int count);
 
 #endif

@@ -90,15 +90,6 @@ attention_mask_block(const attention_inputs<T> &in, int sentence, int i, int gro
                          (uint32_t)h);
 }
 
-/* Shared memory above 48 KB has to be asked for. */
-template <class Kernel> static inline cudaError_t gpu_allow_shared(Kernel *kernel, size_t bytes)
-{
-    return bytes <= 48 * 1024
-               ? cudaSuccess
-               : cudaFuncSetAttribute((const void *)kernel,
-                                      cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
-}
-
 #ifdef __cplusplus
 extern "C" {
 #endif

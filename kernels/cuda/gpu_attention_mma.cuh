@@ -9,6 +9,7 @@
 #define LNG_KERNELS_CUDA_GPU_ATTENTION_MMA_CUH
 
 #include "kernels/cuda/gpu_attention.cuh"
+#include "kernels/cuda/gpu_mma.cuh"
 
 enum {
     MMA_ROWS = 16,    /* of a warp */
@@ -48,37 +49,6 @@ mma_load_columns(gpu_bf16 *first, gpu_matrix<const gpu_bf16> from_first, gpu_bf1
     mma_load<Shape::width, MMA_COLUMNS, Shape::threads>(second + buffer * TILE, from_second,
                                                         start + row, rows - row, column, width);
     gpu_copy_async_commit();
-}
-
-/* Left operand: rows `row` .. + 15, columns `column` .. + 15 of a tile. */
-__device__ __forceinline__ void mma_left(uint32_t (&a)[4], const gpu_bf16 *tile, int pitch, int row,
-                                         int column)
-{
-    const int lane = threadIdx.x % GPU_WARP;
-    gpu_ldmatrix4(a, tile + (row + lane % 16) * pitch + column + lane / 16 * 8);
-}
-/* Right operands for 16 columns n, from a tile whose rows are n: B[k][n] = tile[n][k]. */
-__device__ __forceinline__ void mma_right(uint32_t (&b)[4], const gpu_bf16 *tile, int pitch, int n,
-                                          int k)
-{
-    const int lane = threadIdx.x % GPU_WARP;
-    gpu_ldmatrix4(b, tile + (n + lane / 16 * 8 + lane % 8) * pitch + k + lane / 8 % 2 * 8);
-}
-/* The same from a tile whose rows are k: B[k][n] = tile[k][n]. */
-__device__ __forceinline__ void mma_right_rows(uint32_t (&b)[4], const gpu_bf16 *tile, int pitch,
-                                               int k, int n)
-{
-    const int lane = threadIdx.x % GPU_WARP;
-    gpu_ldmatrix4_transposed(b,
-                             tile + (k + lane / 8 % 2 * 8 + lane % 8) * pitch + n + lane / 16 * 8);
-}
-
-__device__ __forceinline__ void mma_pair(float (&first)[4], float (&second)[4],
-                                         const uint32_t (&a)[4], const uint32_t (&b)[4])
-{
-    const uint32_t left[2] = {b[0], b[1]}, right[2] = {b[2], b[3]};
-    gpu_mma_bf16(first, a, left, first);
-    gpu_mma_bf16(second, a, right, second);
 }
 
 /* s = the warp's 16 rows of `rows` times the 32 rows of `columns`: s[i][j] = rows[i] . columns[j]. */

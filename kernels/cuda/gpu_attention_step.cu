@@ -52,30 +52,29 @@ __device__ __forceinline__ float key_score(const step_args<T, C> &args, const fl
     return sum * args.scale;
 }
 
-/* Puts the newest key and value of every row where key_count says, in the type of the cache.
- * grid: ceil(R D / THREADS). Rows never share a slot. Bytes: 2 (|T| + |C|) R D. */
+/* Puts head h of the newest key and value of row r where key_count says, in the type of the cache. No other warp reads
+ * them: rows never share that slot. */
 template <class T, class C>
-__global__ void __launch_bounds__(THREADS) append_kernel(step_args<T, C> args)
+__device__ __forceinline__ void append(const step_args<T, C> &args, int64_t r, int64_t column,
+                                       int count)
 {
-    const int64_t columns = (int64_t)args.heads * args.width;
-    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i >= args.rows * columns)
+    if (args.new_k.data == nullptr || count == 0)
         return;
-    const int64_t r = i / columns, d = i % columns;
-    if (args.key_count[r] == 0)
-        return;
-    const int64_t row = cache_row(args, r, args.key_count[r] - 1);
-    gpu_store(args.k_cache.row(row) + d, gpu_load(args.new_k.row(r) + d));
-    gpu_store(args.v_cache.row(row) + d, gpu_load(args.new_v.row(r) + d));
+    const int64_t row = cache_row(args, r, count - 1);
+    for (int a = threadIdx.x % GPU_WARP; a < args.width; a += GPU_WARP) {
+        gpu_store(args.k_cache.row(row) + column + a, gpu_load(args.new_k.row(r) + column + a));
+        gpu_store(args.v_cache.row(row) + column + a, gpu_load(args.new_v.row(r) + column + a));
+    }
 }
 
 /* o[r, h] = sum_s p[s] v[s]: a warp for each row and head; online softmax over tiles of 32 keys, a key a
  * lane; then the lanes take columns, 32 apart, and walk over the tile's values.
+ * Self-attention puts the newest key and value into the caches first.
  * The rows of a sentence are neighbours and so are their warps: keys and values that hypotheses share (all
  * in cross-attention, the common past in self-attention) come from memory once and from the cache after.
  * grid: x = ceil(R / 4), y = H; warp w has row 4 x + w. Shared: 4 * (A + 64) values.
  * Sums: f32, fixed order, a row alone: what a row gets does not depend on the others.
- * Bytes: 2 |C| A keys a row and head. Flops: 4 A keys. */
+ * Bytes: 2 |C| A keys a row and head, and 2 (|T| + |C|) A for the newest. Flops: 4 A keys. */
 template <class T, class C>
 __global__ void __launch_bounds__(THREADS) step_kernel(step_args<T, C> args)
 {
@@ -91,6 +90,7 @@ __global__ void __launch_bounds__(THREADS) step_kernel(step_args<T, C> args)
     float out[CHUNKS] = {}, highest = -INFINITY, sum = 0.0f;
     for (int a = lane; a < args.width; a += GPU_WARP)
         q[a] = gpu_load(args.q.row(r) + column + a);
+    append(args, r, column, count);
     for (int s0 = 0; s0 < count; s0 += KEYS) {
         const int s = s0 + lane;
         rows[lane] = s < count ? cache_row(args, r, s) : 0;
@@ -181,12 +181,6 @@ enum lng_status launch(struct lng_device *device, const struct lng_attention_ste
     in.weights_stride = args->weights_stride;
     in.first_head = (int)args->first_head;
     in.head_count = (int)args->head_count;
-    if (args->new_k.data != nullptr) {
-        auto *append = &append_kernel<T, C>;
-        CUDA_TRY(device, "attention_step",
-                 GPU_LAUNCH(append, (unsigned)gpu_ceil(rows * args->q.cols, THREADS), THREADS, 0,
-                            cuda_stream(device), in));
-    }
     auto *step = &step_kernel<T, C>;
     CUDA_TRY(device, "attention_step",
              GPU_LAUNCH(step, dim3((unsigned)gpu_ceil(rows, WARPS), (unsigned)args->heads), THREADS,

@@ -136,6 +136,15 @@ static inline int64_t gpu_ceil(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
+/* Shared memory above 48 KB has to be asked for. */
+template <class Kernel> static inline cudaError_t gpu_allow_shared(Kernel *kernel, size_t bytes)
+{
+    return bytes <= 48 * 1024
+               ? cudaSuccess
+               : cudaFuncSetAttribute((const void *)kernel,
+                                      cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+}
+
 /* Calls body(float()) or body(gpu_bf16()), whichever the activations are. */
 template <class Body> static inline enum lng_status gpu_by_dtype(enum lng_dtype dtype, Body body)
 {

@@ -1,4 +1,4 @@
-/* The kernels that linear_fwd and linear_bwd need beside products (gpu_linear.cu). */
+/* The kernels that linear layers need beside products (gpu_linear.cu, gpu_norm_linear.cu). */
 #ifndef LNG_KERNELS_CUDA_GPU_LINEAR_H
 #define LNG_KERNELS_CUDA_GPU_LINEAR_H
 
@@ -22,6 +22,11 @@ LNG_MUST_CHECK enum lng_status gpu_linear_int8(struct lng_device *device,
                                                const struct lng_linear_fwd_args *args,
                                                struct lng_view x, const float *x_scales,
                                                struct lng_view weight, const float *weight_scales);
+/* norm_linear_fwd in one launch (gpu_norm_linear.cu), with values [out, in] of the weight; *done: false where two are
+ * better, or needed, and nothing was done. */
+LNG_MUST_CHECK enum lng_status gpu_norm_linear(struct lng_device *device,
+                                               const struct lng_norm_linear_fwd_args *args,
+                                               struct lng_view weight, bool *done);
 #ifdef __cplusplus
 }
 #endif

@@ -2,6 +2,7 @@
  * read once and written once: the bytes of the views are the cost, floating-point work is nothing. All of
  * them: grid ceil(rows ceil(cols / 8) / 256) blocks of 256, no shared memory, any alignment (WIDE: 16
  * bytes), a view may be read and written in place; every result is one float operation, so deterministic. */
+#include "kernels/cuda/cuda_weight.h"
 #include "kernels/cuda/gpu_vector.cuh"
 
 /* y *= factor. y [rows, cols]. Reads and writes y once. */
@@ -46,6 +47,36 @@ static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
     float value[GPU_OCTET];
     gpu_load_octet<WIDE>(x.row(own.row) + own.col, own.count, value);
     gpu_store_octet<WIDE>(y.row(own.row) + own.col, own.count, value);
+}
+
+struct narrow_job {
+    const float *from[GPU_NARROWINGS];
+    gpu_bf16 *to[GPU_NARROWINGS];
+    int64_t size[GPU_NARROWINGS];
+    int32_t end[GPU_NARROWINGS]; /* the block behind those of the copy */
+    int count;
+};
+
+/* to[c] = from[c] in bf16, for all copies: each has blocks of its own, found by halving. Reads and writes once. */
+template <bool WIDE>
+static __global__ void __launch_bounds__(GPU_OCTET_THREADS) narrow_kernel(struct narrow_job job)
+{
+    int low = 0, high = job.count - 1;
+    while (low < high) {
+        const int middle = (low + high) / 2;
+        if ((int32_t)blockIdx.x < job.end[middle])
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    const int32_t block = (int32_t)blockIdx.x - (low > 0 ? job.end[low - 1] : 0);
+    const int64_t first = ((int64_t)block * GPU_OCTET_THREADS + threadIdx.x) * GPU_OCTET;
+    const int count = gpu_octet_count(first, job.size[low]);
+    if (count == 0)
+        return;
+    float value[GPU_OCTET];
+    gpu_load_octet<WIDE>(job.from[low] + first, count, value);
+    gpu_store_octet<WIDE>(job.to[low] + first, count, value);
 }
 
 /* y += x. x, y [rows, cols]. Reads both and writes y once. */
@@ -180,4 +211,28 @@ enum lng_status cuda_gather_rows(struct lng_device *device, const struct lng_gat
                                 gpu_matrix_of<T>(y), args->rows, y.rows, y.cols));
             return LNG_OK;
         });
+}
+
+enum lng_status gpu_narrow(struct lng_device *device, const struct gpu_narrowing *copies, int count)
+{
+    struct narrow_job job = {};
+    uintptr_t bits = 0;
+    int32_t blocks = 0;
+    for (int c = 0; c < count; c++) {
+        blocks += (int32_t)gpu_octet_blocks(1, copies[c].count);
+        job.from[c] = copies[c].from;
+        job.to[c] = static_cast<gpu_bf16 *>(copies[c].to);
+        job.size[c] = copies[c].count;
+        job.end[c] = blocks;
+        bits |= (uintptr_t)copies[c].from | (uintptr_t)copies[c].to;
+    }
+    job.count = count;
+    if (blocks == 0)
+        return LNG_OK;
+    return gpu_by_flag(bits % 16 == 0, [&](auto wide) {
+        CUDA_TRY(device, "weight_refresh",
+                 GPU_LAUNCH(narrow_kernel<decltype(wide)::value>, (unsigned)blocks,
+                            GPU_OCTET_THREADS, 0, cuda_stream(device), job));
+        return LNG_OK;
+    });
 }

@@ -1,87 +1,6 @@
 /* Residual sum with layer, RMS or no normalisation. A warp a row where its values fit into registers
  * (up to 1,024 columns), a block a row beyond. gpu_norm_bwd.cu has the gradient. */
-#include "kernels/cuda/gpu_vector.cuh"
-
-template <class T> struct norm_fwd_job {
-    gpu_matrix<T> x, residual, y, sum; /* residual, y, sum may be absent */
-    const float *gamma, *beta;         /* beta may be NULL */
-    float *mean, *rstd;                /* may be NULL */
-    int64_t rows, cols;
-    float epsilon;
-    bool layer; /* else RMS */
-    struct gpu_dropout dropout;
-};
-
-/* What an octet of s is made of, on its way from memory. */
-template <class T> struct norm_octet {
-    struct gpu_words<T> x, residual;
-};
-template <int WIDE, class T>
-static __device__ __forceinline__ norm_octet<T> load_parts(const struct norm_fwd_job<T> &job,
-                                                           int64_t n, int64_t col, int count)
-{
-    norm_octet<T> parts = {};
-    parts.x = gpu_load_words<WIDE>(job.x.row(n) + col, count);
-    if (job.residual.data != NULL)
-        parts.residual = gpu_load_words<WIDE>(job.residual.row(n) + col, count);
-    return parts;
-}
-
-/* s = residual + dropout(x), zeros behind the row. */
-template <class T>
-static __device__ __forceinline__ void
-add_parts(const struct norm_fwd_job<T> &job, int64_t n, int64_t col, int count,
-          const struct norm_octet<T> &parts, float (&s)[GPU_OCTET])
-{
-    float residual[GPU_OCTET];
-    gpu_unpack(parts.x, s);
-    gpu_unpack(parts.residual, residual);
-    if (count > 0)
-        gpu_dropout_octet(job.dropout, n, col, s);
-#pragma unroll
-    for (int i = 0; i < GPU_OCTET; i++)
-        s[i] += residual[i];
-}
-template <int WIDE, class T>
-static __device__ __forceinline__ void residual_sum(const struct norm_fwd_job<T> &job, int64_t n,
-                                                    int64_t col, int count, float (&s)[GPU_OCTET])
-{
-    add_parts(job, n, col, count, load_parts<WIDE>(job, n, col, count), s);
-}
-
-static __device__ __forceinline__ float octet_sum(const float (&s)[GPU_OCTET])
-{
-    return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
-}
-
-/* The sum of (s - mean)^2 over the `count` values the row has here. */
-static __device__ __forceinline__ float octet_squares(const float (&s)[GPU_OCTET], int count,
-                                                      float mean)
-{
-    float square[GPU_OCTET];
-#pragma unroll
-    for (int i = 0; i < GPU_OCTET; i++)
-        square[i] = i < count ? (s[i] - mean) * (s[i] - mean) : 0.0f;
-    return octet_sum(square);
-}
-
-/* Stores s, and y = (s - mean) rstd gamma + beta. */
-template <int WIDE, class T>
-static __device__ __forceinline__ void
-store_normalised(const struct norm_fwd_job<T> &job, int64_t n, int64_t col, int count,
-                 float (&s)[GPU_OCTET], float mean, float rstd)
-{
-    float gamma[GPU_OCTET], beta[GPU_OCTET] = {};
-    if (job.sum.data != NULL)
-        gpu_store_octet<WIDE>(job.sum.row(n) + col, count, s);
-    gpu_load_octet<WIDE>(job.gamma + col, count, gamma);
-    if (job.beta != NULL)
-        gpu_load_octet<WIDE>(job.beta + col, count, beta);
-#pragma unroll
-    for (int i = 0; i < GPU_OCTET; i++)
-        s[i] = (s[i] - mean) * rstd * gamma[i] + beta[i];
-    gpu_store_octet<WIDE>(job.y.row(n) + col, count, s);
-}
+#include "kernels/cuda/gpu_norm.cuh"
 
 template <class T>
 static __device__ __forceinline__ void store_statistics(const struct norm_fwd_job<T> &job,
@@ -99,8 +18,7 @@ enum { NORM_WARPS = 4, NORM_BLOCK = 256 };
  * rstd = 1 / sqrt(mean of (s - mean)^2 + epsilon) of the row.
  * x, residual, y, sum [rows, cols], cols <= 256 OCTETS; gamma, beta [cols]; mean, rstd [rows]. Any alignment
  * (WHOLE: 16 bytes and cols divisible by 8). x, residual, y, sum may be one another, row on row.
- * Grid ceil(rows / 4) blocks of 128, a warp a row, nothing shared. The row stays in registers: mean first,
- * then squares about it, in float, in an order that depends on the column alone.
+ * Grid ceil(rows / 4) blocks of 128, a warp a row, nothing shared. The row stays in registers.
  * Cost: reads x and residual once, writes sum and y once; about 10 operations a value. */
 template <class T, int WIDE, int OCTETS>
 static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP)
@@ -110,33 +28,16 @@ static __global__ void __launch_bounds__(NORM_WARPS *GPU_WARP)
     const int lane = threadIdx.x % GPU_WARP;
     if (n >= job.rows)
         return;
-    struct norm_octet<T> parts[OCTETS];
-    float s[OCTETS][GPU_OCTET], total = 0, square = 0;
+    float s[1][OCTETS][GPU_OCTET], mean[1], rstd[1];
+    norm_rows<WIDE>(job, n, s, mean, rstd);
 #pragma unroll
     for (int o = 0; o < OCTETS; o++) {
         const int col = (o * GPU_WARP + lane) * GPU_OCTET;
-        parts[o] = load_parts<WIDE>(job, n, col, gpu_octet_count(col, job.cols));
-    }
-#pragma unroll
-    for (int o = 0; o < OCTETS; o++) {
-        const int col = (o * GPU_WARP + lane) * GPU_OCTET;
-        add_parts(job, n, col, gpu_octet_count(col, job.cols), parts[o], s[o]);
-        total += octet_sum(s[o]);
-    }
-    const float mean = job.layer ? gpu_warp_sum(total) / (float)job.cols : 0.0f;
-#pragma unroll
-    for (int o = 0; o < OCTETS; o++) {
-        const int col = (o * GPU_WARP + lane) * GPU_OCTET;
-        square += octet_squares(s[o], gpu_octet_count(col, job.cols), mean);
-    }
-    const float rstd = 1.0f / sqrtf(gpu_warp_sum(square) / (float)job.cols + job.epsilon);
-#pragma unroll
-    for (int o = 0; o < OCTETS; o++) {
-        const int col = (o * GPU_WARP + lane) * GPU_OCTET;
-        store_normalised<WIDE>(job, n, col, gpu_octet_count(col, job.cols), s[o], mean, rstd);
+        store_normalised<WIDE>(job, n, col, gpu_octet_count(col, job.cols), s[0][o], mean[0],
+                               rstd[0]);
     }
     if (lane == 0)
-        store_statistics(job, n, mean, rstd);
+        store_statistics(job, n, mean[0], rstd[0]);
 }
 
 /* The same for any width. Grid rows blocks of 256, 32 bytes shared. A thread reads its octets of the row
@@ -218,21 +119,12 @@ static enum lng_status launch(struct lng_device *device, const struct norm_fwd_j
 enum lng_status cuda_norm_fwd(struct lng_device *device, const struct lng_norm_fwd_args *args)
 {
     const bool plain = args->kind == LNG_NORM_NONE;
-    const bool whole = args->x.cols % GPU_OCTET == 0 && gpu_is_wide(args->x) &&
-                       gpu_is_wide(args->residual) && gpu_is_wide(args->y) &&
-                       gpu_is_wide(args->sum) &&
-                       (plain || (gpu_is_wide(args->gamma) && gpu_is_wide(args->beta)));
+    const bool whole = norm_is_whole(args);
     if (args->x.cols == 0 && plain)
         return LNG_OK;
     return gpu_by_dtype_and_flag(args->x.dtype, whole, [&](auto zero, auto flag) {
         typedef decltype(zero) T;
-        const struct norm_fwd_job<T> job = {
-            gpu_matrix_of<T>(args->x), gpu_matrix_of<T>(args->residual), gpu_matrix_of<T>(args->y),
-                gpu_matrix_of<T>(args->sum), static_cast<const float *>(args->gamma.data),
-                static_cast<const float *>(args->beta.data), static_cast<float *>(args->mean),
-                static_cast<float *>(args->rstd), args->x.rows, args->x.cols,
-                (float)args->epsilon, args->kind == LNG_NORM_LAYER, gpu_dropout_of(args->dropout),
-        };
+        const struct norm_fwd_job<T> job = norm_fwd_job_of<T>(args);
         return launch < T, decltype(flag)::value ? GPU_WHOLE : GPU_SCALAR > (device, job, plain);
     });
 }

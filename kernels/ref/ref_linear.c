@@ -243,3 +243,10 @@ fail:
     lng_free(x_rows);
     return status;
 }
+
+enum lng_status REF(norm_linear_fwd)(struct lng_device *device,
+                                     const struct lng_norm_linear_fwd_args *args)
+{
+    LNG_TRY(REF(norm_fwd)(device, &args->norm));
+    return REF(linear_fwd)(device, &args->linear);
+}

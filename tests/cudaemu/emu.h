@@ -48,6 +48,7 @@ struct settings {
     bool protect;  /* device memory is closed to the host */
     size_t memory; /* bytes the devices have, together */
     int devices;
+    bool mixed;            /* those of odd numbers are of another kind */
     uint64_t fatal_launch; /* the how manieth is the device's last; 0: none */
 };
 const settings &options();
@@ -87,6 +88,19 @@ struct gpu_thread {
 };
 /* The thread that runs; NULL outside kernels. */
 extern gpu_thread *current;
+/* The host's thread that runs it. Others may be anywhere in the backend's code meanwhile. A variable of each thread's own
+ * would do, were it not for fibers, which go from one to the next. */
+extern uintptr_t running_on;
+inline uintptr_t this_thread()
+{
+    uintptr_t pointer;
+    asm volatile("mov %%fs:0, %0" : "=r"(pointer));
+    return pointer;
+}
+inline bool in_kernel()
+{
+    return current != nullptr && running_on == this_thread();
+}
 
 /* A launch being run. */
 struct running_launch {

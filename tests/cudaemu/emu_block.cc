@@ -35,6 +35,7 @@ struct barrier_state {
 };
 
 gpu_thread *current;
+uintptr_t running_on;
 static gpu_thread *const threads = new gpu_thread[most_threads]();
 static warp warps[most_warps];
 static barrier_state &all = *new barrier_state();
@@ -325,6 +326,7 @@ void run_block(const running_launch &launch, size_t number)
 {
     const dim3 grid = launch.request.grid;
     order = options().order;
+    running_on = this_thread();
     progress = {(uint32_t)number, 1, 0, threads};
     ::blockIdx = {(unsigned)(number % grid.x), (unsigned)(number / grid.x % grid.y),
                   (unsigned)(number / ((size_t)grid.x * grid.y))};

@@ -185,7 +185,8 @@ CUDAEMU_API cudaGetDeviceProperties(cudaDeviceProp *out, int device)
     if (!is_there(device))
         return failed(cudaErrorInvalidDevice);
     *out = {};
-    snprintf(out->name, sizeof out->name, "emulated CUDA device");
+    snprintf(out->name, sizeof out->name, "emulated CUDA device%s",
+             options().mixed && device % 2 != 0 ? " of another kind" : "");
     out->totalGlobalMem = options().memory;
     out->sharedMemPerBlock = shared_default;
     out->sharedMemPerBlockOptin = shared_most;

@@ -247,7 +247,7 @@ static bool is_private(uintptr_t at)
 }
 static void check_access(const attempt &what)
 {
-    if (current == nullptr)
+    if (!in_kernel())
         return;
     const shadow *memory = shadow_of(what.at);
     if (memory == nullptr) {
@@ -390,7 +390,7 @@ void race_pending(const void *at, size_t bytes, void *pc)
 void note_atomic(const void *at, size_t bytes, void *pc)
 {
     check_access({(uintptr_t)at, bytes, true, true, pc});
-    if (current == nullptr)
+    if (!in_kernel())
         return;
     received = true;
     uint8_t &fence = fences[progress.block & 0xFFFF];
@@ -398,7 +398,7 @@ void note_atomic(const void *at, size_t bytes, void *pc)
 }
 void note_fence()
 {
-    if (current != nullptr)
+    if (in_kernel())
         fences[progress.block & 0xFFFF] = 1;
 }
 
@@ -450,7 +450,7 @@ extern "C" void __tsan_vptr_read(void **)
  * alone, call these (cudaemu.mk renames them there). */
 static void check_copy(void *to, const void *from, size_t bytes, void *pc)
 {
-    if (bytes == 0 || cudaemu::current == nullptr)
+    if (bytes == 0 || !cudaemu::in_kernel())
         return;
     if (from != nullptr)
         cudaemu::race_access(from, bytes, false, pc);

@@ -44,6 +44,7 @@ static settings from_environment()
     out.protect = is_set("LNG_CUDAEMU_PROTECT");
     out.memory = (size_t)number_of("LNG_CUDAEMU_MEMORY", 2048) << 20;
     out.devices = (int)number_of("LNG_CUDAEMU_DEVICES", 1);
+    out.mixed = is_set("LNG_CUDAEMU_MIXED");
     out.fatal_launch = number_of("LNG_CUDAEMU_FATAL_LAUNCH", 0);
     return out;
 }

@@ -1,5 +1,6 @@
 /* Streams are queues, run at once or, with LNG_CUDAEMU_ASYNC, only when something waits for them: then in
  * order within a stream, at random between streams. In a capture (emu_graph.cc) nothing runs. */
+#include "tests/cudaemu/cudaemu_counts.h"
 #include "tests/cudaemu/emu_stream.h"
 
 #include <algorithm>
@@ -104,6 +105,7 @@ static cudaError_t enqueue(CUstream_st *stream, queued item)
         drain(stream);
     return cudaSuccess;
 }
+static uint64_t counts[HOST_NODE + 1];
 cudaError_t enqueue(cudaStream_t stream, task work)
 {
     if (!known(stream))
@@ -111,6 +113,7 @@ cudaError_t enqueue(cudaStream_t stream, task work)
     CUstream_st *own = stream_of(stream);
     if (own->capture != nullptr && device_lost() == cudaSuccess)
         return add_node(own->capture.get(), std::move(work));
+    counts[work.kind]++;
     return enqueue(own, {std::move(work.run), nullptr, nullptr, 0});
 }
 /* Neither may be asked of what is not scheduled to run. */
@@ -133,6 +136,12 @@ static cudaError_t refuse_captured(const CUevent_st *event)
 } // namespace cudaemu
 
 using namespace cudaemu;
+
+void cudaemu_get_counts(struct cudaemu_counts *out)
+{
+    entry guard;
+    *out = {counts[KERNEL_NODE], counts[COPY_NODE], counts[FILL_NODE]};
+}
 
 CUDAEMU_API cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
 {

@@ -236,7 +236,8 @@ Test(graphs, follow_a_refreshed_bias)
         for (int i = 0; i < WIDE; i++)
             bias[i] = (float)(round + 1);
         check_ok(lng_device_write(work.device, memory[1], bias, sizeof bias));
-        check_ok(lng_weight_refresh(work.device, weight));
+        check_ok(round == 0 ? lng_weight_refresh(work.device, weight)
+                            : lng_weights_refresh(work.device, &weight, 1));
         for (int i = 0; i < 3; i++)
             check_ok(lng_device_repeat(work.device, "biased", 6, multiply, &product));
         check_ok(lng_device_read(work.device, got, memory[3], sizeof got));

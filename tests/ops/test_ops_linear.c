@@ -122,7 +122,8 @@ Test(ops_linear, refresh_follows_the_master)
         struct lng_view y = rig_output(&rig, LNG_DTYPE_F32, 1, 1);
         RIG_OK(lng_weight_prepare(rig.device, master, (enum lng_dtype)compute, 0, &weight));
         rig_write(&rig, master, after);
-        RIG_OK(lng_weight_refresh(rig.device, weight));
+        RIG_OK(compute == LNG_DTYPE_F32 ? lng_weight_refresh(rig.device, weight)
+                                        : lng_weights_refresh(rig.device, &weight, 1));
         struct lng_linear_fwd_args args = {
             .x = rig_values(&rig, LNG_DTYPE_F32, 1, 2, xs), .weight = weight, .y = y};
         RIG_OK(lng_linear_fwd(rig.device, &args));

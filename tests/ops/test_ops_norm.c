@@ -40,6 +40,41 @@ Test(ops_norm, layer)
     rig_close(&rig);
 }
 
+/* The norm of before, times {1, 1, 1, 1} and {0, 1, 0, -1}, and behind a ReLU. */
+Test(ops_norm, and_the_product_of_it)
+{
+    static const double weights[] = {1, 1, 1, 1, 0, 1, 0, -1}, bias[] = {-1, 2};
+    static const char *const devices[] = {"ref", "ref64", "cpu"};
+    for (int i = 0; i < 3; i++) {
+        struct rig rig;
+        struct lng_weight *weight;
+        rig_open(&rig, devices[i], 1);
+        const enum lng_dtype real = lng_device_real(rig.device);
+        struct lng_norm_linear_fwd_args args = {.norm = make(&rig, LNG_NORM_LAYER)};
+        struct lng_view *views[] = {&args.norm.x,    &args.norm.residual, &args.norm.gamma,
+                                    &args.norm.beta, &args.norm.y,        &args.norm.sum};
+        static const double *const values[] = {x_values,    residual_values, gamma_values,
+                                               beta_values, x_values,        x_values};
+        for (int v = 0; v < 6; v++)
+            *views[v] = rig_values(&rig, real, 1, 4, values[v]);
+        args.norm.mean = args.norm.rstd = NULL;
+        RIG_OK(lng_weight_prepare(rig.device, rig_values(&rig, real, 2, 4, weights), real, 0,
+                                  &weight));
+        args.linear = (struct lng_linear_fwd_args){.x = args.norm.y,
+                                                   .weight = weight,
+                                                   .bias = rig_values(&rig, real, 1, 2, bias),
+                                                   .y = rig_output(&rig, real, 1, 2),
+                                                   .activation = LNG_ACTIVATION_RELU};
+        RIG_OK(lng_norm_linear_fwd(rig.device, &args));
+        const double norm[] = {-0.5, -1, -1, 7}, y[] = {3.5, 0}; /* -1 - 7 + 2 */
+        rig_expect_close("norm", rig_get(&rig, args.norm.y), norm, 4, 1e-6, 0);
+        rig_expect_close("sum", rig_get(&rig, args.norm.sum), sum_values, 4, 0, 0);
+        rig_expect_close("y", rig_get(&rig, args.linear.y), y, 2, 1e-6, 0);
+        lng_weight_release(rig.device, weight);
+        rig_close(&rig);
+    }
+}
+
 Test(ops_norm, rms)
 {
     struct rig rig;

@@ -119,10 +119,10 @@ static void refuse_linear_fwd(struct rig *rig)
     relu.activation = LNG_ACTIVATION_RELU;
     relu.accumulate = true;
     cr_assert_eq(lng_linear_fwd(rig->device, &relu), LNG_ERR_UNSUPPORTED);
-    REFUSE(
-        linear_fwd, UNSUPPORTED, refine = true,
-        "refine: expected an int8 weight, no activation, no accumulate, and a device that refines; "
-        "found f32 on");
+    REFUSE(linear_fwd, UNSUPPORTED, refine = true,
+           "refine: expected an int8 weight, all of it, no activation, no accumulate, and a device "
+           "that "
+           "refines; found f32 on");
     struct lng_view wide = matrix(rig, 3, 9);
     struct lng_linear_fwd_args apart = good;
     apart.x = lng_view_cols(wide, 0, 4);
@@ -188,6 +188,41 @@ static void refuse_norm_fwd(struct rig *rig)
     nowhere.y.data = nowhere.sum.data = NULL;
     cr_assert_eq(lng_norm_fwd(rig->device, &nowhere), LNG_ERR_SHAPE);
     cr_assert(strstr(lng_error_message(), "norm_fwd: sum: ") != NULL);
+}
+
+static void refuse_norm_linear_fwd(struct rig *rig)
+{
+    struct lng_weight *weight;
+    RIG_OK(lng_weight_prepare(rig->device, matrix(rig, 5, 4), LNG_DTYPE_F32, 0, &weight));
+    struct lng_norm_linear_fwd_args good = {
+        .norm = {.x = matrix(rig, 3, 4),
+                 .residual = matrix(rig, 3, 4),
+                 .gamma = matrix(rig, 1, 4),
+                 .beta = matrix(rig, 1, 4),
+                 .y = matrix(rig, 3, 4),
+                 .sum = matrix(rig, 3, 4),
+                 .epsilon = 1e-5},
+        .linear = {.weight = weight, .bias = matrix(rig, 1, 5), .y = matrix(rig, 3, 5)}};
+    good.linear.x = good.norm.y;
+    ACCEPT(norm_linear_fwd);
+    REFUSE(norm_linear_fwd, SHAPE, norm.gamma.cols = 3, "norm: gamma: ");
+    REFUSE(norm_linear_fwd, SHAPE, norm.residual.rows = 2, "norm: residual: ");
+    REFUSE(norm_linear_fwd, SHAPE, linear.weight = NULL, "linear: weight: ");
+    REFUSE(norm_linear_fwd, SHAPE, linear.y.cols = 4, "linear: y: ");
+    REFUSE(norm_linear_fwd, SHAPE, linear.x = good.norm.x, "linear.x: expected norm.y");
+    REFUSE(norm_linear_fwd, SHAPE, norm.x.data = good.norm.y.data,
+           "norm.y: expected memory apart from norm.x");
+    REFUSE(norm_linear_fwd, SHAPE, norm.residual.data = good.norm.y.data,
+           "norm.y: expected memory apart from norm.residual");
+    REFUSE(norm_linear_fwd, SHAPE, norm.sum.data = good.norm.x.data,
+           "norm.sum: expected memory apart from norm.x");
+    REFUSE(norm_linear_fwd, SHAPE, norm.sum.data = good.norm.residual.data,
+           "norm.sum: expected memory apart from norm.residual");
+    REFUSE(norm_linear_fwd, SHAPE, norm.sum.data = good.norm.y.data,
+           "norm.sum: expected memory apart from norm.y");
+    REFUSE(norm_linear_fwd, SHAPE, linear.y.data = good.norm.x.data,
+           "linear.y: expected memory apart from norm.x");
+    lng_weight_release(rig->device, weight);
 }
 
 static void refuse_norm_bwd(struct rig *rig)

@@ -151,6 +151,7 @@ Test(weight_rows, floats_are_as_with_a_master)
             double *got = product(&rig, without, rows, cols, false);
             cr_assert(memcmp(want, got, (size_t)(5 * rows) * sizeof *want) == 0);
             cr_assert(lng_weight_refresh(rig.device, without) == LNG_ERR_USAGE);
+            cr_assert(lng_weights_refresh(rig.device, &without, 1) == LNG_ERR_USAGE);
             lng_weight_release(rig.device, with);
             lng_weight_release(rig.device, without);
             rig_close(&rig);

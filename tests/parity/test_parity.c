@@ -42,6 +42,10 @@ static const struct {
     {                                \
         PARITY_NORM, REAL_ONLY, true \
     }
+#define ROW_norm_linear_fwd                 \
+    {                                       \
+        PARITY_NORM_LINEAR, INFERENCE, true \
+    }
 #define ROW_attention_fwd                 \
     {                                     \
         PARITY_ATTENTION, REAL_ONLY, true \

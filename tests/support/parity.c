@@ -141,7 +141,7 @@ static void compare_output(const struct parity_output *got, const struct parity_
 static struct limits stored_limits(const char *device, enum parity_class class)
 {
     bool tensor_cores = strncmp(device, "cuda", 4) == 0;
-    if (tensor_cores && class == PARITY_LINEAR)
+    if (tensor_cores && (class == PARITY_LINEAR || class == PARITY_NORM_LINEAR))
         class = PARITY_TENSOR_LINEAR;
     else if (tensor_cores && class == PARITY_ATTENTION)
         class = PARITY_TENSOR_ATTENTION;

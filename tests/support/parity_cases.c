@@ -155,6 +155,48 @@ void parity_case_norm_fwd(struct parity *p)
     parity_take(p, "y in x", args.y);
 }
 
+/* Sizes that a GPU takes in one launch, up to 16, 64 and 512 rows, and sizes that it does not. */
+void parity_case_norm_linear_fwd(struct parity *p)
+{
+    static const int64_t fused[] = {16, 512, 48, 640, 512, 80};
+    struct lng_norm_fwd_args norm = norm_args(p);
+    const int64_t rows = norm.x.rows, out = parity_width(p),
+                  width = p->seed % 4 == 3 ? norm.x.cols : fused[p->seed / 2 % 6];
+    const int64_t first = p->seed % 3 == 1 ? out - 1 - (out - 1) % LNG_FIRST_STEP : 0;
+    const int64_t taken = out - first;
+    struct lng_weight *weight;
+    norm.x = parity_activation(p, rows, width);
+    if (norm.residual.data != NULL)
+        norm.residual = parity_activation(p, rows, width);
+    norm.gamma = parity_real(p, 1, width);
+    if (norm.beta.data != NULL)
+        norm.beta = parity_real(p, 1, width);
+    norm.y = parity_activation_output(p, rows, width);
+    norm.sum = p->seed % 3 != 0 ? parity_activation_output(p, rows, width) : (struct lng_view){0};
+    norm.mean = norm.rstd = NULL;
+    if (p->seed % 6 != 5)
+        norm.dropout.probability = 0;
+    RIG_OK(lng_weight_prepare(p->rig.device, parity_real(p, out, width), p->compute, 0, &weight));
+    struct lng_norm_linear_fwd_args args = {
+        .norm = norm,
+        .linear = {
+            .x = norm.y,
+            .weight = weight,
+            .first = first,
+            .bias = p->seed % 7 != 0 ? parity_real(p, 1, taken) : (struct lng_view){0},
+            .y = parity_activation_output(p, rows, taken),
+            .activation =
+                (enum lng_activation)(p->seed % 5 == 4 ? LNG_ACTIVATION_RELU : LNG_ACTIVATION_NONE),
+        }};
+    RIG_OK(lng_norm_linear_fwd(p->rig.device, &args));
+    if (norm.sum.data != NULL)
+        parity_take(p, "sum", norm.sum);
+    parity_take(p, "norm", norm.y);
+    if (args.linear.activation == LNG_ACTIVATION_NONE || rows * taken == 0 || taken > 16)
+        parity_take(p, "y", args.linear.y);
+    lng_weight_release(p->rig.device, weight);
+}
+
 void parity_case_norm_bwd(struct parity *p)
 {
     struct lng_norm_fwd_args forward = norm_args(p);

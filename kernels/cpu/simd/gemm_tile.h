@@ -8,15 +8,15 @@
 /* 2 MR sums, 2 of B and 1 of A fill 32 registers on AVX-512 (29 used), 16 elsewhere. */
 #if defined(__AVX512F__)
 enum { MR = 13 };
-#define TILES(T)                                                                        \
-    T(tile_1, 1)                                                                        \
-    T(tile_2, 2)                                                                        \
-    T(tile_3, 3)                                                                        \
-    T(tile_4, 4)                                                                        \
-    T(tile_5, 5)                                                                        \
-    T(tile_6, 6)                                                                        \
-    T(tile_7, 7) T(tile_8, 8) T(tile_9, 9) T(tile_10, 10) T(tile_11, 11) T(tile_12, 12) \
-        T(tile_13, 13)
+#define TILES(T) \
+    T(tile_1, 1) \
+    T(tile_2, 2) \
+    T(tile_3, 3) \
+    T(tile_4, 4) \
+    T(tile_5, 5) \
+    T(tile_6, 6) \
+    T(tile_7, 7) \
+    T(tile_8, 8) T(tile_9, 9) T(tile_10, 10) T(tile_11, 11) T(tile_12, 12) T(tile_13, 13)
 #define TILE_NAMES                                                                               \
     0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, \
         tile_12, tile_13

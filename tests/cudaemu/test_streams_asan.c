@@ -1,0 +1,3 @@
+#define EMU_VARIANT "asan"
+#define EMU_TYPES 1
+#include "tests/cudaemu/streams_on.h"
