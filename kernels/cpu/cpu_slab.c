@@ -11,28 +11,30 @@ struct lng_cpu_slab {
     size_t bytes, used, pieces;
 };
 
+enum { PAGE = 2 << 20, LARGEST = 16 << 20, ALIGNMENT = 64 };
+/* What is at most so small, or as large as a block, has memory of its own. */
 #if defined(__SANITIZE_ADDRESS__)
-enum { BLOCK = 0 }; /* each piece on its own: what is written past it is seen */
+enum { SMALL = LARGEST }; /* all: what is written past a piece is seen */
 #else
-enum { BLOCK = 16 << 20 };
+enum { SMALL = 32 << 10 };
 #endif
-enum { PAGE = 2 << 20, ALIGNMENT = 64 };
 
-/* A block begins at a huge page. */
-static struct lng_cpu_slab *open_slab(size_t least)
+/* Room for `bytes`, from a huge page on; blocks grow, so that little models take little. */
+static struct lng_cpu_slab *open_slab(size_t bytes, const struct lng_cpu_slab *before)
 {
     struct lng_cpu_slab *slab = lng_alloc(1, sizeof *slab);
     if (!slab)
         return NULL;
-    const size_t skip = BLOCK > 0 ? PAGE : 0;
-    slab->bytes = (least > BLOCK ? least : BLOCK) + skip;
+    size_t room = before ? 2 * (before->bytes - PAGE) : PAGE;
+    while (room < bytes)
+        room *= 2;
+    slab->bytes = (room < LARGEST ? room : LARGEST) + PAGE;
     slab->memory = lng_cpu_memory(slab->bytes);
     if (!slab->memory) {
         lng_free(slab);
         return NULL;
     }
-    if (skip > 0)
-        slab->used = (PAGE - (uintptr_t)slab->memory % PAGE) % PAGE;
+    slab->used = (PAGE - (uintptr_t)slab->memory % PAGE) % PAGE;
     return slab;
 }
 
@@ -40,8 +42,10 @@ void *lng_cpu_slab_take(struct lng_cpu_slab **slabs, size_t bytes)
 {
     const size_t whole = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     struct lng_cpu_slab *slab = *slabs;
+    if (whole <= SMALL || whole >= LARGEST)
+        return lng_cpu_memory(bytes);
     if (!slab || slab->bytes - slab->used < whole) {
-        slab = open_slab(whole);
+        slab = open_slab(whole, *slabs);
         if (!slab)
             return NULL;
         slab->next = *slabs;
@@ -60,7 +64,11 @@ void lng_cpu_slab_give(struct lng_cpu_slab **slabs, void *piece)
                        at < (uintptr_t)(*slabs)->memory + (*slabs)->used))
         slabs = &(*slabs)->next;
     struct lng_cpu_slab *slab = *slabs;
-    if (!piece || !slab || --slab->pieces > 0)
+    if (!slab) {
+        lng_free(piece);
+        return;
+    }
+    if (--slab->pieces > 0)
         return;
     *slabs = slab->next;
     lng_free(slab->memory);
