@@ -366,6 +366,8 @@ static struct lng_search_stats search_on(const char *device_name, bool pre_norm,
     options.beam.max_length = LONGEST - 1;
     options.batch_sentences = at_once;
     options.alignment = true;
+    options.workers =
+        1; /* two would share out the sentences differently each time, and take other steps */
     check_ok(lng_search_open(&model, &options, &search));
     int longest = 0, shortest = 0;
     for (int i = 0; i < SENTENCES; i++) {
