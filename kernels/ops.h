@@ -318,8 +318,8 @@ struct lng_candidates_args {
     int32_t eos;
     int64_t sentences, k;
     struct lng_candidate *out; /* [B, k], best first */
-    /* logits are log-probabilities, or scores in their place: no softmax is taken, and nothing is infinite or NaN for
-     * what others are */
+    /* logits are log-probabilities, or scores in their place: no softmax is taken, so that one NaN or infinity of a row
+     * leaves its other tokens as they are */
     bool normalized;
 };
 

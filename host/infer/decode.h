@@ -40,8 +40,8 @@ struct lng_search_options {
     int32_t copy_count;
     int64_t max_rows;   /* hypotheses in a step at most; 0 = a good number for the device */
     size_t cache_bytes; /* device memory for keys and values of hypotheses at most; 0 = 1 GiB */
-    bool
-        scores; /* log-probabilities are wanted; without, a plain greedy search chooses by logits alone */
+    /* Log-probabilities are wanted. Without, a plain greedy search chooses by logits: the same tokens, in less time. */
+    bool scores;
     bool alignment;          /* keep what each token attended to, see lng_hypothesis */
     int32_t alignment_layer; /* decoder layer, from 0, or one of the above */
     const struct lng_token_texts

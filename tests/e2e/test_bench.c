@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "host/base/file.h"
-#include "kernels/device.h"
 #include "tests/support/check.h"
+#include "tests/support/cpu_variants.h"
 #include "tests/support/program.h"
 #include "tests/support/scratch.h"
 #include "tests/support/tiny_folder.h"
@@ -600,20 +600,10 @@ static void check_planned(const char *words)
     json_decref(root);
 }
 
-/* Not every processor does. */
-static bool computes_bf16(void)
-{
-    struct lng_device *device;
-    check_ok(lng_device_open("cpu", NULL, &device));
-    const bool does = lng_device_supports(device, LNG_DTYPE_BF16) == LNG_OK;
-    lng_device_close(device);
-    return does;
-}
-
 Test(bench, dry_run_knows_the_memory)
 {
     static const char *const types[] = {"f32", "int8", "bf16"};
-    for (int i = 0; i < 2 + computes_bf16(); i++) {
+    for (int i = 0; i < 2 + cpu_has_bf16(); i++) {
         char words[256];
         snprintf(words, sizeof words,
                  "decode " SHAPE " --workers 1 --repetitions 1 --warmup 0 --sentences 9 "
