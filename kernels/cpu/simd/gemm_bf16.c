@@ -10,12 +10,14 @@ static inline __attribute__((always_inline)) BF16_CODE void tile(int mr, const s
     vf sum[MR][2];
     const uint32_t *a = job->a, *b = job->b;
     const int64_t a_row = job->a_row, a_k = job->a_k, b_k = job->b_k, depth = job->depth;
+    const char *part = job->part;
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)
         sum[i][0] = sum[i][1] = v_zero();
     for (int64_t k = 0; k < depth; k++) {
         __m512bh b0 = (__m512bh)_mm512_loadu_si512(b), b1 = (__m512bh)_mm512_loadu_si512(b + VW);
-        fetch_panel(mr, b, job->ahead);
+        _mm_prefetch(part, _MM_HINT_T1);
+        part += job->part_step;
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
             __m512bh x = (__m512bh)_mm512_set1_epi32((int)a[i * a_row]);

@@ -7,12 +7,14 @@ VEC_INLINE void tile(int mr, const struct tile_job *job)
     vf sum[MR][2];
     const float *a = job->a, *b = job->b;
     const int64_t a_row = job->a_row, a_k = job->a_k, b_k = job->b_k, depth = job->depth;
+    const char *part = job->part;
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)
         sum[i][0] = sum[i][1] = v_zero();
     for (int64_t k = 0; k < depth; k++) {
         vf b0 = v_load(b), b1 = v_load(b + VW);
-        fetch_panel(mr, b, job->ahead);
+        _mm_prefetch(part, _MM_HINT_T1);
+        part += job->part_step;
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
             vf x = v_set(a[i * a_row]);

@@ -31,8 +31,7 @@ enum { NR = 2 * VW };
 struct tile_job {
     const void *a, *b;
     int64_t a_row, a_k, b_k, c_row, depth, cols;
-    int64_t ahead; /* from b to the next tile's */
-    /* int8: a part of the next panel, of which so many bytes a step are called into the second-level cache */
+    /* a part of a later panel, of which so many bytes a step are called into the second-level cache */
     const char *part;
     int64_t part_step;
     float *c;
@@ -40,17 +39,6 @@ struct tile_job {
     bool add, relu;
 };
 typedef void tile_function(const struct tile_job *job);
-
-/* Calls a step of the next tile's panel into the cache. Few rows leave too little to do meanwhile: there the processor's own
- * reading ahead keeps up better alone. */
-VEC_INLINE void fetch_panel(int mr, const void *b, int64_t ahead)
-{
-    if (mr <= MR / 3)
-        return;
-    _mm_prefetch((const char *)b + ahead * 4, _MM_HINT_T0);
-    if (NR * 4 > 64)
-        _mm_prefetch((const char *)b + ahead * 4 + 64, _MM_HINT_T0);
-}
 
 VEC_INLINE void finish_row(const struct tile_job *job, vf s0, vf s1, float *c)
 {
@@ -76,20 +64,30 @@ VEC_INLINE void finish_row(const struct tile_job *job, vf s0, vf s1, float *c)
 /* Panels of up to VW columns go to narrow_tiles. k is cut into blocks of KC, columns into groups whose part of B stays in the second-level cache. */
 enum { KC = 512, GROUP_BYTES = 256 * 1024 };
 
+/* Where the panels of the next group, or of the next block of k, begin. */
+VEC_INLINE const char *next_panel(const struct lng_gemm *g, const struct tile_job *job, int64_t k, int64_t group)
+{
+    const int64_t way = k + KC < g->k ? KC * job->b_k : group * g->b_panel - k * job->b_k;
+    return (const char *)((const float *)job->b + way);
+}
+
+/* A group is multiplied by all rows before the next, which is called from memory by parts meanwhile. Few rows leave too
+ * little to do: there the processor's own reading ahead keeps up better alone. */
 VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles,
                            tile_function *const *narrow_tiles)
 {
     float copy[MR * (KC + 16)];
-    const int64_t panels = (g->n + NR - 1) / NR;
+    const int64_t panels = (g->n + NR - 1) / NR, panel_step = NR * 4;
     const int64_t depth = g->k < KC ? (g->k > 0 ? g->k : 1) : KC;
     /* tiles of equal height: a last one of few rows would wait for its own sums */
     const int64_t count = (g->m + MR - 1) / MR, step = count > 1 ? (g->m + count - 1) / count : MR;
     const int64_t group = GROUP_BYTES / (depth * NR * 4);
+    struct tile_job job = {.a_k = g->a_k, .b_k = g->b_k ? g->b_k : NR, .c_row = g->c_row};
+    if (g->m > MR / 3 && job.b_k == NR)
+        job.part_step = (panel_step + count - 1) / count;
     for (int64_t first = 0; first < panels; first += group) {
         int64_t last = first + group < panels ? first + group : panels;
         for (int64_t k = 0; k == 0 || k < g->k; k += KC) {
-            struct tile_job job = {.a_k = g->a_k, .b_k = g->b_k ? g->b_k : NR, .c_row = g->c_row};
-            job.ahead = g->b_panel;
             job.depth = g->k - k < KC ? g->k - k : KC;
             job.add = g->add || k > 0;
             job.relu = g->relu && k + KC >= g->k;
@@ -110,6 +108,7 @@ VEC_INLINE void walk_tiles(const struct lng_gemm *g, tile_function *const *tiles
                     job.c = g->c + i * g->c_row + p * NR;
                     job.cols = g->n - p * NR < NR ? g->n - p * NR : NR;
                     job.bias = g->bias && k + KC >= g->k ? g->bias + p * NR : 0;
+                    job.part = next_panel(g, &job, k, group) + i / step * job.depth * job.part_step;
                     (job.cols > VW ? tiles : narrow_tiles)[rows](&job);
                 }
             }
