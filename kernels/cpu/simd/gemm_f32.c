@@ -5,23 +5,32 @@
 VEC_INLINE void tile(int mr, const struct tile_job *job)
 {
     vf sum[MR][2];
-    const float *a = job->a, *b = job->b;
+    const float *a[(MR + 3) / 4], *b = job->b;
     const int64_t a_row = job->a_row, a_k = job->a_k, b_k = job->b_k, depth = job->depth;
     const char *part = job->part;
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)
         sum[i][0] = sum[i][1] = v_zero();
+#pragma GCC unroll 4
+    for (int i = 0; i < mr; i += 4) {
+        a[i / 4] = (const float *)job->a + i * a_row;
+        /* gcc 12 would make 13 offsets from one pointer, and keep half of them in memory */
+        __asm__("" : "+r"(a[i / 4]));
+    }
+#pragma GCC unroll 2
     for (int64_t k = 0; k < depth; k++) {
         vf b0 = v_load(b), b1 = v_load(b + VW);
         _mm_prefetch(part, _MM_HINT_T1);
         part += job->part_step;
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
-            vf x = v_set(a[i * a_row]);
+            vf x = v_set(a[i / 4][i % 4 * a_row]);
             sum[i][0] = v_fma(x, b0, sum[i][0]);
             sum[i][1] = v_fma(x, b1, sum[i][1]);
         }
-        a += a_k;
+#pragma GCC unroll 4
+        for (int i = 0; i < mr; i += 4)
+            a[i / 4] += a_k;
         b += b_k;
     }
 #pragma GCC unroll 16
