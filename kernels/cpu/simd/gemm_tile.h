@@ -62,7 +62,7 @@ VEC_INLINE void finish_row(const struct tile_job *job, vf s0, vf s1, float *c)
 }
 
 /* Panels of up to VW columns go to narrow_tiles. k is cut into blocks of KC, columns into groups whose part of B stays in the second-level cache. */
-enum { KC = 512, GROUP_BYTES = 256 * 1024 };
+enum { KC = 512, GROUP_BYTES = 128 * 1024 };
 
 /* Where the panels of the next group, or of the next block of k, begin. */
 VEC_INLINE const char *next_panel(const struct lng_gemm *g, const struct tile_job *job, int64_t k, int64_t group)
