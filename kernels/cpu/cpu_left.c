@@ -3,9 +3,9 @@
 /* Rows that one task makes ready; so few are not worth waking a thread for. Pairs of bf16 that are multiplied at a
  * time: as long as sums stay as they were, it does not matter how many. */
 enum { TASK_ROWS = 16, FEW_ROWS = 8, PIECE = 512 };
-/* Rows are no power of two apart: cache sets. Tiles read 16 steps and 32 rows at a time; of int8 what lies past the end
- * of a row meets zeros. */
-enum { APART = 16, TILE_STEPS = 16, TILE_ROWS = 32 };
+/* Rows are no power of two apart: cache sets. Tiles read 16 steps at a time; of int8 what lies past the end of a row meets
+ * zeros. */
+enum { APART = 16, TILE_STEPS = 16 };
 
 struct making {
     struct lng_cpu *cpu;
@@ -26,9 +26,7 @@ static int64_t pitch_of(const struct lng_cpu *cpu, enum lng_dtype compute, int64
 static int64_t elements_of(const struct lng_cpu *cpu, enum lng_dtype compute, int64_t rows,
                            int64_t cols)
 {
-    const bool whole = compute == LNG_DTYPE_BF16 || cpu->tiles;
-    const int64_t readable = whole ? lng_cpu_ceil(rows, TILE_ROWS) * TILE_ROWS : rows;
-    return readable * pitch_of(cpu, compute, cols);
+    return rows * pitch_of(cpu, compute, cols);
 }
 
 size_t lng_cpu_left_bytes(const struct lng_cpu *cpu, enum lng_dtype compute, int64_t rows,

@@ -4,8 +4,8 @@
 #include "kernels/cpu/cpu_refine.h"
 
 /* Rows a block, at most: a pass over weights that lie far away serves so many, and they fit the second-level cache. Tasks
- * a thread, where there are columns enough. Rows of a whole tile, in the widest instruction set. */
-enum { BLOCK = 143, SHARES = 6, TILE = 13 };
+ * a thread, where there are columns enough. Rows of whole tiles, in the widest instruction set and on AMX. */
+enum { BLOCK = 143, SHARES = 6, TILE = 13, AMX_TILES = 32 };
 /* A second thread is not worth waking for fewer multiplications. */
 enum { SMALL_PRODUCT = 200 * 1000 };
 
@@ -50,7 +50,9 @@ static int64_t cut(struct forward *job)
     const int64_t rows = job->args->y.rows, cols = job->args->y.cols, nr = cpu->simd->nr;
     const int64_t panels = lng_cpu_ceil(cols, nr), wanted = SHARES * cpu->threads;
     int64_t parts = 1;
-    job->block = lng_cpu_ceil(rows, lng_cpu_ceil(rows, BLOCK) * TILE) * TILE; /* of like height */
+    const int64_t tile =
+        cpu->tiles && job->args->weight->compute != LNG_DTYPE_F32 ? AMX_TILES : TILE;
+    job->block = lng_cpu_ceil(rows, lng_cpu_ceil(rows, BLOCK) * tile) * tile; /* of like height */
     job->row_tasks = lng_cpu_ceil(rows, job->block);
     if (cpu->threads > 1 && rows * cols * job->args->x.cols >= SMALL_PRODUCT)
         parts = lng_cpu_min(lng_cpu_ceil(wanted, job->row_tasks), panels);

@@ -15,7 +15,8 @@
 #if TILE_TEST
 static struct {
     unsigned char bytes[8][16][64];
-    int configured;
+    int configured, rows[8];
+    const char *left, *end; /* of A: nothing past it may be read */
 } emulated;
 
 static void tile_configure(const void *config)
@@ -24,19 +25,23 @@ static void tile_configure(const void *config)
     uint16_t width[8];
     memcpy(width, c + 16, sizeof width);
     emulated.configured = c[0] == 1;
-    for (int t = 0; t < 8; t++)
-        emulated.configured &= width[t] == 64 && c[48 + t] == 16;
+    for (int t = 0; t < 8; t++) {
+        emulated.rows[t] = c[48 + t];
+        emulated.configured &= width[t] == 64 && c[48 + t] >= 1 && c[48 + t] <= 16;
+    }
     memset(emulated.bytes, 0xFF, sizeof emulated.bytes);
 }
 static void tile_load(int tile, const void *from, int64_t stride)
 {
+    const char *first = from, *last = first + (emulated.rows[tile] - 1) * stride;
     cr_assert(emulated.configured);
-    for (int r = 0; r < 16; r++)
-        memcpy(emulated.bytes[tile][r], (const char *)from + r * stride, 64);
+    cr_assert(first < emulated.left || first >= emulated.end || last + 64 <= emulated.end);
+    for (int r = 0; r < emulated.rows[tile]; r++)
+        memcpy(emulated.bytes[tile][r], first + r * stride, 64);
 }
 static void tile_store(int tile, void *to, int64_t stride)
 {
-    for (int r = 0; r < 16; r++)
+    for (int r = 0; r < emulated.rows[tile]; r++)
         memcpy((char *)to + r * stride, emulated.bytes[tile][r], 64);
 }
 static float bf16_at(int tile, int row, int index)
@@ -45,9 +50,14 @@ static float bf16_at(int tile, int row, int index)
     memcpy(&value, &emulated.bytes[tile][row][2 * index], sizeof value);
     return lng_bf16_to_f32(value);
 }
+static void check_shapes(int sum, int a, int b)
+{
+    cr_assert(emulated.rows[sum] == emulated.rows[a] && emulated.rows[b] == 16);
+}
 static void tile_multiply(int sum, int a, int b)
 {
-    for (int m = 0; m < 16; m++)
+    check_shapes(sum, a, b);
+    for (int m = 0; m < emulated.rows[sum]; m++)
         for (int n = 0; n < 16; n++) {
             float c;
             memcpy(&c, &emulated.bytes[sum][m][4 * n], sizeof c);
@@ -59,7 +69,8 @@ static void tile_multiply(int sum, int a, int b)
 }
 static void tile_multiply_bytes(int sum, int a, int b)
 {
-    for (int m = 0; m < 16; m++)
+    check_shapes(sum, a, b);
+    for (int m = 0; m < emulated.rows[sum]; m++)
         for (int n = 0; n < 16; n++) {
             int32_t c;
             memcpy(&c, &emulated.bytes[sum][m][4 * n], sizeof c);
@@ -96,6 +107,12 @@ static void open_results(void)
         c[i] = wanted[i] = small((uint32_t)i);
     for (uint32_t j = 0; j < COLS; j++)
         bias[j] = small(j + 9);
+}
+
+static void allow(int64_t rows)
+{
+    emulated.left = (const char *)a;
+    emulated.end = (const char *)(a + rows * PITCH);
 }
 
 /* mode: 1 add, 2 bias, 4 relu */
@@ -135,6 +152,7 @@ static void compare(int64_t m, int64_t n, int64_t k, int mode)
     const int64_t whole = (k + 15) / 16 * 16;
     const struct lng_gemm g = product_of(m, n, k, mode);
     open_results();
+    allow(m);
     memset(a, 0, sizeof a);
     for (int64_t i = 0; i < m; i++)
         for (int64_t p = 0; p < k; p++)
@@ -169,6 +187,7 @@ static void compare_bytes(int64_t m, int64_t n, int64_t k, int mode)
                                   .col_scales = col_scales,
                                   .less = mode & 8 ? less : NULL};
     open_results();
+    allow(m);
     memset(b, 0, sizeof b);
     for (uint32_t i = 0; i < ROWS * PITCH; i++)
         a[i] = i * 2654435761u;
@@ -199,9 +218,10 @@ Test(cpu_amx, products_on_emulated_tiles)
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
         cr_skip_test("needs AVX-512");
-    static const int64_t sizes[][3] = {{1, 1, 1},    {16, 32, 16}, {17, 33, 17},
-                                       {48, 96, 50}, {33, 7, 64},  {96, 65, 32}};
-    for (int i = 0; i < 6; i++)
+    static const int64_t sizes[][3] = {{1, 1, 1},    {16, 32, 16}, {17, 33, 17}, {48, 96, 50},
+                                       {33, 7, 64},  {96, 65, 32}, {3, 32, 16},  {23, 64, 16},
+                                       {71, 32, 33}, {0, 32, 16}};
+    for (int i = 0; i < 10; i++)
         for (int mode = 0; mode < 16; mode++) {
             if (mode < 8)
                 compare(sizes[i][0], sizes[i][1], sizes[i][2], mode);

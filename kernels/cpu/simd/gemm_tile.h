@@ -65,7 +65,8 @@ VEC_INLINE void finish_row(const struct tile_job *job, vf s0, vf s1, float *c)
 enum { KC = 512, GROUP_BYTES = 128 * 1024 };
 
 /* Where the panels of the next group, or of the next block of k, begin. */
-VEC_INLINE const char *next_panel(const struct lng_gemm *g, const struct tile_job *job, int64_t k, int64_t group)
+VEC_INLINE const char *next_panel(const struct lng_gemm *g, const struct tile_job *job, int64_t k,
+                                  int64_t group)
 {
     const int64_t way = k + KC < g->k ? KC * job->b_k : group * g->b_panel - k * job->b_k;
     return (const char *)((const float *)job->b + way);
