@@ -89,7 +89,7 @@ static void step_task(void *context, int64_t task, int thread)
         rows = job->grouped ? group_at(job->args, row, end) : 1;
         if (job->grouped)
             simd->attention_step_group(job->args, row, rows, row + rows < end ? row + rows : -1,
-                                       row == task * job->block, scratch);
+                                       row == task * job->block, job->cpu->vnni, scratch);
         else
             simd->attention_step_row(job->args, row, scratch);
     }
@@ -114,9 +114,14 @@ enum lng_status lng_cpu_attention_step(struct lng_device *device,
         job.block = lng_cpu_ceil(args->q.rows, cpu->threads);
     if (job.block > LNG_ATTENTION_GROUP) /* whole beams of four, eight, ... */
         job.block = lng_cpu_ceil(job.block, LNG_ATTENTION_GROUP) * LNG_ATTENTION_GROUP;
-    const int64_t most = job.grouped ? (LNG_ATTENTION_GROUP + 1) * args->heads : 1;
+    const int64_t most =
+        job.grouped ? (LNG_ATTENTION_GROUP + 1) * lng_attention_padded(args->heads) : 1;
+    /* two bytes a column of the queries, heads filled up to registers; two numbers a head */
+    const int64_t planes = 2 * (args->q.cols + 64 * args->heads) + 8 * (args->heads + 16);
     size_t bytes =
         (size_t)longest * (3 * sizeof(void *)) + (size_t)((longest + 64) * most) * sizeof(float);
+    if (job.grouped)
+        bytes += (size_t)(LNG_ATTENTION_GROUP * planes);
     LNG_TRY(lng_cpu_reserve(cpu, bytes, 0));
     if (args->new_k.data)
         write_newest(cpu, args);

@@ -75,6 +75,14 @@ struct lng_cpu_sum {
 
 /* Rows of attention_step at a time, at most. */
 enum { LNG_ATTENTION_GROUP = 4 };
+/* Its scores of a key: those of the heads, filled up so that registers of any width hold whole keys or parts of one. */
+static inline int64_t lng_attention_padded(int64_t heads)
+{
+    int64_t padded = 1;
+    while (padded < heads && padded < 16)
+        padded *= 2;
+    return padded < heads ? (heads + 15) / 16 * 16 : padded;
+}
 
 /* Queries and keys of one head. scores: written, or read as gradients. */
 struct lng_additive_block {

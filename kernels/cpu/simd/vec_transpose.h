@@ -48,6 +48,29 @@ VEC_INLINE vf v_sums(const vf r[VW])
     vf high = v_add(_mm512_shuffle_f32x4(u[2], u[3], 0x88), _mm512_shuffle_f32x4(u[2], u[3], 0xDD));
     return v_add(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xDD));
 }
+/* The same of integers. */
+VEC_INLINE vi vi_sums(const vi r[VW])
+{
+    vf f[16], t[8], u[4];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        f[i] = _mm512_castsi512_ps(r[i]);
+#define ADD(a, b) \
+    _mm512_castsi512_ps(vi_add(_mm512_castps_si512(a), _mm512_castps_si512(b)))
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++)
+        t[i] = ADD(_mm512_unpacklo_ps(f[2 * i], f[2 * i + 1]),
+                   _mm512_unpackhi_ps(f[2 * i], f[2 * i + 1]));
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        u[i] = ADD(_mm512_shuffle_ps(t[2 * i], t[2 * i + 1], 0x44),
+                   _mm512_shuffle_ps(t[2 * i], t[2 * i + 1], 0xEE));
+    vf low = ADD(_mm512_shuffle_f32x4(u[0], u[1], 0x88), _mm512_shuffle_f32x4(u[0], u[1], 0xDD));
+    vf high = ADD(_mm512_shuffle_f32x4(u[2], u[3], 0x88), _mm512_shuffle_f32x4(u[2], u[3], 0xDD));
+    return _mm512_castps_si512(ADD(_mm512_shuffle_f32x4(low, high, 0x88),
+                                   _mm512_shuffle_f32x4(low, high, 0xDD)));
+#undef ADD
+}
 #elif defined(__AVX2__)
 VEC_INLINE vf v_sums(const vf r[VW])
 {
