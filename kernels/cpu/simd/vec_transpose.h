@@ -55,8 +55,7 @@ VEC_INLINE vi vi_sums(const vi r[VW])
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i++)
         f[i] = _mm512_castsi512_ps(r[i]);
-#define ADD(a, b) \
-    _mm512_castsi512_ps(vi_add(_mm512_castps_si512(a), _mm512_castps_si512(b)))
+#define ADD(a, b) _mm512_castsi512_ps(vi_add(_mm512_castps_si512(a), _mm512_castps_si512(b)))
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++)
         t[i] = ADD(_mm512_unpacklo_ps(f[2 * i], f[2 * i + 1]),
@@ -67,8 +66,8 @@ VEC_INLINE vi vi_sums(const vi r[VW])
                    _mm512_shuffle_ps(t[2 * i], t[2 * i + 1], 0xEE));
     vf low = ADD(_mm512_shuffle_f32x4(u[0], u[1], 0x88), _mm512_shuffle_f32x4(u[0], u[1], 0xDD));
     vf high = ADD(_mm512_shuffle_f32x4(u[2], u[3], 0x88), _mm512_shuffle_f32x4(u[2], u[3], 0xDD));
-    return _mm512_castps_si512(ADD(_mm512_shuffle_f32x4(low, high, 0x88),
-                                   _mm512_shuffle_f32x4(low, high, 0xDD)));
+    return _mm512_castps_si512(
+        ADD(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xDD)));
 #undef ADD
 }
 #elif defined(__AVX2__)
