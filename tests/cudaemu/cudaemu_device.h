@@ -12,6 +12,7 @@ enum operation : uint8_t {
     OPERATION_SHUFFLE,
     OPERATION_VOTE,
     OPERATION_MMA,
+    OPERATION_MMA_S8,
     OPERATION_LDMATRIX,
     OPERATIONS
 };
@@ -62,6 +63,11 @@ struct mma_argument {
     const uint32_t *a, *b;
     const float *c;
     float *d;
+};
+struct mma_s8_argument {
+    const uint32_t *a, *b;
+    const int32_t *c;
+    int32_t *d;
 };
 struct ldmatrix_argument {
     const void *row;
@@ -388,6 +394,12 @@ inline void gpu_mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (
 {
     cudaemu::mma_argument argument = {a, b, c, d};
     cudaemu::collective(cudaemu::OPERATION_MMA, ~0u, &argument, file, line);
+}
+inline void gpu_mma_s8(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
+                       const int32_t (&c)[4], CUDAEMU_SITE)
+{
+    cudaemu::mma_s8_argument argument = {a, b, c, d};
+    cudaemu::collective(cudaemu::OPERATION_MMA_S8, ~0u, &argument, file, line);
 }
 namespace cudaemu
 {
