@@ -306,13 +306,6 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 {
     return (unsigned long long)((unsigned __int128)a * b >> 64);
 }
-/* c + the products of the four signed bytes of a and b. */
-inline int __dp4a(int a, int b, int c)
-{
-    for (int i = 0; i < 32; i += 8)
-        c += (int8_t)(a >> i) * (int8_t)(b >> i);
-    return c;
-}
 
 /* Reals. The fast ones take the hardware's way (2^x and log2 of a scaled operand), so their errors are of the
  * same size. Macros where glibc declares a function of the name. */
