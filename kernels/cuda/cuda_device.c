@@ -11,6 +11,7 @@
 #include "kernels/cuda/cuda_graph.h"
 #include "kernels/cuda/cuda_memory.h"
 #include "kernels/cuda/cuda_pool.h"
+#include "kernels/cuda/gpu_linear.h"
 
 enum {
     OLDEST_MAJOR = 8,         /* Ampere: bf16 and asynchronous copies */
@@ -112,6 +113,20 @@ static enum lng_status check_present(struct lng_device *device, struct cudaDevic
     return LNG_OK;
 }
 
+static enum lng_status read_int8_tile(struct cuda_state *cuda)
+{
+    const char *text = getenv("LNG_CUDA_INT8_TILE");
+    cuda->int8_tile = -1;
+    if (text == NULL || *text == '\0')
+        return LNG_OK;
+    LNG_FAIL_IF(text[0] < '0' || text[0] >= '0' + GPU_INT8_TILES || text[1] != '\0', LNG_ERR_USAGE,
+                "LNG_CUDA_INT8_TILE: expected 0 to %d, found \"%s\"; without it products choose by "
+                "their shapes",
+                GPU_INT8_TILES - 1, text);
+    cuda->int8_tile = text[0] - '0';
+    return LNG_OK;
+}
+
 enum lng_status cuda_open(struct lng_device *device, const struct lng_device_options *options)
 {
     enum lng_status status = LNG_OK;
@@ -130,6 +145,7 @@ enum lng_status cuda_open(struct lng_device *device, const struct lng_device_opt
              properties.minor);
     device->state = cuda;
     device->threads = 1;
+    LNG_TRY_OR_FAIL(read_int8_tile(cuda));
     LNG_TRY_OR_FAIL(cuda_select(device));
     LNG_TRY_OR_FAIL(cuda_check(device, "making a stream",
                                cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking)));

@@ -28,6 +28,7 @@ struct cuda_state {
     bool capturing; /* operations are recorded, not run: nothing may wait, ask or allocate */
     bool strict;    /* the same bits on every run, no TF32 */
     bool apart;     /* a norm and its product take a launch each: LNG_CUDA_FUSE=0 */
+    int int8_tile;  /* of all int8 products: LNG_CUDA_INT8_TILE; -1: by their shapes */
     char kind[288]; /* of GPU: name and compute capability */
     void *scratch;
     size_t scratch_bytes;

@@ -1,9 +1,5 @@
-/* What linear layers need beside products: the end of a forward product, ReLU's and the bias's gradients, and
- * products of int8. */
-#include "kernels/cuda/gpu_linear.h"
-
-#include "kernels/cuda/gpu_activate.cuh"
-#include "kernels/cuda/gpu_common.cuh"
+/* What linear layers need beside products: the end of a forward product, ReLU's and the bias's gradients. */
+#include "kernels/cuda/gpu_linear.cuh"
 
 namespace
 {
@@ -13,36 +9,14 @@ enum {
     COLUMNS = 32,                  /* of a block of column sums: one a lane */
     ROW_LANES = THREADS / COLUMNS, /* rows it reads at once */
     GROUP = 128,                   /* rows of one partial sum */
-    TILE = 32,                     /* rows and outputs of a block of an int8 product */
-    DEPTH = 64,                    /* int8 values of a step of it */
-    WORDS = DEPTH / 4,
-    MOST_BLOCKS = 65535, /* in y and z */
+    MOST_BLOCKS = 65535,           /* in y and z */
 };
-
-/* What follows a sum: bias, activation, or addition to what is there. */
-template <class T> struct ending {
-    gpu_matrix<T> y;
-    const float *bias;
-    enum lng_activation activation;
-    bool accumulate;
-    __device__ void store(int64_t n, int64_t o, float sum) const
-    {
-        T *at = y.row(n) + o;
-        sum += bias != nullptr ? bias[o] : 0.0f;
-        gpu_store(at, accumulate ? gpu_load(at) + sum : gpu_activate(activation, sum));
-    }
-};
-template <class T> ending<T> ending_of(const struct lng_linear_fwd_args *args)
-{
-    return ending<T>{gpu_matrix_of<T>(args->y), static_cast<const float *>(args->bias.data),
-                     args->activation, args->accumulate};
-}
 
 /* y[n, o] = activation(sum[n, o] + bias[o]), or y += ...
  * grid: ceil(N out / THREADS) blocks. One element a thread, no order of sums. Bytes: (4 + |T|) N out. */
 template <class T>
 __global__ void __launch_bounds__(THREADS)
-    finish_kernel(const float *sum, ending<T> end, int64_t rows, int64_t out)
+    finish_kernel(const float *sum, linear_ending<T> end, int64_t rows, int64_t out)
 {
     int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (i < rows * out)
@@ -95,45 +69,6 @@ __global__ void __launch_bounds__(THREADS)
         d_bias[o] += sum;
 }
 
-/* y[n, o] = ending(x_scale[n] * weight_scale[o] * sum over d of x[n, d] weight[o, d]), sums in int32: exact.
- * grid: x = ceil(out / 32), y = min(ceil(N / 32), 65535). 256 threads of 2 x 2 outputs. Shared: 4.3 KB.
- * x and weight: 16-byte aligned rows, depth a multiple of 16. 2 N out depth operations. */
-template <class T>
-__global__ void __launch_bounds__(THREADS)
-    int8_kernel(gpu_matrix<const int8_t> x, const float *x_scales, gpu_matrix<const int8_t> weight,
-                const float *weight_scales, ending<T> end, int64_t rows, int64_t out, int64_t depth)
-{
-    __shared__ int a[TILE][WORDS + 1], b[TILE][WORDS + 1];
-    const int column = threadIdx.x % 16, line = threadIdx.x / 16;
-    const int64_t first_out = (int64_t)blockIdx.x * TILE;
-    for (int64_t first_row = (int64_t)blockIdx.y * TILE; first_row < rows;
-         first_row += (int64_t)gridDim.y * TILE) {
-        int sum[2][2] = {{0, 0}, {0, 0}};
-        for (int64_t d = 0; d < depth; d += DEPTH) {
-            for (int i = threadIdx.x; i < TILE * WORDS; i += THREADS) {
-                const int r = i / WORDS, w = i % WORDS;
-                const int64_t n = first_row + r, o = first_out + r;
-                const bool inside = d + 4 * w < depth;
-                a[r][w] = inside && n < rows ? reinterpret_cast<const int *>(x.row(n) + d)[w] : 0;
-                b[r][w] =
-                    inside && o < out ? reinterpret_cast<const int *>(weight.row(o) + d)[w] : 0;
-            }
-            __syncthreads();
-            for (int w = 0; w < WORDS; w++)
-                for (int i = 0; i < 2; i++)
-                    for (int j = 0; j < 2; j++)
-                        sum[i][j] = __dp4a(a[line + 16 * i][w], b[column + 16 * j][w], sum[i][j]);
-            __syncthreads();
-        }
-        for (int i = 0; i < 2; i++)
-            for (int j = 0; j < 2; j++) {
-                const int64_t n = first_row + line + 16 * i, o = first_out + column + 16 * j;
-                if (n < rows && o < out)
-                    end.store(n, o, (float)sum[i][j] * x_scales[n] * weight_scales[o]);
-            }
-    }
-}
-
 unsigned blocks(int64_t count, int64_t size)
 {
     return (unsigned)gpu_ceil(count, size);
@@ -160,7 +95,7 @@ enum lng_status gpu_linear_finish(struct lng_device *device, const struct lng_li
         using T = decltype(zero);
         CUDA_TRY(device, "linear_fwd",
                  GPU_LAUNCH(finish_kernel<T>, blocks(rows * out, THREADS), THREADS, 0,
-                            cuda_stream(device), sum, ending_of<T>(args), rows, out));
+                            cuda_stream(device), sum, linear_ending_of<T>(args), rows, out));
         return LNG_OK;
     });
 }
@@ -183,21 +118,5 @@ enum lng_status gpu_linear_bias_bwd(struct lng_device *device, struct lng_view y
              GPU_LAUNCH(add_groups_kernel, blocks(out, THREADS), THREADS, 0, cuda_stream(device),
                         partial, groups, out, static_cast<float *>(d_bias.data)));
     return LNG_OK;
-}
-
-enum lng_status gpu_linear_int8(struct lng_device *device, const struct lng_linear_fwd_args *args,
-                                struct lng_view x, const float *x_scales, struct lng_view weight,
-                                const float *weight_scales)
-{
-    const int64_t rows = x.rows, out = weight.rows;
-    return gpu_by_dtype(args->y.dtype, [&](auto zero) {
-        using T = decltype(zero);
-        CUDA_TRY(device, "linear_fwd",
-                 GPU_LAUNCH(int8_kernel<T>, dim3(blocks(out, TILE), capped(gpu_ceil(rows, TILE))),
-                            THREADS, 0, cuda_stream(device), gpu_matrix_of<const int8_t>(x),
-                            x_scales, gpu_matrix_of<const int8_t>(weight), weight_scales,
-                            ending_of<T>(args), rows, out, weight.cols));
-        return LNG_OK;
-    });
 }
 }

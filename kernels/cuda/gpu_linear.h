@@ -1,4 +1,4 @@
-/* The kernels that linear layers need beside products (gpu_linear.cu, gpu_norm_linear.cu). */
+/* The kernels that linear layers need beside products (gpu_linear.cu, gpu_linear_int8.cu, gpu_norm_linear.cu). */
 #ifndef LNG_KERNELS_CUDA_GPU_LINEAR_H
 #define LNG_KERNELS_CUDA_GPU_LINEAR_H
 
@@ -17,7 +17,8 @@ LNG_MUST_CHECK enum lng_status gpu_linear_bias_bwd(struct lng_device *device, st
                                                    struct lng_view d_y, struct lng_view d_bias,
                                                    float *partial);
 int64_t gpu_column_groups(int64_t rows);
-/* y = activation(x q^T * scales + bias) or added, int8: x, weight [., depth] with depth a multiple of 16. */
+/* y = activation(x q^T * scales + bias) or added, int8 (gpu_linear_int8.cu): x, weight [., depth] with depth a multiple
+ * of 16 and rows 16-byte aligned. */
 LNG_MUST_CHECK enum lng_status gpu_linear_int8(struct lng_device *device,
                                                const struct lng_linear_fwd_args *args,
                                                struct lng_view x, const float *x_scales,
@@ -27,6 +28,8 @@ LNG_MUST_CHECK enum lng_status gpu_linear_int8(struct lng_device *device,
 LNG_MUST_CHECK enum lng_status gpu_norm_linear(struct lng_device *device,
                                                const struct lng_norm_linear_fwd_args *args,
                                                struct lng_view weight, bool *done);
+/* How many sizes of tiles there are for it, of which cuda_state.int8_tile names one. */
+enum { GPU_INT8_TILES = 5 };
 #ifdef __cplusplus
 }
 #endif

@@ -44,6 +44,22 @@ __device__ __forceinline__ void gpu_mma_bf16(float (&d)[4], const uint32_t (&a)[
                    "f"(c[1]), "f"(c[2]), "f"(c[3]));
 }
 
+/* d = a b + c for one warp in int32, which wraps: a 16 x 32, b 32 x 8 of int8, c and d 16 x 8 (PTX ISA,
+ * mma.m16n8k32). With g = lane / 4, t = lane % 4, and four values in a register, lowest byte first:
+ *   a[0] = A[g][4t .. 4t+3]   a[1] = A[g+8][4t..]   a[2] = A[g][4t+16..]   a[3] = A[g+8][4t+16..]
+ *   b[0] = B[4t .. 4t+3][g]   b[1] = B[4t+16 .. 4t+19][g]
+ *   c[0, 1] = C[g][2t, 2t+1]   c[2, 3] = C[g+8][2t, 2t+1]
+ * Byte for byte the registers of gpu_mma_bf16, so the same loads fill them. */
+__device__ __forceinline__ void gpu_mma_s8(int32_t (&d)[4], const uint32_t (&a)[4],
+                                           const uint32_t (&b)[2], const int32_t (&c)[4])
+{
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
+                 : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(c[0]),
+                   "r"(c[1]), "r"(c[2]), "r"(c[3]));
+}
+
 /* Four 8 x 8 matrices of 16-bit values from shared memory: lane l names row l % 8 of matrix l / 8 (16
  * bytes, 16-byte aligned). out[m] of lane l holds elements [l / 4][2 (l % 4), + 1] of matrix m; with
  * `transposed`, of the transposed matrix. */

@@ -91,11 +91,12 @@ cudaemu: $(EMU_LIBS) ## build the CUDA backend for a CPU, in three variants
 test-cudaemu: $(EMU_TESTS)
 	$Qtests/run $(EMU_TESTS)
 
-# The parity suite of every operation, and the tests of graphs, on each variant.
-$(foreach v,plain asan race,$(eval $B/tests/cudaemu/test_parity_$v $B/tests/cudaemu/test_graphs_$v $B/tests/cudaemu/test_streams_$v: | $B/cudaemu/$v/liblingster-cuda.so))
+# The parity suite of every operation, and the tests of graphs, streams and int8 products, on each variant.
+EMU_KINDS := parity graphs streams int8
+$(foreach v,plain asan race,$(eval $(EMU_KINDS:%=$B/tests/cudaemu/test_%_$v): | $B/cudaemu/$v/liblingster-cuda.so))
 $B/tests/cudaemu/test_devices $B/tests/cudaemu/test_launches $B/tests/cudaemu/test_norm_linear: | $B/cudaemu/plain/liblingster-cuda.so
-$B/tests/cudaemu/test_parity_asan $B/tests/cudaemu/test_graphs_asan $B/tests/cudaemu/test_streams_asan: private CC := gcc
-$B/tests/cudaemu/test_parity_asan $B/tests/cudaemu/test_graphs_asan $B/tests/cudaemu/test_streams_asan: private LDALL += $(EMU_ASAN_LINK)
+$(EMU_KINDS:%=$B/tests/cudaemu/test_%_asan): private CC := gcc
+$(EMU_KINDS:%=$B/tests/cudaemu/test_%_asan): private LDALL += $(EMU_ASAN_LINK)
 $B/tests/e2e/test_cuda_double $B/tests/e2e/test_compare $B/tests/e2e/test_translate_gpus: | $(if $(EMU_READY),$B/cudaemu/plain/liblingster-cuda.so)
 $B/tests/e2e/test_bench: | $(if $(EMU_READY),$B/cudaemu/plain/liblingster-cuda.so)
 $B/tests/cudaemu/test_timing_double: | $B/cudaemu/plain/liblingster-cuda.so

@@ -12,6 +12,7 @@ enum operation : uint8_t {
     OPERATION_SHUFFLE,
     OPERATION_VOTE,
     OPERATION_MMA,
+    OPERATION_MMA_S8,
     OPERATION_LDMATRIX,
     OPERATIONS
 };
@@ -62,6 +63,11 @@ struct mma_argument {
     const uint32_t *a, *b;
     const float *c;
     float *d;
+};
+struct mma_s8_argument {
+    const uint32_t *a, *b;
+    const int32_t *c;
+    int32_t *d;
 };
 struct ldmatrix_argument {
     const void *row;
@@ -300,13 +306,6 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 {
     return (unsigned long long)((unsigned __int128)a * b >> 64);
 }
-/* c + the products of the four signed bytes of a and b. */
-inline int __dp4a(int a, int b, int c)
-{
-    for (int i = 0; i < 32; i += 8)
-        c += (int8_t)(a >> i) * (int8_t)(b >> i);
-    return c;
-}
 
 /* Reals. The fast ones take the hardware's way (2^x and log2 of a scaled operand), so their errors are of the
  * same size. Macros where glibc declares a function of the name. */
@@ -388,6 +387,12 @@ inline void gpu_mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (
 {
     cudaemu::mma_argument argument = {a, b, c, d};
     cudaemu::collective(cudaemu::OPERATION_MMA, ~0u, &argument, file, line);
+}
+inline void gpu_mma_s8(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
+                       const int32_t (&c)[4], CUDAEMU_SITE)
+{
+    cudaemu::mma_s8_argument argument = {a, b, c, d};
+    cudaemu::collective(cudaemu::OPERATION_MMA_S8, ~0u, &argument, file, line);
 }
 namespace cudaemu
 {

@@ -120,6 +120,42 @@ static void mma_all(void *const *arguments, unsigned lanes)
     }
 }
 
+/* The same of int8, a [16][32] and b transposed [8][32]; int32 wraps. */
+CUDAEMU_CLONES static void multiply_tile_s8(const int8_t *a, const int8_t *b, uint32_t *c)
+{
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 8; j++) {
+            int32_t sum = 0;
+            for (int k = 0; k < 32; k++)
+                sum += a[i * 32 + k] * b[j * 32 + k];
+            c[i * 8 + j] += (uint32_t)sum;
+        }
+}
+/* Fragments as in the PTX ISA, "Matrix Fragments for mma.m16n8k32". */
+static void mma_s8_all(void *const *arguments, unsigned lanes)
+{
+    need_all(lanes, "mma of int8");
+    alignas(64) int8_t a[16 * 32], b[8 * 32];
+    uint32_t c[16 * 8];
+    for (int lane = 0; lane < 32; lane++) {
+        const mma_s8_argument &own = argument_of<mma_s8_argument>(arguments, lane);
+        const int group = lane / 4, place = lane % 4;
+        for (int i = 0; i < 4; i++) {
+            memcpy(a + (group + i % 2 * 8) * 32 + place * 4 + i / 2 * 16, &own.a[i], 4);
+            c[(group + i / 2 * 8) * 8 + place * 2 + i % 2] = (uint32_t)own.c[i];
+        }
+        for (int i = 0; i < 2; i++)
+            memcpy(b + group * 32 + place * 4 + i * 16, &own.b[i], 4);
+    }
+    multiply_tile_s8(a, b, c);
+    for (int lane = 0; lane < 32; lane++) {
+        const mma_s8_argument &own = argument_of<mma_s8_argument>(arguments, lane);
+        const int group = lane / 4, place = lane % 4 * 2;
+        for (int i = 0; i < 4; i++)
+            own.d[i] = (int32_t)c[(group + i / 2 * 8) * 8 + place + i % 2];
+    }
+}
+
 static void ldmatrix_all(void *const *arguments, unsigned lanes)
 {
     need_all(lanes, "ldmatrix");
@@ -140,14 +176,14 @@ static void ldmatrix_all(void *const *arguments, unsigned lanes)
 
 collective_body body_of(operation which)
 {
-    static const collective_body bodies[OPERATIONS] = {nullptr,  nullptr, shuffle_all,
-                                                       vote_all, mma_all, ldmatrix_all};
+    static const collective_body bodies[OPERATIONS] = {nullptr, nullptr,    shuffle_all, vote_all,
+                                                       mma_all, mma_s8_all, ldmatrix_all};
     return bodies[which];
 }
 const char *name_of(operation which)
 {
-    static const char *const names[OPERATIONS] = {"__syncthreads", "__syncwarp", "a shuffle",
-                                                  "a vote",        "mma",        "ldmatrix"};
+    static const char *const names[OPERATIONS] = {
+        "__syncthreads", "__syncwarp", "a shuffle", "a vote", "mma", "mma of int8", "ldmatrix"};
     return names[which];
 }
 

@@ -37,6 +37,22 @@ __global__ void mma_kernel(float *d, const uint32_t *a, const uint32_t *b, const
     for (int i = 0; i < 4; i++)
         d[lane * 4 + i] = out[i];
 }
+/* The same of int8: a [32][4], b [32][2], c and d [32][4]. */
+__global__ void mma_s8_kernel(uint32_t *d, const uint32_t *a, const uint32_t *b, const int32_t *c)
+{
+    const int lane = threadIdx.x;
+    uint32_t left[4], right[2];
+    int32_t sum[4], out[4];
+    for (int i = 0; i < 4; i++) {
+        left[i] = a[lane * 4 + i];
+        sum[i] = c[lane * 4 + i];
+    }
+    for (int i = 0; i < 2; i++)
+        right[i] = b[lane * 2 + i];
+    gpu_mma_s8(out, left, right, sum);
+    for (int i = 0; i < 4; i++)
+        d[lane * 4 + i] = (uint32_t)out[i];
+}
 /* tile [32 rows][4 words], row r at place (5 r + 3) % 32 of shared memory; out [32][4]. One warp. */
 __global__ void ldmatrix_kernel(uint32_t *out, const uint32_t *tile, bool transposed)
 {
@@ -135,6 +151,23 @@ void run_mma(int number)
         printf("mma%d %d: %.9g %.9g %.9g %.9g\n", number, lane, v[0], v[1], v[2], v[3]);
     }
 }
+void run_mma_s8(int number)
+{
+    std::vector<uint32_t> a(32 * 4), b(32 * 2);
+    std::vector<int32_t> c(32 * 4);
+    char name[32];
+    for (int i = 0; i < 32 * 4; i++) {
+        a[i] = golden_bytes(GOLDEN_A8, number, i);
+        c[i] = golden_s32(number, i);
+    }
+    for (int i = 0; i < 32 * 2; i++)
+        b[i] = golden_bytes(GOLDEN_B8, number, i);
+    device_values<uint32_t> a_there(a), b_there(b), d(32 * 4);
+    device_values<int32_t> c_there(c);
+    GOLDEN_TRY(GPU_LAUNCH(mma_s8_kernel, 1, 32, 0, 0, d.at, a_there.at, b_there.at, c_there.at));
+    snprintf(name, sizeof name, "s8mma%d", number);
+    print_words(name, d.read());
+}
 
 } // namespace
 
@@ -142,6 +175,8 @@ int main(void)
 {
     for (int number = 0; number < GOLDEN_CASES; number++)
         run_mma(number);
+    for (int number = 0; number < GOLDEN_S8; number++)
+        run_mma_s8(number);
     device_values<uint32_t> tile(words(GOLDEN_TILE, 32 * 4)), out(32 * 4);
     GOLDEN_TRY(GPU_LAUNCH(ldmatrix_kernel, 1, 32, 0, 0, out.at, tile.at, false));
     print_words("ldmatrix4", out.read());

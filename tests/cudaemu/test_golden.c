@@ -1,5 +1,5 @@
 /* What each lane gets of the wrappers of gpu_ptx.cuh: by the formulas of the PTX ISA (9.7.15, "Matrix Fragments
- * for mma.m16n8k16 with floating point type", "ldmatrix"; element by element, in double), on the double, and,
+ * for mma.m16n8k16 with floating point type", "... for mma.m16n8k32", "ldmatrix"; element by element, in double or int64), on the double, and,
  * where golden.txt is there, on the GPU it was taken on. */
 #include <criterion/criterion.h>
 #include <limits.h>
@@ -13,11 +13,12 @@
 
 struct results {
     double mma[GOLDEN_CASES][32][4];
+    uint32_t s8[GOLDEN_S8][32][4];
     uint32_t ldmatrix[2][32][4]; /* as it is, transposed */
     uint32_t copy[GOLDEN_COPIES][4];
     int lines;
 };
-enum { LINES = GOLDEN_CASES * 32 + 2 * 32 + GOLDEN_COPIES };
+enum { LINES = (GOLDEN_CASES + GOLDEN_S8) * 32 + 2 * 32 + GOLDEN_COPIES };
 
 static double bf16_value(uint16_t half)
 {
@@ -73,6 +74,41 @@ static void expect_mma(const struct results *found, const char *where)
             }
     }
 }
+static int byte_of(enum golden_use use, int number, int lane, int registers, int i)
+{
+    const uint32_t word = golden_bytes(use, number, lane * registers + i / 4);
+    return (int)(word >> 8 * (i % 4) & 255) - (word >> (8 * (i % 4) + 7) & 1 ? 256 : 0);
+}
+/* Fragments of A (16 elements a lane) and B (8) laid out as matrices; int32 wraps. */
+static void expect_mma_s8(const struct results *found, const char *where)
+{
+    for (int number = 0; number < GOLDEN_S8; number++) {
+        int a[16][32], b[32][8];
+        for (int lane = 0; lane < 32; lane++) {
+            const int group = lane >> 2, member = lane % 4;
+            for (int i = 0; i < 16; i++) {
+                int row = (i >= 0 && i < 4) || (i >= 8 && i < 12) ? group : group + 8;
+                int column = i < 8 ? member * 4 + (i & 3) : member * 4 + (i & 3) + 16;
+                a[row][column] = byte_of(GOLDEN_A8, number, lane, 4, i);
+            }
+            for (int i = 0; i < 8; i++) {
+                int row = i < 4 ? member * 4 + (i & 3) : member * 4 + (i & 3) + 16;
+                b[row][group] = byte_of(GOLDEN_B8, number, lane, 2, i);
+            }
+        }
+        for (int lane = 0; lane < 32; lane++)
+            for (int i = 0; i < 4; i++) {
+                const int row = i < 2 ? lane >> 2 : (lane >> 2) + 8,
+                          column = lane % 4 * 2 + (i & 1);
+                int64_t sum = golden_s32(number, lane * 4 + i);
+                for (int k = 0; k < 32; k++)
+                    sum += a[row][k] * b[k][column];
+                cr_expect(found->s8[number][lane][i] == (uint32_t)sum,
+                          "%s: s8mma%d, lane %d, d[%d]: expected %08x, found %08x", where, number,
+                          lane, i, (uint32_t)sum, found->s8[number][lane][i]);
+            }
+    }
+}
 static uint16_t tile_element(int matrix, int row, int column)
 {
     const uint32_t word = golden_bits(GOLDEN_TILE, 0, ((matrix * 8 + row) * 8 + column) / 2);
@@ -119,6 +155,13 @@ static bool parse_line(struct results *into, const char *line)
         memcpy(into->mma[number][lane], reals, sizeof reals);
         return true;
     }
+    if (sscanf(line, "s8mma%d %d: %x %x %x %x", &number, &lane, &words[0], &words[1], &words[2],
+               &words[3]) == 6) {
+        if (number < 0 || number >= GOLDEN_S8 || lane < 0 || lane >= 32)
+            return false;
+        memcpy(into->s8[number][lane], words, sizeof words);
+        return true;
+    }
     if (sscanf(line, "%31s %d: %x %x %x %x", name, &lane, &words[0], &words[1], &words[2],
                &words[3]) != 6 ||
         lane < 0)
@@ -144,6 +187,7 @@ static void expect_all(char *text, const char *where)
     }
     cr_assert(found->lines == LINES, "%s: expected %d lines, found %d", where, LINES, found->lines);
     expect_mma(found, where);
+    expect_mma_s8(found, where);
     expect_ldmatrix(found, where);
     expect_copies(found, where);
     free(found);

@@ -1,0 +1,2 @@
+#define EMU_VARIANT "asan"
+#include "tests/cudaemu/int8_on.h"

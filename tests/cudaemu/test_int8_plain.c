@@ -1,0 +1,2 @@
+#define EMU_VARIANT "plain"
+#include "tests/cudaemu/int8_on.h"
