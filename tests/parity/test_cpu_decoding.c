@@ -486,7 +486,8 @@ static void check_attention(struct lng_device *ref, struct lng_device *device, c
     const double w = cpu_worst(got->weights, want->weights, ROWS * SPAN, 1);
     /* With VNNI queries and probabilities are 16-bit integers beside int8 caches: half a step is 2^-16 of the largest, and
      * as scores are scaled by 1 / sqrt(width), wider heads add nothing (DECISIONS 40). */
-    const bool halves = kept == LNG_DTYPE_I8 && strncmp(name, "avx512", 6) == 0 &&
+    const bool halves = kept == LNG_DTYPE_I8 &&
+                        (strncmp(name, "avx512", 6) == 0 || strncmp(name, "amx", 3) == 0) &&
                         __builtin_cpu_supports("avx512vnni");
     const double limit = halves ? ldexp(1, -15) : 1e-6;
     cr_assert(o < limit && w < limit, "%s, width %d, %s: errors %g and %g", name, (int)width,
