@@ -93,7 +93,7 @@ test-cudaemu: $(EMU_TESTS)
 
 # The parity suite of every operation, and the tests of graphs, on each variant.
 $(foreach v,plain asan race,$(eval $B/tests/cudaemu/test_parity_$v $B/tests/cudaemu/test_graphs_$v $B/tests/cudaemu/test_streams_$v: | $B/cudaemu/$v/liblingster-cuda.so))
-$B/tests/cudaemu/test_devices $B/tests/cudaemu/test_launches $B/tests/cudaemu/test_norm_linear: | $B/cudaemu/plain/liblingster-cuda.so
+$B/tests/cudaemu/test_devices $B/tests/cudaemu/test_launches $B/tests/cudaemu/test_norm_linear $B/tests/cudaemu/test_waits: | $B/cudaemu/plain/liblingster-cuda.so
 $B/tests/cudaemu/test_parity_asan $B/tests/cudaemu/test_graphs_asan $B/tests/cudaemu/test_streams_asan: private CC := gcc
 $B/tests/cudaemu/test_parity_asan $B/tests/cudaemu/test_graphs_asan $B/tests/cudaemu/test_streams_asan: private LDALL += $(EMU_ASAN_LINK)
 $B/tests/e2e/test_cuda_double $B/tests/e2e/test_compare $B/tests/e2e/test_translate_gpus: | $(if $(EMU_READY),$B/cudaemu/plain/liblingster-cuda.so)
