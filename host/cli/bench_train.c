@@ -22,7 +22,7 @@ struct updates {
 };
 
 /* Multiplications and additions of the products of one update, forward and backward: three times those of a forward
- * pass. A target token attends to what is before it, half of all on average. */
+ * pass, without what --recompute computes again. A target token attends to what is before it, half of all on average. */
 double lng_bench_count_operations(const struct lng_hparams *h, const struct lng_bench_sentences *s,
                                   const struct lng_bench_sentences *t)
 {
@@ -73,6 +73,7 @@ static struct lng_batch_limits limits_of(const struct updates *u)
         .target_rows = (int64_t)u->target.ids.count,
         .sentences = (int64_t)u->bench->sentences.count,
         .backward = true,
+        .recompute = u->bench->options->recompute,
     };
 }
 
@@ -156,6 +157,7 @@ static enum lng_status add_config(const struct lng_options *o, json_t *report)
     json_t *config;
     LNG_TRY(lng_bench_section(report, "config", &config));
     LNG_TRY(lng_json_set(config, "batch_tokens", json_integer(o->bench_batch_tokens)));
+    LNG_TRY(lng_json_set(config, "recompute", json_boolean(o->recompute)));
     return lng_json_set(config, "length", json_integer(o->bench_length));
 }
 

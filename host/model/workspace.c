@@ -85,8 +85,22 @@ static void lay_layer_inside(struct layout *layout, struct lng_layer_state *stat
         state->ffn_pre = take(layout, rows, ffn);
 }
 
-/* Layers keep their own insides when the backward pass will read them; else they share one set, and
- * without any backward pass two outputs taking turns are enough. */
+/* What goes on from a layer to the next. In a post-norm stack that computes again it is y alone: the rest is of the layer
+ * whose turn it is. Without a backward pass two outputs taking turns are enough. */
+static struct lng_norm_state lay_output(struct layout *layout, const struct lng_stack_state *stack,
+                                        int64_t l, int64_t rows)
+{
+    const struct lng_hparams *h = &layout->model->hparams;
+    if (!layout->limits->backward && l >= 2)
+        return stack->layers[l - 2].ffn_norm;
+    if (!layout->limits->backward || !layout->limits->recompute || h->pre_norm || l == 0)
+        return lay_norm(layout, rows);
+    struct lng_norm_state state = stack->layers[0].ffn_norm;
+    state.y = take(layout, rows, h->dim);
+    return state;
+}
+
+/* Layers keep their own insides when the backward pass will read them; else they share one set. */
 static void lay_stack(struct layout *layout, struct lng_stack_state *stack, bool decoder)
 {
     const struct lng_hparams *h = &layout->model->hparams;
@@ -103,10 +117,7 @@ static void lay_stack(struct layout *layout, struct lng_stack_state *stack, bool
             lay_layer_inside(layout, state, decoder);
         else
             *state = stack->layers[0];
-        if (layout->limits->backward || l < 2)
-            state->ffn_norm = lay_norm(layout, rows);
-        else
-            state->ffn_norm = stack->layers[l - 2].ffn_norm;
+        state->ffn_norm = lay_output(layout, stack, l, rows);
     }
 }
 

@@ -39,7 +39,7 @@ TestSuite(waits, .init = setup, .fini = scratch_remove, .timeout = 200);
 /* A run: further options by name, and which attempts at an update are to fail or to be the last. */
 struct plan {
     const char *name;
-    const char *options[12];
+    const char *options[14];
     int bad[MOST_BAD]; /* from 1, in the order of their steps */
     int interrupt_after;
 };
@@ -377,6 +377,38 @@ Test(waits, change_nothing_about_resuming)
     train_whole(&plans[2], 11);
     train_whole(&plans[3], 13);
     expect_same("whole", "parts", false);
+}
+
+static void expect_as_kept(const char *dtype, const char *position)
+{
+    const struct plan plans[2] = {{"kept",
+                                   {AHEAD, "dtype", dtype, "norm-position", position, "accumulate",
+                                    "2", "max-updates", "5", NULL},
+                                   {0},
+                                   0},
+                                  {"again",
+                                   {AHEAD, "dtype", dtype, "norm-position", position, "accumulate",
+                                    "2", "max-updates", "5", "recompute", "true", NULL},
+                                   {0},
+                                   0}};
+    struct cudaemu_counts counts[2];
+    struct lng_train_result result;
+    for (int i = 0; i < 2; i++)
+        check_ok(train(&plans[i], &result, &counts[i]));
+    expect_same("kept", "again", true);
+    fprintf(stderr, "%s, %s: %d kernels, recomputing %d\n", dtype, position, (int)counts[0].kernels,
+            (int)counts[1].kernels);
+    cr_assert(counts[1].kernels > counts[0].kernels + counts[0].kernels / 10);
+}
+
+/* Layers computed again are queued as all else, and have the bits that were kept. */
+Test(waits, change_nothing_about_recomputing)
+{
+    expect_as_kept("f32", "post");
+}
+Test(waits, change_nothing_about_recomputing_in_bf16)
+{
+    expect_as_kept("bf16", "pre");
 }
 
 /* Wherever that happens: with its message, and everything is given back. */
