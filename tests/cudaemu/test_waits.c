@@ -181,7 +181,7 @@ static char *told(const char *run)
     return all.data;
 }
 
-static uint64_t last_checkpoint(const char *run, uint32_t checksums[4])
+static uint64_t last_checkpoint(const char *run, uint64_t checksums[4])
 {
     static const char *const names[] = {LNG_SECTION_PARAMETERS, LNG_SECTION_ADAM_M,
                                         LNG_SECTION_ADAM_V, LNG_SECTION_EMA};
@@ -204,7 +204,7 @@ static uint64_t last_checkpoint(const char *run, uint32_t checksums[4])
 /* Parameters, moments and average of the last checkpoints, bit by bit, and, where asked, what was told. */
 static void expect_same(const char *a, const char *b, bool events)
 {
-    uint32_t sums[2][4];
+    uint64_t sums[2][4];
     cr_assert_eq(last_checkpoint(a, sums[0]), last_checkpoint(b, sums[1]));
     for (int i = 0; i < 4; i++)
         cr_assert_eq(sums[0][i], sums[1][i], "%s and %s: section %d", a, b, i);
@@ -353,7 +353,7 @@ Test(waits, change_nothing_about_stopping)
         {"ahead", {AHEAD, "nan-policy", "stop", "max-updates", "13", NULL}, {8}, 0},
         {"waited", {EACH_WAITED_FOR, "nan-policy", "stop", "max-updates", "13", NULL}, {8}, 0}};
     struct lng_train_result result;
-    uint32_t sums[4];
+    uint64_t sums[4];
     for (int i = 0; i < 2; i++) {
         check_fails(train(&plans[i], &result, NULL), LNG_ERR_RANGE,
                     "update 8: 1 gradient entries are not finite");
