@@ -2,6 +2,8 @@
 #ifndef LNG_KERNELS_BACKEND_H
 #define LNG_KERNELS_BACKEND_H
 
+#include <math.h>
+
 #include "kernels/device.h"
 #include "kernels/ops.h"
 
@@ -22,6 +24,22 @@ struct lng_weight {
     bool rows; /* lng_weight_keep_rows made them */
 };
 
+/* What lng_gradient_stats writes to scale (ops.h). */
+static inline double lng_gradient_scale(const struct lng_gradient_stats_args *args)
+{
+    const double norm = sqrt(args->out[0]) / args->tokens;
+    if (args->out[1] > 0 || !isfinite(norm))
+        return 0;
+    return (args->clip_norm > 0 && norm > args->clip_norm ? args->clip_norm / norm : 1) /
+           args->tokens;
+}
+
+/* Head of every backend's landing. */
+struct lng_landing {
+    unsigned char *memory; /* of the host */
+    size_t bytes;
+};
+
 struct lng_backend {
     const char *name;
     enum lng_dtype real;
@@ -36,6 +54,13 @@ struct lng_backend {
     enum lng_status (*write)(struct lng_device *device, void *to, const void *from, size_t bytes);
     enum lng_status (*read)(struct lng_device *device, void *to, const void *from, size_t bytes);
     enum lng_status (*sync)(struct lng_device *device);
+    /* NULL: work is done when its call returns, and a landing is plain memory. close waits for what still lands. */
+    enum lng_status (*landing_open)(struct lng_device *device, size_t bytes,
+                                    struct lng_landing **landing);
+    void (*landing_close)(struct lng_device *device, struct lng_landing *landing);
+    enum lng_status (*landing_copy)(struct lng_device *device, struct lng_landing *landing,
+                                    size_t at, const void *from, size_t bytes);
+    enum lng_status (*landing_wait)(struct lng_device *device, struct lng_landing *landing);
     enum lng_dtype (*activation)(const struct lng_device *device, enum lng_dtype compute);
     enum lng_status (*supports)(const struct lng_device *device, enum lng_dtype compute);
     int64_t (*logit_rows)(const struct lng_device *device, int64_t vocabulary);

@@ -200,6 +200,67 @@ enum lng_status lng_device_sync(struct lng_device *device)
     return device->backend->sync(device);
 }
 
+bool lng_device_runs_behind(const struct lng_device *device)
+{
+    return device->backend->landing_open != NULL;
+}
+
+enum lng_status lng_landing_open(struct lng_device *device, size_t bytes,
+                                 struct lng_landing **landing)
+{
+    LNG_FAIL_IF(bytes == 0, LNG_ERR_SHAPE, "landing: expected 1 byte or more, found none");
+    if (device->backend->landing_open != NULL)
+        return device->backend->landing_open(device, bytes, landing);
+    struct lng_landing *plain = lng_alloc(1, sizeof *plain);
+    unsigned char *memory = lng_alloc(bytes, 1);
+    if (plain == NULL || memory == NULL) {
+        lng_free(plain);
+        lng_free(memory);
+        return LNG_ERR_MEMORY;
+    }
+    *plain = (struct lng_landing){memory, bytes};
+    *landing = plain;
+    return LNG_OK;
+}
+
+void lng_landing_close(struct lng_device *device, struct lng_landing *landing)
+{
+    if (landing == NULL)
+        return;
+    if (device->backend->landing_close != NULL) {
+        device->backend->landing_close(device, landing);
+        return;
+    }
+    lng_free(landing->memory);
+    lng_free(landing);
+}
+
+enum lng_status lng_landing_copy(struct lng_device *device, struct lng_landing *landing, size_t at,
+                                 const void *from, size_t bytes)
+{
+    LNG_FAIL_IF(at > landing->bytes || bytes > landing->bytes - at, LNG_ERR_SHAPE,
+                "landing of %zu bytes: expected a copy inside it, found %zu at %zu", landing->bytes,
+                bytes, at);
+    LNG_FAIL_IF(bytes > 0 && from == NULL, LNG_ERR_SHAPE,
+                "landing: expected an address to copy %zu bytes from, found none", bytes);
+    if (bytes == 0)
+        return LNG_OK;
+    if (device->backend->landing_copy != NULL)
+        LNG_TIMED(device, LNG_PHASE_COPY,
+                  device->backend->landing_copy(device, landing, at, from, bytes));
+    LNG_TIMED(device, LNG_PHASE_COPY,
+              device->backend->read(device, landing->memory + at, from, bytes));
+}
+
+enum lng_status lng_landing_wait(struct lng_device *device, struct lng_landing *landing,
+                                 const void **memory)
+{
+    if (device->backend->landing_wait != NULL)
+        LNG_TRY(device->backend->landing_wait(device, landing));
+    *memory = landing->memory;
+    return LNG_OK;
+}
+
 /* An observer wants to see every operation, and a timer to time it. */
 enum lng_status lng_device_repeat(struct lng_device *device, const void *key, size_t bytes,
                                   lng_device_work work, void *context)

@@ -4,7 +4,7 @@
  * "ref64" ref with every real in double   "cuda"   the first GPU; "cuda:1" the second, ...
  * "auto"  cuda when there is a GPU that can be used, else cpu
  *
- * Work on a device is asynchronous and in order; only lng_device_sync and lng_device_read wait.
+ * Work on a device is asynchronous and in order; only lng_device_sync, lng_device_read and lng_landing_wait wait.
  * Pointers made by lng_device_alloc may be device memory: never dereference them above kernels/. */
 #ifndef LNG_KERNELS_DEVICE_H
 #define LNG_KERNELS_DEVICE_H
@@ -103,6 +103,21 @@ LNG_MUST_CHECK enum lng_status lng_device_write(struct lng_device *device, void 
 LNG_MUST_CHECK enum lng_status lng_device_read(struct lng_device *device, void *to,
                                                const void *from, size_t bytes);
 LNG_MUST_CHECK enum lng_status lng_device_sync(struct lng_device *device);
+/* Whether work may still be under way when the call that asked for it has returned. */
+bool lng_device_runs_behind(const struct lng_device *device);
+
+/* Reading without waiting at once: host memory [bytes, zeroed], which copies reach in order with the device's other
+ * work. A copy returns at once. lng_landing_wait waits for the copies so far, and for nothing that was asked for after
+ * them; the memory is then good until the next copy. */
+struct lng_landing;
+LNG_MUST_CHECK enum lng_status lng_landing_open(struct lng_device *device, size_t bytes,
+                                                struct lng_landing **landing);
+void lng_landing_close(struct lng_device *device, struct lng_landing *landing); /* NULL is fine */
+LNG_MUST_CHECK enum lng_status lng_landing_copy(struct lng_device *device,
+                                                struct lng_landing *landing, size_t at,
+                                                const void *from, size_t bytes);
+LNG_MUST_CHECK enum lng_status lng_landing_wait(struct lng_device *device,
+                                                struct lng_landing *landing, const void **memory);
 
 /* Work that recurs, such as a step of decoding. `work` calls operations of this device (ops.h) and nothing else
  * of it: no memory, no copies, no waiting. `key` [bytes, at most LNG_REPEAT_KEY; a struct that was zeroed before it

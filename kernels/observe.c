@@ -262,6 +262,7 @@ static enum lng_status list_gradient_stats(struct outputs *to,
                                            const struct lng_gradient_stats_args *args)
 {
     ADD_ARRAY(out, LNG_DTYPE_F64, 2);
+    ADD_ARRAY(scale, LNG_DTYPE_F64, 1);
     return LNG_OK;
 }
 

@@ -226,7 +226,8 @@ enum lng_status lng_adam(struct lng_device *device, const struct lng_adam_args *
     CHECK_NUMBER(beta2, 0, 1);
     CHECK_NUMBER(epsilon, 0, DBL_MAX);
     CHECK_NUMBER(weight_decay, 0, DBL_MAX);
-    CHECK_NUMBER(grad_scale, -DBL_MAX, DBL_MAX);
+    if (args->scale == NULL)
+        CHECK_NUMBER(grad_scale, -DBL_MAX, DBL_MAX);
     CHECK_NUMBER(bias1, DBL_MIN, 1);
     CHECK_NUMBER(bias2, DBL_MIN, 1);
     if (args->ema != NULL)
@@ -240,6 +241,10 @@ enum lng_status lng_gradient_stats(struct lng_device *device,
     struct lng_check check = lng_check_begin(device, "gradient_stats");
     CHECK_ARRAY(grad, args->n);
     CHECK_ARRAY(out, 2);
+    if (args->scale != NULL) {
+        CHECK_NUMBER(tokens, 0, DBL_MAX);
+        CHECK_NUMBER(clip_norm, 0, DBL_MAX);
+    }
     return lng_run_gradient_stats(device, args);
 }
 

@@ -369,20 +369,28 @@ struct lng_edit_scores_args {
  *   g = grad * grad_scale;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
  *   param -= lr * (m / bias1 / (sqrt(v / bias2) + epsilon) + weight_decay * param)
  *   ema += ema_rate * (param - ema)   where ema is present
- * bias1 = 1 - b1^t, bias2 = 1 - b2^t (1 = no correction). */
+ * bias1 = 1 - b1^t, bias2 = 1 - b2^t (1 = no correction).
+ * scale: stands for grad_scale, which is not looked at; 0 there: nothing changes. What lng_gradient_stats decided. */
 struct lng_adam_args {
     void *param, *m, *v; /* [n] real */
     const void *grad;    /* [n] real */
     void *ema;           /* [n] real, or NULL */
     int64_t n;
     double lr, beta1, beta2, epsilon, weight_decay, grad_scale, bias1, bias2, ema_rate;
+    const double *scale; /* [1], or NULL */
 };
 
-/* out[0] = sum of squares of the finite entries, out[1] = number of non-finite ones; double [2], written. */
+/* out[0] = sum of squares of the finite entries, out[1] = number of non-finite ones; double [2], written.
+ * scale, where present, is written too: what makes of gradients that are sums over `tokens` their mean, of a norm of
+ * clip_norm at most (0 = any), so that the host need not wait to decide it:
+ *   norm = sqrt(out[0]) / tokens;  scale = (0 < clip_norm < norm ? clip_norm / norm : 1) / tokens
+ * and 0, no step, where entries or the norm are not finite. */
 struct lng_gradient_stats_args {
     const void *grad; /* [n] real */
     int64_t n;
     double *out;
+    double *scale; /* [1], or NULL: tokens and clip_norm are not looked at */
+    double tokens, clip_norm;
 };
 
 /* y = (1 - rate) y + rate x over flat real ranges (checkpoint averaging, EMA). */

@@ -4,8 +4,8 @@
 #include "host/base/mem.h"
 #include "host/cli/bench.h"
 #include "host/cli/bench_plan.h"
-#include "host/train/optimizer.h"
 #include "host/train/trainer.h"
+#include "host/train/update.h"
 
 enum { TARGET_SEED = 0x7A67 /* added to --seed */ };
 static const double learning_rate = 1e-4;
@@ -16,11 +16,13 @@ struct updates {
     int32_t *offsets[2]; /* [sentences + 1], source and target */
     struct lng_workspace *workspace;
     struct lng_optimizer optimizer;
+    struct lng_update turns[2]; /* by turns, as the device runs behind */
+    int asked, ended;           /* so many updates */
     struct lng_regularization regularization;
 };
 
 /* Multiplications and additions of the products of one update, forward and backward: three times those of a forward
- * pass. A target token attends to what is before it, half of all on average. */
+ * pass, without what --recompute computes again. A target token attends to what is before it, half of all on average. */
 double lng_bench_count_operations(const struct lng_hparams *h, const struct lng_bench_sentences *s,
                                   const struct lng_bench_sentences *t)
 {
@@ -71,6 +73,7 @@ static struct lng_batch_limits limits_of(const struct updates *u)
         .target_rows = (int64_t)u->target.ids.count,
         .sentences = (int64_t)u->bench->sentences.count,
         .backward = true,
+        .recompute = u->bench->options->recompute,
     };
 }
 
@@ -81,7 +84,10 @@ static enum lng_status open_updates(struct updates *u)
     struct lng_batch_limits limits = limits_of(u);
     u->regularization = lng_regularization_of(bench->options);
     LNG_TRY(lng_workspace_open(&bench->model, &limits, &u->workspace));
-    return lng_optimizer_init(&u->optimizer, &bench->model, false);
+    LNG_TRY(lng_optimizer_init(&u->optimizer, &bench->model, false));
+    for (int i = 0; i < 2; i++)
+        LNG_TRY(lng_update_open(&u->turns[i], &u->optimizer, u->workspace, 1));
+    return LNG_OK;
 }
 
 static void close_updates(struct updates *u)
@@ -89,27 +95,49 @@ static void close_updates(struct updates *u)
     lng_bench_sentences_release(&u->target);
     for (int side = 0; side < 2; side++)
         lng_free(u->offsets[side]);
+    for (int i = 0; i < 2; i++)
+        lng_update_close(&u->turns[i]);
     lng_workspace_close(u->workspace);
     lng_optimizer_release(&u->optimizer);
 }
 
-static enum lng_status make_update(struct updates *u, double *loss)
+/* Forward and backward of the next update. */
+static enum lng_status ask_for_gradients(struct updates *u)
 {
     struct lng_bench *bench = u->bench;
+    struct lng_update *update = &u->turns[u->asked++ % 2];
     struct lng_sequences source = {.ids = bench->sentences.ids.data,
                                    .offsets = u->offsets[0],
                                    .count = (int64_t)bench->sentences.count};
     struct lng_sequences target = {
         .ids = u->target.ids.data, .offsets = u->offsets[1], .count = (int64_t)u->target.count};
+    u->regularization.update++;
+    LNG_TRY(lng_update_begin(update));
+    return lng_update_batch(update, &source, &target, &u->regularization);
+}
+
+/* The step of the update that was asked for last, the one before it having ended. */
+static enum lng_status ask_for_step(struct updates *u)
+{
+    return lng_update_step(&u->turns[(u->asked - 1) % 2], u->bench->options, learning_rate);
+}
+
+/* The next update ends. Where the device runs behind and this is not the last, it has the gradients of another to go on
+ * with meanwhile, as in training; so the time of a call is that of an update, from one end to the next. */
+static enum lng_status make_update(struct updates *u, bool last, double *loss)
+{
     struct lng_loss_sums sums;
     struct lng_step_result result;
-    u->regularization.update++;
-    LNG_TRY(lng_model_zero_gradients(&bench->model));
-    LNG_TRY(
-        lng_model_train(&bench->model, u->workspace, &source, &target, &u->regularization, &sums));
-    LNG_TRY(lng_optimizer_step(&u->optimizer, bench->options, learning_rate, sums.tokens, &result));
+    const bool ahead = !last && lng_device_runs_behind(u->bench->device);
+    if (u->asked == u->ended) {
+        LNG_TRY(ask_for_gradients(u));
+        LNG_TRY(ask_for_step(u));
+    }
+    if (ahead)
+        LNG_TRY(ask_for_gradients(u));
+    LNG_TRY(lng_update_end(&u->turns[u->ended++ % 2], u->bench->options, &sums, &result));
     *loss = sums.loss / sums.tokens;
-    return lng_device_sync(bench->device);
+    return ahead ? ask_for_step(u) : LNG_OK;
 }
 
 static enum lng_status add_work(const struct updates *u, json_t *object)
@@ -129,6 +157,7 @@ static enum lng_status add_config(const struct lng_options *o, json_t *report)
     json_t *config;
     LNG_TRY(lng_bench_section(report, "config", &config));
     LNG_TRY(lng_json_set(config, "batch_tokens", json_integer(o->bench_batch_tokens)));
+    LNG_TRY(lng_json_set(config, "recompute", json_boolean(o->recompute)));
     return lng_json_set(config, "length", json_integer(o->bench_length));
 }
 
@@ -185,7 +214,7 @@ static enum lng_status add_phases(struct updates *u, json_t *report)
     double loss;
     LNG_TRY(lng_device_time_begin(device));
     struct lng_bench_clock start = lng_bench_start();
-    LNG_TRY(make_update(u, &loss));
+    LNG_TRY(make_update(u, true, &loss));
     double seconds = lng_bench_stop(start).seconds;
     LNG_TRY(lng_device_time_end(device, &times));
     return lng_bench_add_phases(&times, seconds, report);
@@ -200,7 +229,7 @@ enum lng_status lng_bench_train(struct lng_bench *bench, json_t *report)
     enum lng_status status = runs != NULL ? open_updates(&u) : LNG_ERR_MEMORY;
     for (int i = -o->bench_warmup; i < o->bench_repetitions && status == LNG_OK; i++) {
         struct lng_bench_clock start = lng_bench_start();
-        status = make_update(&u, &loss[1]);
+        status = make_update(&u, i + 1 == o->bench_repetitions, &loss[1]);
         if (i >= 0)
             runs[i] = lng_bench_stop(start);
         if (i == -o->bench_warmup)
@@ -251,7 +280,7 @@ enum lng_status lng_bench_update_once(struct lng_bench *bench, size_t *plan_byte
     double loss;
     enum lng_status status = open_updates(&u);
     if (status == LNG_OK)
-        status = make_update(&u, &loss);
+        status = make_update(&u, true, &loss);
     if (status == LNG_OK) {
         struct lng_batch_limits limits = limits_of(&u);
         *plan_bytes = lng_workspace_plan(&bench->model, &limits) + state_bytes(&u);
@@ -270,7 +299,7 @@ enum lng_status lng_bench_time_updates(struct lng_bench *bench, double *seconds,
     enum lng_status status = times != NULL ? open_updates(&u) : LNG_ERR_MEMORY;
     for (int i = -o->bench_warmup; i < o->bench_repetitions && status == LNG_OK; i++) {
         struct lng_bench_clock start = lng_bench_start();
-        status = make_update(&u, &loss);
+        status = make_update(&u, i + 1 == o->bench_repetitions, &loss);
         if (i >= 0)
             times[i] = lng_bench_stop(start).seconds;
     }

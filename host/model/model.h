@@ -172,6 +172,21 @@ LNG_MUST_CHECK enum lng_status
 lng_model_train(struct lng_model *model, struct lng_workspace *workspace,
                 const struct lng_sequences *source, const struct lng_sequences *target,
                 const struct lng_regularization *regularization, struct lng_loss_sums *sums);
+/* The same without waiting: the sums go to later->landing, of which LNG_LOSS_LANDING bytes at later->at are theirs.
+ * lng_loss_sums_landed makes them of its memory, after lng_landing_wait. */
+enum { LNG_LOSS_LANDING = 5 * sizeof(double) };
+struct lng_loss_later {
+    struct lng_landing *landing;
+    size_t at;
+    double tokens; /* written at once: target tokens */
+    int copies;    /* written at once */
+};
+LNG_MUST_CHECK enum lng_status
+lng_model_train_later(struct lng_model *model, struct lng_workspace *workspace,
+                      const struct lng_sequences *source, const struct lng_sequences *target,
+                      const struct lng_regularization *regularization,
+                      struct lng_loss_later *later);
+struct lng_loss_sums lng_loss_sums_landed(const struct lng_loss_later *later, const void *memory);
 LNG_MUST_CHECK enum lng_status lng_model_zero_gradients(struct lng_model *model);
 
 /* ---- teacher-forced scoring ------------------------------------------------------------------- */

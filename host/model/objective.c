@@ -130,21 +130,41 @@ static enum lng_status pair_blocks(struct lng_model *model, struct lng_workspace
 }
 
 /* Means over the copies of the batch. */
+static struct lng_loss_sums means_of(const double values[LNG_WORKSPACE_SUMS], int copies,
+                                     double tokens)
+{
+    const double *guide = values + LNG_WORKSPACE_GUIDE_SUMS;
+    return (struct lng_loss_sums){
+        .loss = values[0] / copies,
+        .nll = values[1] / copies,
+        .correct = values[2] / copies,
+        .tokens = tokens,
+        .alignment = guide[0] / copies,
+        .aligned = guide[1] / copies,
+    };
+}
+
+static double tokens_of(const struct lng_workspace *ws, int copies)
+{
+    return (double)(ws->target.rows / copies);
+}
+
 static enum lng_status read_sums(struct lng_model *model, const struct lng_workspace *ws,
                                  int copies, struct lng_loss_sums *sums)
 {
     double values[LNG_WORKSPACE_SUMS];
     LNG_TRY(lng_device_read(model->device, values, ws->sums, sizeof values));
-    const double *guide = values + LNG_WORKSPACE_GUIDE_SUMS;
-    *sums = (struct lng_loss_sums){
-        .loss = values[0] / copies,
-        .nll = values[1] / copies,
-        .correct = values[2] / copies,
-        .tokens = (double)(ws->target.rows / copies),
-        .alignment = guide[0] / copies,
-        .aligned = guide[1] / copies,
-    };
+    *sums = means_of(values, copies, tokens_of(ws, copies));
     return LNG_OK;
+}
+
+_Static_assert(LNG_LOSS_LANDING == LNG_WORKSPACE_SUMS * sizeof(double), "all sums land");
+
+struct lng_loss_sums lng_loss_sums_landed(const struct lng_loss_later *later, const void *memory)
+{
+    double values[LNG_WORKSPACE_SUMS];
+    memcpy(values, (const unsigned char *)memory + later->at, sizeof values);
+    return means_of(values, later->copies, later->tokens);
 }
 
 /* The <pad> row never learns: it is the decoder's zero start embedding. */
@@ -175,34 +195,60 @@ static enum lng_status forward(const struct lng_pass *encoder, const struct lng_
     return decoder ? lng_stack_forward(decoder, *encoded, output) : LNG_OK;
 }
 
-enum lng_status lng_model_train(struct lng_model *model, struct lng_workspace *ws,
-                                const struct lng_sequences *source,
-                                const struct lng_sequences *target,
-                                const struct lng_regularization *regularization,
-                                struct lng_loss_sums *sums)
+static int copies_of(const struct lng_regularization *regularization)
+{
+    return regularization != NULL && regularization->r_drop > 0 ? 2 : 1;
+}
+
+/* All of a batch but telling its sums. */
+static enum lng_status train(struct lng_model *model, struct lng_workspace *ws,
+                             const struct lng_sequences *source, const struct lng_sequences *target,
+                             const struct lng_regularization *regularization)
 {
     LNG_FAIL_IF(!model->training || !ws->limits.backward, LNG_ERR_USAGE,
                 "training needs a model and a workspace opened for it");
-    bool pairs = regularization != NULL && regularization->r_drop > 0;
+    const int copies = copies_of(regularization);
     const struct lng_guide *guide = regularization != NULL ? regularization->guide : NULL;
     LNG_FAIL_IF(
         guide != NULL && (guide->layer < 0 || guide->layer >= model->hparams.decoder_layers),
         LNG_ERR_RANGE, "guided alignment: expected a decoder layer from 0 to %d, found %lld",
         model->hparams.decoder_layers - 1, (long long)guide->layer);
-    LNG_TRY(begin(model, ws, source, target, guide, pairs ? 2 : 1));
+    LNG_TRY(begin(model, ws, source, target, guide, copies));
     struct lng_pass encoder = {
         .model = model, .workspace = ws, .regularization = regularization, .backward = true};
     struct lng_pass decoder = encoder;
     decoder.decoder = true;
     struct lng_view encoded, output;
     LNG_TRY(forward(&encoder, &decoder, &encoded, &output));
-    LNG_TRY(pairs ? pair_blocks(model, ws, output, regularization)
-                  : loss_blocks(model, ws, output, regularization, true));
+    LNG_TRY(copies == 2 ? pair_blocks(model, ws, output, regularization)
+                        : loss_blocks(model, ws, output, regularization, true));
     LNG_TRY(lng_fill(model->device, &(struct lng_fill_args){.y = ws->d_encoded}));
     LNG_TRY(lng_stack_backward(&decoder, encoded, lng_view_rows(ws->d_in, 0, output.rows)));
     LNG_TRY(lng_stack_backward(&encoder, (struct lng_view){0}, ws->d_encoded));
-    LNG_TRY(clear_pad_gradient(model));
-    return sums ? read_sums(model, ws, pairs ? 2 : 1, sums) : LNG_OK;
+    return clear_pad_gradient(model);
+}
+
+enum lng_status lng_model_train(struct lng_model *model, struct lng_workspace *ws,
+                                const struct lng_sequences *source,
+                                const struct lng_sequences *target,
+                                const struct lng_regularization *regularization,
+                                struct lng_loss_sums *sums)
+{
+    LNG_TRY(train(model, ws, source, target, regularization));
+    return sums ? read_sums(model, ws, copies_of(regularization), sums) : LNG_OK;
+}
+
+enum lng_status lng_model_train_later(struct lng_model *model, struct lng_workspace *ws,
+                                      const struct lng_sequences *source,
+                                      const struct lng_sequences *target,
+                                      const struct lng_regularization *regularization,
+                                      struct lng_loss_later *later)
+{
+    LNG_TRY(train(model, ws, source, target, regularization));
+    LNG_TRY(lng_landing_copy(model->device, later->landing, later->at, ws->sums, LNG_LOSS_LANDING));
+    later->copies = copies_of(regularization);
+    later->tokens = tokens_of(ws, later->copies);
+    return LNG_OK;
 }
 
 enum lng_status lng_model_score(struct lng_model *model, struct lng_workspace *ws,

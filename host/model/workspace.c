@@ -7,6 +7,7 @@
 
 enum {
     MEGABYTE = 1000000,
+    SIDE_ARRAYS = 7, /* of a side, targets included */
     LOGIT_STEP = 8, /* rows of logits begin at multiples of so many: vectors can be read from any */
 };
 
@@ -84,8 +85,22 @@ static void lay_layer_inside(struct layout *layout, struct lng_layer_state *stat
         state->ffn_pre = take(layout, rows, ffn);
 }
 
-/* Layers keep their own insides when the backward pass will read them; else they share one set, and
- * without any backward pass two outputs taking turns are enough. */
+/* What goes on from a layer to the next. In a post-norm stack that computes again it is y alone: the rest is of the layer
+ * whose turn it is. Without a backward pass two outputs taking turns are enough. */
+static struct lng_norm_state lay_output(struct layout *layout, const struct lng_stack_state *stack,
+                                        int64_t l, int64_t rows)
+{
+    const struct lng_hparams *h = &layout->model->hparams;
+    if (!layout->limits->backward && l >= 2)
+        return stack->layers[l - 2].ffn_norm;
+    if (!layout->limits->backward || !layout->limits->recompute || h->pre_norm || l == 0)
+        return lay_norm(layout, rows);
+    struct lng_norm_state state = stack->layers[0].ffn_norm;
+    state.y = take(layout, rows, h->dim);
+    return state;
+}
+
+/* Layers keep their own insides when the backward pass will read them; else they share one set. */
 static void lay_stack(struct layout *layout, struct lng_stack_state *stack, bool decoder)
 {
     const struct lng_hparams *h = &layout->model->hparams;
@@ -102,10 +117,7 @@ static void lay_stack(struct layout *layout, struct lng_stack_state *stack, bool
             lay_layer_inside(layout, state, decoder);
         else
             *state = stack->layers[0];
-        if (layout->limits->backward || l < 2)
-            state->ffn_norm = lay_norm(layout, rows);
-        else
-            state->ffn_norm = stack->layers[l - 2].ffn_norm;
+        state->ffn_norm = lay_output(layout, stack, l, rows);
     }
 }
 
@@ -143,6 +155,7 @@ static void lay_workspace(struct layout *layout, struct lng_workspace *ws)
     const struct lng_hparams *h = &layout->model->hparams;
     lay_side(layout, &ws->source, layout->source_rows);
     lay_side(layout, &ws->target, layout->target_rows);
+    /* Right behind its side: they are uploaded together. */
     ws->targets = lng_arena_take(layout->arena, (size_t)layout->target_rows, sizeof *ws->targets);
     ws->token_logprob =
         lng_arena_take(layout->arena, (size_t)layout->target_rows, sizeof *ws->token_logprob);
@@ -262,7 +275,8 @@ enum lng_status lng_workspace_open(const struct lng_model *model,
                      "a batch of %lld source and %lld target tokens is too large to plan for",
                      (long long)limits->source_rows, (long long)limits->target_rows);
     int64_t rows = max64(limits->source_rows, limits->target_rows);
-    ws->staging_bytes = (size_t)(5 * rows + 2 * limits->sentences + 2) * sizeof(int32_t);
+    ws->staging_bytes = (size_t)(5 * rows + 2 * limits->sentences + 2) * sizeof(int32_t) +
+                        SIDE_ARRAYS * LNG_ARENA_ALIGNMENT;
     ws->staging = lng_alloc(ws->staging_bytes, 1);
     LNG_GOTO_FAIL_IF(ws->staging == NULL, LNG_ERR_MEMORY, "%s", lng_error_message());
     status = lng_device_alloc(model->device, bytes, &ws->memory);
@@ -328,11 +342,18 @@ static enum lng_status check_sequences(const struct lng_sequences *s, int32_t vo
     return LNG_OK;
 }
 
-/* Per-row arrays, in host staging memory. */
+/* Per-row arrays, in host staging memory: as far from each other as on the device, where a side is in one piece. So one
+ * copy brings all of it. */
 struct staged {
     int32_t *ids, *positions, *targets, *offsets;
     uint32_t *row_sentence, *row_position, *sentence_ids;
 };
+
+static void *staged_at(const struct lng_workspace *ws, const unsigned char *first,
+                       const void *array)
+{
+    return (unsigned char *)ws->staging + ((const unsigned char *)array - first);
+}
 
 static void stage_copy(const struct lng_workspace *ws, const struct lng_sequences *s, int copy,
                        bool shift, struct staged *to)
@@ -351,7 +372,8 @@ static void stage_copy(const struct lng_workspace *ws, const struct lng_sequence
             int64_t position = (int64_t)place + h->position_offset;
             int32_t start = shift ? h->decoder_start : s->ids[i];
             to->ids[row] = !shift ? s->ids[i] : place == 0 ? start : s->ids[i - 1];
-            to->targets[row] = s->ids[i];
+            if (shift)
+                to->targets[row] = s->ids[i];
             to->positions[row] = (int32_t)(position < last ? position : last);
             to->row_sentence[row] = sentence;
             to->row_position[row] = (uint32_t)place;
@@ -367,27 +389,22 @@ enum lng_status lng_workspace_upload(struct lng_workspace *ws, const struct lng_
     const struct lng_hparams *h = &ws->model->hparams;
     LNG_TRY(
         check_sequences(s, shift ? h->target_vocab : h->source_vocab, shift ? "target" : "source"));
-    size_t n = (size_t)side->rows, b = (size_t)side->sentences;
-    struct staged staged;
-    staged.ids = ws->staging;
-    staged.positions = staged.ids + n;
-    staged.targets = staged.positions + n;
-    staged.row_sentence = (uint32_t *)(staged.targets + n);
-    staged.row_position = staged.row_sentence + n;
-    staged.sentence_ids = staged.row_position + n;
-    staged.offsets = (int32_t *)(staged.sentence_ids + b);
+    const unsigned char *first = (const unsigned char *)side->ids;
+    const void *end = shift ? (const void *)(ws->targets + side->rows)
+                            : (const void *)(side->sentence_ids + side->sentences);
+    size_t bytes = (size_t)((const unsigned char *)end - first);
+    LNG_FAIL_IF(bytes > ws->staging_bytes, LNG_ERR_INTERNAL,
+                "a side of %zu bytes, memory to stage it is %zu", bytes, ws->staging_bytes);
+    struct staged staged = {
+        .ids = staged_at(ws, first, side->ids),
+        .positions = staged_at(ws, first, side->positions),
+        .row_sentence = staged_at(ws, first, side->row_sentence),
+        .row_position = staged_at(ws, first, side->row_position),
+        .offsets = staged_at(ws, first, side->offsets),
+        .sentence_ids = staged_at(ws, first, side->sentence_ids),
+        .targets = shift ? staged_at(ws, first, ws->targets) : NULL,
+    };
     for (int copy = 0; copy < copies; copy++)
         stage_copy(ws, s, copy, shift, &staged);
-    LNG_TRY(lng_device_write(device, side->ids, staged.ids, n * sizeof(int32_t)));
-    LNG_TRY(lng_device_write(device, side->positions, staged.positions, n * sizeof(int32_t)));
-    LNG_TRY(
-        lng_device_write(device, side->row_sentence, staged.row_sentence, n * sizeof(uint32_t)));
-    LNG_TRY(
-        lng_device_write(device, side->row_position, staged.row_position, n * sizeof(uint32_t)));
-    LNG_TRY(
-        lng_device_write(device, side->sentence_ids, staged.sentence_ids, b * sizeof(uint32_t)));
-    LNG_TRY(lng_device_write(device, side->offsets, staged.offsets, (b + 1) * sizeof(int32_t)));
-    if (shift)
-        LNG_TRY(lng_device_write(device, ws->targets, staged.targets, n * sizeof(int32_t)));
-    return LNG_OK;
+    return lng_device_write(device, side->ids, ws->staging, bytes);
 }

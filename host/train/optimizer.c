@@ -1,6 +1,7 @@
 #include "host/train/optimizer.h"
 
 #include <math.h>
+#include <string.h>
 
 static size_t real_size(const struct lng_optimizer *optimizer)
 {
@@ -22,7 +23,7 @@ enum lng_status lng_optimizer_init(struct lng_optimizer *optimizer, struct lng_m
     LNG_TRY_OR_FAIL(lng_device_alloc(model->device, bytes, &result.m));
     LNG_TRY_OR_FAIL(lng_device_alloc(model->device, bytes, &result.v));
     void *stats;
-    LNG_TRY_OR_FAIL(lng_device_alloc(model->device, 2 * sizeof(double), &stats));
+    LNG_TRY_OR_FAIL(lng_device_alloc(model->device, 3 * sizeof(double), &stats));
     result.stats = stats;
     if (moving_average) {
         LNG_TRY_OR_FAIL(lng_device_alloc(model->device, bytes, &result.ema));
@@ -76,29 +77,26 @@ static enum lng_status adam_range(struct lng_optimizer *optimizer,
     return lng_adam(model->device, &args);
 }
 
-enum lng_status lng_optimizer_step(struct lng_optimizer *optimizer,
-                                   const struct lng_options *options, double lr, double tokens,
-                                   struct lng_step_result *result)
+/* Queues statistics, Adam and new copies of the weights. */
+static enum lng_status queue_step(struct lng_optimizer *optimizer,
+                                  const struct lng_options *options, double lr, double tokens)
 {
     struct lng_model *model = optimizer->model;
-    double stats[2];
+    double *scale = optimizer->stats + 2;
     LNG_TRY(lng_gradient_stats(model->device,
                                &(struct lng_gradient_stats_args){.grad = model->gradients,
                                                                  .n = model->params.total,
-                                                                 .out = optimizer->stats}));
-    LNG_TRY(lng_device_read(model->device, stats, optimizer->stats, sizeof stats));
-    double norm = sqrt(stats[0]) / tokens;
-    bool clip = options->clip_norm > 0 && norm > options->clip_norm;
-    *result = (struct lng_step_result){norm, (int64_t)stats[1], clip};
-    if (result->nonfinite > 0 || !isfinite(norm))
-        return LNG_OK;
+                                                                 .out = optimizer->stats,
+                                                                 .scale = scale,
+                                                                 .tokens = tokens,
+                                                                 .clip_norm = options->clip_norm}));
     double step = (double)(optimizer->steps + 1);
     struct lng_adam_args args = {
         .lr = lr,
         .beta1 = options->beta1,
         .beta2 = options->beta2,
         .epsilon = options->adam_epsilon,
-        .grad_scale = (clip ? options->clip_norm / norm : 1) / tokens,
+        .scale = scale,
         .bias1 = 1 - pow(options->beta1, step),
         .bias2 = 1 - pow(options->beta2, step),
         .ema_rate = ema_rate(options->ema, optimizer->steps),
@@ -107,8 +105,40 @@ enum lng_status lng_optimizer_step(struct lng_optimizer *optimizer,
     int64_t decayed = model->params.decayed;
     LNG_TRY(adam_range(optimizer, &args, 0, decayed, decay));
     LNG_TRY(adam_range(optimizer, &args, decayed, model->params.total - decayed, 0));
-    optimizer->steps++;
     return lng_model_refresh(model);
+}
+
+enum lng_status lng_optimizer_begin(struct lng_optimizer *optimizer,
+                                    const struct lng_options *options, double lr, double tokens,
+                                    struct lng_landing *landing, size_t at)
+{
+    LNG_TRY(queue_step(optimizer, options, lr, tokens));
+    return lng_landing_copy(optimizer->model->device, landing, at, optimizer->stats,
+                            LNG_STEP_LANDING);
+}
+
+/* Comes to what lng_gradient_stats came to (ops.h). */
+void lng_optimizer_end(struct lng_optimizer *optimizer, const struct lng_options *options,
+                       double tokens, const void *landed, struct lng_step_result *result)
+{
+    double stats[2];
+    memcpy(stats, landed, sizeof stats);
+    double norm = sqrt(stats[0]) / tokens;
+    bool clipped = options->clip_norm > 0 && norm > options->clip_norm;
+    *result = (struct lng_step_result){norm, (int64_t)stats[1], clipped};
+    if (result->nonfinite == 0 && isfinite(norm))
+        optimizer->steps++;
+}
+
+enum lng_status lng_optimizer_step(struct lng_optimizer *optimizer,
+                                   const struct lng_options *options, double lr, double tokens,
+                                   struct lng_step_result *result)
+{
+    double stats[2];
+    LNG_TRY(queue_step(optimizer, options, lr, tokens));
+    LNG_TRY(lng_device_read(optimizer->model->device, stats, optimizer->stats, sizeof stats));
+    lng_optimizer_end(optimizer, options, tokens, stats, result);
+    return LNG_OK;
 }
 
 enum lng_status lng_optimizer_use_average(struct lng_optimizer *optimizer, bool average)

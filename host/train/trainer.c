@@ -9,8 +9,17 @@
 #include "host/base/mem.h"
 #include "host/train/report.h"
 #include "host/train/snapshot.h"
+#include "host/train/update.h"
 
 enum { MAX_SKIPS_IN_A_ROW = 50 };
+
+/* An update, and what is known when its batches are taken: the run's state gets it when the update has ended. */
+struct attempt {
+    struct lng_update update;
+    int64_t sources, sentences;
+    double lr, epochs;
+    struct lng_data_position position;
+};
 
 struct trainer {
     const struct lng_training *training;
@@ -22,6 +31,9 @@ struct trainer {
     struct lng_run_state state;
     struct lng_report report;
     struct lng_snapshot snapshot;
+    struct attempt attempts[2]; /* by turns */
+    struct attempt *behind;     /* asked for, not ended yet; NULL = none */
+    double counted;             /* the clock, when state.seconds was last added to */
     int skips_in_a_row;
     int64_t saved_update; /* of the newest checkpoint; -1 = none yet */
 };
@@ -166,6 +178,9 @@ static enum lng_status open_run(struct trainer *t)
     t->saved_update = resumed ? t->state.progress.updates : -1;
     merge_early_stop(&t->state.stop, t->options);
     LNG_TRY(open_workspace(t));
+    for (int i = 0; i < 2; i++)
+        LNG_TRY(lng_update_open(&t->attempts[i].update, &t->optimizer, t->workspace,
+                                t->options->accumulate));
     LNG_TRY(open_prefetch(t, resumed));
     return lng_report_open(&t->report, t->options, t->training->run_dir, &t->state, resumed);
 }
@@ -174,38 +189,39 @@ static void close_trainer(struct trainer *t)
 {
     lng_report_close(&t->report);
     lng_prefetch_close(t->prefetch);
+    for (int i = 0; i < 2; i++)
+        lng_update_close(&t->attempts[i].update);
     lng_workspace_close(t->workspace);
     lng_optimizer_release(&t->optimizer);
 }
 
 /* ---- one update ------------------------------------------------------------------------------- */
 
-static enum lng_status train_batch(struct trainer *t, struct lng_loss_sums *sums)
+static enum lng_status next_batch(struct trainer *t, struct lng_pair_batch *batch)
 {
-    struct lng_pair_batch batch;
     bool got;
-    LNG_TRY(lng_prefetch_next(t->prefetch, &batch, &got));
+    LNG_TRY(lng_prefetch_next(t->prefetch, batch, &got));
     LNG_FAIL_IF(!got, LNG_ERR_INTERNAL, "the training data ended");
-    struct lng_sequences source = {batch.source_ids, batch.source_offsets, batch.sentence_ids,
-                                   batch.count};
-    struct lng_sequences target = {batch.target_ids, batch.target_offsets, batch.sentence_ids,
-                                   batch.count};
+    return LNG_OK;
+}
+
+/* number: of updates made before this one. */
+static enum lng_status train_batch(struct trainer *t, struct attempt *attempt,
+                                   const struct lng_pair_batch *batch, int64_t number)
+{
+    struct lng_sequences source = {batch->source_ids, batch->source_offsets, batch->sentence_ids,
+                                   batch->count};
+    struct lng_sequences target = {batch->target_ids, batch->target_offsets, batch->sentence_ids,
+                                   batch->count};
     struct lng_regularization regularization = lng_regularization_of(t->options);
-    struct lng_guide guide = {batch.link_offsets, batch.link_sources,
+    struct lng_guide guide = {batch->link_offsets, batch->link_sources,
                               t->options->guided_alignment_weight,
                               t->model->hparams.alignment_layer};
-    regularization.guide = batch.link_offsets != NULL ? &guide : NULL;
-    regularization.update = (uint32_t)t->state.progress.updates;
-    struct lng_loss_sums one;
-    LNG_TRY(lng_model_train(t->model, t->workspace, &source, &target, &regularization, &one));
-    sums->loss += one.loss;
-    sums->nll += one.nll;
-    sums->correct += one.correct;
-    sums->tokens += one.tokens;
-    sums->alignment += one.alignment;
-    sums->aligned += one.aligned;
-    t->state.sources += batch.source_tokens;
-    t->state.sentences += batch.count;
+    regularization.guide = batch->link_offsets != NULL ? &guide : NULL;
+    regularization.update = (uint32_t)number;
+    LNG_TRY(lng_update_batch(&attempt->update, &source, &target, &regularization));
+    attempt->sources += batch->source_tokens;
+    attempt->sentences += batch->count;
     return LNG_OK;
 }
 
@@ -241,30 +257,6 @@ static enum lng_status handle_nonfinite(struct trainer *t, const struct lng_step
     return LNG_OK;
 }
 
-static enum lng_status make_update(struct trainer *t)
-{
-    double started = lng_clock();
-    struct lng_loss_sums sums = {0};
-    LNG_TRY(lng_model_zero_gradients(t->model));
-    for (int i = 0; i < t->options->accumulate; i++)
-        LNG_TRY(train_batch(t, &sums));
-    double lr = lng_schedule_lr(t->options, &t->state.progress);
-    struct lng_step_result step;
-    LNG_TRY(lng_optimizer_step(&t->optimizer, t->options, lr, sums.tokens, &step));
-    t->state.progress.epochs = lng_prefetch_epochs(t->prefetch);
-    t->state.progress.targets += (int64_t)sums.tokens;
-    t->state.position = lng_prefetch_position(t->prefetch);
-    t->state.seconds += lng_clock() - started;
-    if (step.nonfinite > 0 || !isfinite(step.gradient_norm))
-        return handle_nonfinite(t, &step);
-    t->skips_in_a_row = 0;
-    t->state.progress.updates++;
-    lng_report_update(&t->report, &t->state, &sums, &step, lr);
-    return LNG_OK;
-}
-
-/* ---- between updates -------------------------------------------------------------------------- */
-
 /* Whether a multiple of `every` was passed on the way from `before` to `after`. */
 static bool is_due(struct lng_quantity every, const struct lng_run_progress *before,
                    const struct lng_run_progress *after)
@@ -275,6 +267,85 @@ static bool is_due(struct lng_quantity every, const struct lng_run_progress *bef
     return floor(lng_progress_in(before, every.unit) / size + 1e-9) <
            floor(lng_progress_in(after, every.unit) / size + 1e-9);
 }
+
+/* Takes in what came of the update that was asked for last. */
+static enum lng_status end_update(struct trainer *t)
+{
+    struct attempt *attempt = t->behind;
+    const struct lng_run_progress before = t->state.progress;
+    struct lng_loss_sums sums;
+    struct lng_step_result step;
+    t->behind = NULL;
+    LNG_TRY(lng_update_end(&attempt->update, t->options, &sums, &step));
+    double now = lng_clock();
+    t->state.seconds += now - t->counted;
+    t->counted = now;
+    t->state.progress.epochs = attempt->epochs;
+    t->state.progress.targets += (int64_t)sums.tokens;
+    t->state.sources += attempt->sources;
+    t->state.sentences += attempt->sentences;
+    t->state.position = attempt->position;
+    if (step.nonfinite > 0 || !isfinite(step.gradient_norm)) {
+        LNG_TRY(handle_nonfinite(t, &step));
+    } else {
+        t->skips_in_a_row = 0;
+        t->state.progress.updates++;
+        lng_report_update(&t->report, &t->state, &sums, &step, attempt->lr);
+    }
+    if (is_due(t->options->log_every, &before, &t->state.progress))
+        return lng_report_write(&t->report, &t->state);
+    return LNG_OK;
+}
+
+/* The first batch of an update, which follows on `number` others. */
+static enum lng_status begin_update(struct trainer *t, struct attempt *attempt,
+                                    const struct lng_pair_batch *batch, int64_t number)
+{
+    attempt->sources = attempt->sentences = 0;
+    LNG_TRY(lng_update_begin(&attempt->update));
+    return train_batch(t, attempt, batch, number);
+}
+
+/* The update behind ends, whether or not this one could begin: what went wrong there is told first. */
+static enum lng_status end_behind(struct trainer *t, enum lng_status begun)
+{
+    char why[1024] = "";
+    if (begun != LNG_OK)
+        snprintf(why, sizeof why, "%s", lng_error_message());
+    LNG_TRY(end_update(t));
+    return begun == LNG_OK ? LNG_OK : lng_fail(begun, "%s", why);
+}
+
+/* Asks for an update. The one behind ends when the device has the first batch of this one to go on with. Until then
+ * nobody knows whether it is made: if it is not, this one has another number, and that batch is computed again. */
+static enum lng_status make_update(struct trainer *t)
+{
+    struct attempt *attempt = &t->attempts[t->behind == &t->attempts[0]];
+    struct lng_pair_batch batch;
+    if (t->behind == NULL)
+        t->counted = lng_clock();
+    const int64_t number = t->state.progress.updates + (t->behind != NULL);
+    enum lng_status begun = next_batch(t, &batch);
+    if (begun == LNG_OK)
+        begun = begin_update(t, attempt, &batch, number);
+    if (t->behind != NULL)
+        begun = end_behind(t, begun);
+    LNG_TRY(begun);
+    if (t->state.progress.updates != number)
+        LNG_TRY(begin_update(t, attempt, &batch, t->state.progress.updates));
+    for (int i = 1; i < t->options->accumulate; i++) {
+        LNG_TRY(next_batch(t, &batch));
+        LNG_TRY(train_batch(t, attempt, &batch, t->state.progress.updates));
+    }
+    attempt->lr = lng_schedule_lr(t->options, &t->state.progress);
+    LNG_TRY(lng_update_step(&attempt->update, t->options, attempt->lr));
+    attempt->epochs = lng_prefetch_epochs(t->prefetch);
+    attempt->position = lng_prefetch_position(t->prefetch);
+    t->behind = attempt;
+    return LNG_OK;
+}
+
+/* ---- between updates -------------------------------------------------------------------------- */
 
 static enum lng_status save(struct trainer *t)
 {
@@ -306,11 +377,11 @@ static enum lng_status validate(struct trainer *t)
     return lng_report_validation(&t->report, &t->state, &validation, lng_clock() - started);
 }
 
-/* true, with the reason, when the run is over. */
-static bool is_over(const struct trainer *t, enum lng_train_end *end)
+/* true, with the reason, when the run is over at this point of it. */
+static bool is_over(const struct trainer *t, const struct lng_run_progress *progress,
+                    enum lng_train_end *end)
 {
     const struct lng_options *options = t->options;
-    const struct lng_run_progress *progress = &t->state.progress;
     if (options->max_updates > 0 && progress->updates >= options->max_updates)
         *end = LNG_TRAIN_END_UPDATES;
     else if (options->max_epochs > 0 && progress->epochs >= (double)options->max_epochs)
@@ -324,19 +395,40 @@ static bool is_over(const struct trainer *t, enum lng_train_end *end)
     return true;
 }
 
+/* Whether the update behind ends before another is asked for: always where nothing is to be gained by waiting, and where
+ * parameters may be saved or measured after it. That it is made is assumed: if not, less is due. */
+static bool is_next_to_end(const struct trainer *t)
+{
+    const struct lng_run_progress *before = &t->state.progress;
+    const struct lng_run_progress after = {.updates = before->updates + 1,
+                                           .epochs = t->behind->epochs,
+                                           .targets =
+                                               before->targets + (int64_t)t->behind->update.tokens};
+    enum lng_train_end end;
+    return !lng_device_runs_behind(t->model->device) || is_over(t, &after, &end) ||
+           is_due(t->options->valid_every, before, &after) ||
+           is_due(t->options->save_every, before, &after);
+}
+
+/* Ends the update behind, and does what is due after it. */
+static enum lng_status end_and_look(struct trainer *t)
+{
+    const struct lng_run_progress before = t->state.progress, *after = &t->state.progress;
+    enum lng_train_end end;
+    LNG_TRY(end_update(t));
+    bool over = is_over(t, after, &end), interrupted = over && end == LNG_TRAIN_END_INTERRUPTED;
+    if (!interrupted && (over || is_due(t->options->valid_every, &before, after)))
+        LNG_TRY(validate(t));
+    return is_due(t->options->save_every, &before, after) ? save(t) : LNG_OK;
+}
+
 static enum lng_status run(struct trainer *t, enum lng_train_end *end)
 {
-    while (!is_over(t, end)) {
-        struct lng_run_progress before = t->state.progress;
-        LNG_TRY(make_update(t));
-        const struct lng_run_progress *after = &t->state.progress;
-        if (is_due(t->options->log_every, &before, after))
-            LNG_TRY(lng_report_write(&t->report, &t->state));
-        bool over = is_over(t, end), interrupted = over && *end == LNG_TRAIN_END_INTERRUPTED;
-        if (!interrupted && (over || is_due(t->options->valid_every, &before, after)))
-            LNG_TRY(validate(t));
-        if (is_due(t->options->save_every, &before, after))
-            LNG_TRY(save(t));
+    while (t->behind != NULL || !is_over(t, &t->state.progress, end)) {
+        if (t->behind != NULL && is_next_to_end(t))
+            LNG_TRY(end_and_look(t));
+        else
+            LNG_TRY(make_update(t));
     }
     LNG_TRY(save(t));
     return lng_optimizer_use_average(&t->optimizer, true);

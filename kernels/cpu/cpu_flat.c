@@ -22,7 +22,12 @@ static void adam_task(void *context, int64_t task, int thread)
 
 enum lng_status lng_cpu_adam(struct lng_device *device, const struct lng_adam_args *args)
 {
-    struct flat_job job = {.cpu = lng_cpu_of(device), .args = args, .n = args->n};
+    struct lng_adam_args known = *args;
+    struct flat_job job = {.cpu = lng_cpu_of(device), .args = &known, .n = args->n};
+    if (args->scale != NULL)
+        known.grad_scale = *args->scale;
+    if (args->scale != NULL && known.grad_scale == 0)
+        return LNG_OK;
     lng_cpu_run(job.cpu, lng_cpu_ceil(args->n, BLOCK), adam_task, &job);
     return LNG_OK;
 }
@@ -48,6 +53,8 @@ enum lng_status lng_cpu_gradient_stats(struct lng_device *device,
     for (int64_t t = 0; t < tasks; t++)
         for (int i = 0; i < 2; i++)
             args->out[i] += job.parts[t][i];
+    if (args->scale != NULL)
+        *args->scale = lng_gradient_scale(args);
     return LNG_OK;
 }
 

@@ -17,6 +17,12 @@ int64_t cuda_logit_rows(const struct lng_device *device, int64_t vocabulary);
 const char *cuda_instructions(const struct lng_device *device);
 size_t cuda_free_memory(struct lng_device *device);
 void cuda_trim(struct lng_device *device);
+enum lng_status cuda_landing_open(struct lng_device *device, size_t bytes,
+                                  struct lng_landing **landing);
+void cuda_landing_close(struct lng_device *device, struct lng_landing *landing);
+enum lng_status cuda_landing_copy(struct lng_device *device, struct lng_landing *landing, size_t at,
+                                  const void *from, size_t bytes);
+enum lng_status cuda_landing_wait(struct lng_device *device, struct lng_landing *landing);
 
 /* Copies through pinned memory: slots used in turn, each free again once its copy is done. */
 LNG_MUST_CHECK enum lng_status cuda_staging_open(struct lng_device *device);

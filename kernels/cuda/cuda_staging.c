@@ -89,3 +89,66 @@ enum lng_status cuda_staging_read(struct lng_device *device, void *to, const voi
         memcpy(to, landing, bytes);
     return LNG_OK;
 }
+
+/* ---- copies that are waited for later --------------------------------------------------------- */
+
+/* `done` comes after the last copy; one that was never recorded is done. */
+struct landing {
+    struct lng_landing head;
+    cudaEvent_t done;
+};
+
+enum lng_status cuda_landing_open(struct lng_device *device, size_t bytes,
+                                  struct lng_landing **landing)
+{
+    enum lng_status status = LNG_OK;
+    void *memory = NULL;
+    LNG_TRY(cuda_check_usable(device));
+    struct landing *own = lng_alloc(1, sizeof *own);
+    if (own == NULL)
+        return LNG_ERR_MEMORY;
+    own->head.bytes = bytes;
+    LNG_TRY_OR_FAIL(
+        cuda_check(device, "pinned memory", cudaHostAlloc(&memory, bytes, cudaHostAllocDefault)));
+    own->head.memory = memory;
+    memset(memory, 0, bytes);
+    LNG_TRY_OR_FAIL(cuda_check(device, "an event",
+                               cudaEventCreateWithFlags(&own->done, cudaEventDisableTiming)));
+    *landing = &own->head;
+    return LNG_OK;
+fail:
+    cuda_landing_close(device, &own->head);
+    return status;
+}
+
+/* Nobody may free what the GPU is still to write to. */
+void cuda_landing_close(struct lng_device *device, struct lng_landing *landing)
+{
+    struct landing *own = (struct landing *)landing;
+    (void)device;
+    if (own->done != NULL) {
+        (void)cudaEventSynchronize(own->done);
+        (void)cudaEventDestroy(own->done);
+    }
+    if (landing->memory != NULL)
+        (void)cudaFreeHost(landing->memory);
+    lng_free(own);
+}
+
+enum lng_status cuda_landing_copy(struct lng_device *device, struct lng_landing *landing, size_t at,
+                                  const void *from, size_t bytes)
+{
+    LNG_TRY(cuda_check_usable(device));
+    CUDA_TRY(device, "copy from the GPU",
+             cudaMemcpyAsync(landing->memory + at, from, bytes, cudaMemcpyDeviceToHost,
+                             cuda_stream(device)));
+    return cuda_check(device, "copy from the GPU",
+                      cudaEventRecord(((struct landing *)landing)->done, cuda_stream(device)));
+}
+
+enum lng_status cuda_landing_wait(struct lng_device *device, struct lng_landing *landing)
+{
+    LNG_TRY(cuda_check_usable(device));
+    return cuda_check(device, "copy from the GPU, or an operation before it",
+                      cudaEventSynchronize(((struct landing *)landing)->done));
+}

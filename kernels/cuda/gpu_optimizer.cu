@@ -11,19 +11,21 @@ struct adam_factors {
 };
 
 /* Adam as in ops.h, with the running average of the parameters where ema is present.
- * param, m, v, grad, ema [n], apart; any alignment (WIDE: 16 bytes).
+ * param, m, v, grad, ema [n], apart; any alignment (WIDE: 16 bytes). scale: NULL, or in grad_scale's place.
  * Grid ceil(ceil(n / 8) / 256) blocks of 256, eight neighbours a thread, nothing shared. In float: the
  * relative error is a few 2^-24. No sums, so deterministic.
  * Cost: 28 bytes a parameter (36 with ema), about 20 operations with a root and a division. */
 template <bool WIDE>
 static __global__ void __launch_bounds__(GPU_OCTET_THREADS)
     adam_kernel(float *param, float *m, float *v, const float *grad, float *ema, int64_t n,
-                struct adam_factors f)
+                const double *scale, struct adam_factors f)
 {
     const int64_t first = ((int64_t)blockIdx.x * GPU_OCTET_THREADS + threadIdx.x) * GPU_OCTET;
     const int count = gpu_octet_count(first, n);
-    if (count == 0)
+    if (count == 0 || (scale != NULL && *scale == 0))
         return;
+    if (scale != NULL)
+        f.grad_scale = (float)*scale;
     float p[GPU_OCTET], mean[GPU_OCTET], square[GPU_OCTET], g[GPU_OCTET];
     gpu_load_octet<WIDE>(grad + first, count, g);
     gpu_load_octet<WIDE>(m + first, count, mean);
@@ -87,9 +89,11 @@ static __global__ void __launch_bounds__(STATS_THREADS)
         partials[blockIdx.x] = make_double2(squares, count);
 }
 
-/* out[0], out[1] = sums of the partials' members. One block of 256, 64 bytes shared, fixed order. */
+/* out[0], out[1] = sums of the partials' members; *scale of them as in ops.h, unless it is NULL. One block of 256, 64
+ * bytes shared, fixed order. Roots and quotients of doubles are the nearest, so the scale has the host's bits. */
 static __global__ void __launch_bounds__(STATS_THREADS)
-    gradient_stats_sum_kernel(const double2 *partials, int64_t count, double *out)
+    gradient_stats_sum_kernel(const double2 *partials, int64_t count, double *out, double *scale,
+                              double tokens, double clip_norm)
 {
     __shared__ double room[STATS_THREADS / GPU_WARP];
     double squares = 0, others = 0;
@@ -102,6 +106,11 @@ static __global__ void __launch_bounds__(STATS_THREADS)
     if (threadIdx.x == 0) {
         out[0] = squares;
         out[1] = others;
+    }
+    if (threadIdx.x == 0 && scale != NULL) {
+        const double norm = sqrt(squares) / tokens;
+        const double clip = clip_norm > 0 && norm > clip_norm ? clip_norm / norm : 1;
+        *scale = others > 0 || !isfinite(norm) ? 0 : clip / tokens;
     }
 }
 
@@ -146,7 +155,7 @@ enum lng_status cuda_adam(struct lng_device *device, const struct lng_adam_args 
                             GPU_OCTET_THREADS, 0, cuda_stream(device),
                             static_cast<float *>(args->param), static_cast<float *>(args->m),
                             static_cast<float *>(args->v), static_cast<const float *>(args->grad),
-                            static_cast<float *>(args->ema), args->n, factors));
+                            static_cast<float *>(args->ema), args->n, args->scale, factors));
         return LNG_OK;
     });
 }
@@ -170,7 +179,7 @@ enum lng_status cuda_gradient_stats(struct lng_device *device,
         }));
     CUDA_TRY(device, "gradient_stats",
              GPU_LAUNCH(gradient_stats_sum_kernel, 1, STATS_THREADS, 0, stream, partials, blocks,
-                        args->out));
+                        args->out, args->scale, args->tokens, args->clip_norm));
     return LNG_OK;
 }
 

@@ -6,8 +6,11 @@ enum lng_status REF(adam)(struct lng_device *device, const struct lng_adam_args 
     (void)device;
     lng_real *param = args->param, *m = args->m, *v = args->v, *ema = args->ema;
     const lng_real *grad = args->grad;
+    const double scale = args->scale != NULL ? *args->scale : args->grad_scale;
+    if (args->scale != NULL && scale == 0)
+        return LNG_OK;
     for (int64_t i = 0; i < args->n; i++) {
-        double g = grad[i] * args->grad_scale;
+        double g = grad[i] * scale;
         double m_next = args->beta1 * m[i] + (1 - args->beta1) * g;
         double v_next = args->beta2 * v[i] + (1 - args->beta2) * g * g;
         double step = m_next / args->bias1 / (sqrt(v_next / args->bias2) + args->epsilon);
@@ -35,6 +38,8 @@ enum lng_status REF(gradient_stats)(struct lng_device *device,
     }
     args->out[0] = squares;
     args->out[1] = bad;
+    if (args->scale != NULL)
+        *args->scale = lng_gradient_scale(args);
     return LNG_OK;
 }
 

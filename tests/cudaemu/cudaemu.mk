@@ -94,7 +94,7 @@ test-cudaemu: $(EMU_TESTS)
 # The parity suite of every operation, and the tests of graphs, streams and int8 products, on each variant.
 EMU_KINDS := parity graphs streams int8
 $(foreach v,plain asan race,$(eval $(EMU_KINDS:%=$B/tests/cudaemu/test_%_$v): | $B/cudaemu/$v/liblingster-cuda.so))
-$B/tests/cudaemu/test_devices $B/tests/cudaemu/test_launches $B/tests/cudaemu/test_norm_linear: | $B/cudaemu/plain/liblingster-cuda.so
+$B/tests/cudaemu/test_devices $B/tests/cudaemu/test_launches $B/tests/cudaemu/test_norm_linear $B/tests/cudaemu/test_waits: | $B/cudaemu/plain/liblingster-cuda.so
 $(EMU_KINDS:%=$B/tests/cudaemu/test_%_asan): private CC := gcc
 $(EMU_KINDS:%=$B/tests/cudaemu/test_%_asan): private LDALL += $(EMU_ASAN_LINK)
 $B/tests/e2e/test_cuda_double $B/tests/e2e/test_compare $B/tests/e2e/test_translate_gpus: | $(if $(EMU_READY),$B/cudaemu/plain/liblingster-cuda.so)

@@ -10,6 +10,10 @@ struct cudaemu_counts {
     uint64_t kernels; /* a product of cuBLASLt is one, as where it needs no second pass */
     uint64_t copies;
     uint64_t fills; /* cudaMemset */
+    /* Calls in which the host waited for work that was not done: there is none unless LNG_CUDAEMU_ASYNC=1. */
+    uint64_t waits;
+    uint64_t
+        idle; /* of them: after which no stream had anything left to do, so that the device stood still */
 };
 #ifdef __cplusplus
 extern "C" {

@@ -173,6 +173,16 @@ struct task {
 cudaError_t enqueue(cudaStream_t stream, task work);
 void drain_stream(cudaStream_t stream);
 void drain_all();
+/* Around what a call of the host waits for: counted where there was something to wait for (cudaemu_counts.h). */
+class host_wait
+{
+  public:
+    host_wait();
+    ~host_wait();
+
+  private:
+    uint64_t before;
+};
 bool capturing(cudaStream_t stream);
 /* A stream of another device than the calling thread's. */
 bool elsewhere(cudaStream_t stream);

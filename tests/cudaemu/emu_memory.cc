@@ -228,6 +228,7 @@ CUDAEMU_API cudaFree(void *at)
         return error;
     if (device.find((uintptr_t)at) == device.end())
         return failed(cudaErrorInvalidValue, "cudaFree of %p, which is no allocation", at);
+    host_wait wait;
     drain_all();
     release(at); /* a lost device's, too: it is no leak of the program's */
     return error;
@@ -275,6 +276,7 @@ CUDAEMU_API cudaFreeHost(void *at)
         return error;
     if (pinned.erase((uintptr_t)at) == 0)
         return failed(cudaErrorInvalidValue, "cudaFreeHost of %p, which is no allocation", at);
+    host_wait wait;
     drain_all();
     free(at);
     return cudaSuccess;
@@ -287,6 +289,7 @@ CUDAEMU_API cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind 
         error = check_copy(to, from, bytes, kind);
     if (error != cudaSuccess)
         return error;
+    host_wait wait;
     drain_stream(nullptr);
     copy_now(to, from, bytes);
     return cudaSuccess;
@@ -307,8 +310,10 @@ CUDAEMU_API cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
     }
     error =
         enqueue(stream, {"a copy", COPY_NODE, [=] { copy_now(to, from, bytes); }, {}, {to, from}});
-    if (error == cudaSuccess && !capturing(stream) && pageable(to, bytes))
+    if (error == cudaSuccess && !capturing(stream) && pageable(to, bytes)) {
+        host_wait wait;
         drain_stream(stream);
+    }
     return error;
 }
 CUDAEMU_API cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch,

@@ -30,6 +30,18 @@ bool is_default(const CUstream_st *stream)
 {
     return stream == &default_stream;
 }
+static uint64_t steps, waits, idle_waits;
+host_wait::host_wait() : before(steps)
+{
+}
+host_wait::~host_wait()
+{
+    if (steps == before)
+        return;
+    waits++;
+    idle_waits += std::all_of(streams.begin(), streams.end(),
+                              [](const CUstream_st *one) { return one->queue.empty(); });
+}
 static bool step(CUstream_st *stream)
 {
     if (stream->queue.empty())
@@ -44,6 +56,7 @@ static bool step(CUstream_st *stream)
         first.records->when = std::chrono::steady_clock::now();
     }
     stream->queue.pop_front();
+    steps++;
     return true;
 }
 template <class Done> static void drain_until(Done done)
@@ -140,7 +153,7 @@ using namespace cudaemu;
 void cudaemu_get_counts(struct cudaemu_counts *out)
 {
     entry guard;
-    *out = {counts[KERNEL_NODE], counts[COPY_NODE], counts[FILL_NODE]};
+    *out = {counts[KERNEL_NODE], counts[COPY_NODE], counts[FILL_NODE], waits, idle_waits};
 }
 
 CUDAEMU_API cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
@@ -173,6 +186,7 @@ CUDAEMU_API cudaStreamDestroy(cudaStream_t stream)
 CUDAEMU_API cudaStreamSynchronize(cudaStream_t stream)
 {
     entry guard;
+    host_wait wait;
     if (!known(stream))
         return failed(cudaErrorInvalidResourceHandle);
     cudaError_t error = refuse_captured(stream_of(stream));
@@ -192,6 +206,7 @@ CUDAEMU_API cudaStreamQuery(cudaStream_t stream)
 CUDAEMU_API cudaDeviceSynchronize(void)
 {
     entry guard;
+    host_wait wait;
     cudaError_t error = refuse_capture();
     if (error == cudaSuccess)
         drain_all();
@@ -255,6 +270,7 @@ CUDAEMU_API cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 CUDAEMU_API cudaEventSynchronize(cudaEvent_t event)
 {
     entry guard;
+    host_wait wait;
     const uint64_t generation = event->recorded;
     cudaError_t error = refuse_captured(event);
     if (error != cudaSuccess)

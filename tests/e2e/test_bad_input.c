@@ -479,6 +479,8 @@ static const struct row options[] = {
      .parts = {"in", "directory"}},
     {"an unknown option", REMOVE, "none", .words = TRANSLATE " --beam-sise 4", .status = 2,
      .parts = {"--beam-sise"}},
+    {"recomputing without training", REMOVE, "none", .words = TRANSLATE " --recompute", .status = 2,
+     .parts = {"--recompute"}},
     {"a value is missing", REMOVE, "none", .words = TRANSLATE " --beam-size", .status = 2,
      .parts = {"--beam-size"}},
     {"a number that overflows", REMOVE, "none",

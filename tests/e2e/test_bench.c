@@ -384,6 +384,29 @@ static const char *const training_phases[] = {
 static const char *const search_phases[] = {"gemm",   "attention", "element-wise",
                                             "search", "copy",      NULL};
 
+/* The same updates in less memory. */
+Test(bench, recomputes)
+{
+    static const char *const words[2] = {
+        "bench train " SHAPE " --json --batch-tokens 90 --repetitions 2",
+        "bench train " SHAPE " --json --batch-tokens 90 --repetitions 2 --recompute"};
+    static const char *const plans[2] = {
+        "bench train " SHAPE " --json --batch-tokens 900 --dry-run",
+        "bench train " SHAPE " --json --batch-tokens 900 --dry-run --recompute"};
+    json_t *roots[2], *planned[2];
+    for (int i = 0; i < 2; i++) {
+        roots[i] = report_of(words[i], NULL);
+        planned[i] = report_of(plans[i], NULL);
+        cr_assert(json_is_true(at(roots[i], "config.recompute")) == (i == 1));
+    }
+    cr_assert(number(roots[0], "work.last_loss") == number(roots[1], "work.last_loss"));
+    cr_assert(number(planned[1], "plan.plan_bytes") < number(planned[0], "plan.plan_bytes"));
+    for (int i = 0; i < 2; i++) {
+        json_decref(roots[i]);
+        json_decref(planned[i]);
+    }
+}
+
 Test(bench, phases)
 {
     json_t *root =

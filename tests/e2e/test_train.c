@@ -122,6 +122,32 @@ Test(train, n_plus_n_updates_equal_2n, .timeout = 120)
     scratch_remove();
 }
 
+Test(train, recomputing_changes_no_bit, .timeout = 120)
+{
+    static const char *const cases[] = {
+        "--max-updates 20 --dtype bf16 --accumulate 2 --ffn-dropout 0.1",
+        "--max-updates 20 --accumulate 3 --norm-position pre --activation swish",
+        "--max-updates 20 --dtype bf16 --norm-position pre --norm rms --r-drop 1",
+    };
+    setup();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int again = 0; again < 2; again++) {
+            struct program program;
+            char name[16], words[512];
+            snprintf(name, sizeof name, "%s%zu", again ? "again" : "kept", i);
+            snprintf(words, sizeof words, "%s%s", cases[i], again ? " --recompute" : "");
+            program_expect(&program, train_words(name, words), 0);
+            program_release(&program);
+            if (again)
+                check_same_state((char[]){'k', 'e', 'p', 't', (char)('0' + i), 0}, name, 20);
+        }
+    struct program program;
+    program_expect(&program, train_words("refused", "--recompute=maybe"), 2);
+    cr_assert(strstr(program.err, "recompute") != NULL, "%s", program.err);
+    program_release(&program);
+    scratch_remove();
+}
+
 static double last_metric(const char *run_name, const char *event, const char *key);
 
 /* Both copies of a pair count for --batch-tokens: half of it without R-Drop is the same batches. */

@@ -50,6 +50,42 @@ Test(device, refuses_unknown_names_and_threads)
     cr_assert_null(device);
 }
 
+/* What was copied stays as it was when it was asked for, whatever is written after it. */
+Test(device, landings)
+{
+    static const char *const names[] = {"ref", "ref64", "cpu"};
+    for (int i = 0; i < 3; i++) {
+        struct lng_device *device;
+        struct lng_landing *landing, *none = NULL;
+        void *memory;
+        const void *landed;
+        RIG_OK(lng_device_open(names[i], NULL, &device));
+        cr_assert(!lng_device_runs_behind(device));
+        RIG_OK(lng_device_alloc(device, 4, &memory));
+        RIG_OK(lng_landing_open(device, 10, &landing));
+        RIG_OK(lng_landing_wait(device, landing, &landed));
+        cr_assert(memcmp(landed, "\0\0\0\0\0\0\0\0\0\0", 10) == 0);
+        RIG_OK(lng_device_write(device, memory, "abcd", 4));
+        RIG_OK(lng_landing_copy(device, landing, 6, memory, 4));
+        RIG_OK(lng_device_write(device, memory, "efgh", 4));
+        RIG_OK(lng_landing_copy(device, landing, 1, memory, 3));
+        RIG_OK(lng_landing_copy(device, landing, 10, NULL, 0));
+        RIG_OK(lng_landing_wait(device, landing, &landed));
+        cr_assert(memcmp(landed, "\0efg\0\0abcd", 10) == 0);
+        cr_assert_eq(lng_landing_copy(device, landing, 7, memory, 4), LNG_ERR_SHAPE);
+        cr_assert_eq(lng_landing_copy(device, landing, 11, memory, 0), LNG_ERR_SHAPE);
+        cr_assert_eq(lng_landing_copy(device, landing, SIZE_MAX, memory, 2), LNG_ERR_SHAPE);
+        cr_assert_eq(lng_landing_copy(device, landing, 0, NULL, 4), LNG_ERR_SHAPE);
+        cr_assert_eq(lng_landing_open(device, 0, &none), LNG_ERR_SHAPE);
+        cr_assert_eq(lng_landing_open(device, SIZE_MAX - 8, &none), LNG_ERR_MEMORY);
+        cr_assert_null(none);
+        lng_landing_close(device, landing);
+        lng_landing_close(device, NULL);
+        lng_device_free(device, memory);
+        lng_device_close(device);
+    }
+}
+
 Test(device, memory)
 {
     static const char *const names[] = {"ref", "ref64", "cpu"};

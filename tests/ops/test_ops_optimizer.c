@@ -91,6 +91,83 @@ Test(ops_optimizer, gradient_stats_leave_out_what_is_not_finite)
     rig_close(&rig);
 }
 
+/* Squares of 3 and -4: norm 5 of sums over 2 tokens, 2.5 of their mean; clipped to 1.25 by a half. */
+Test(ops_optimizer, gradient_stats_decide_the_step)
+{
+    static const struct {
+        double second, tokens, clip_norm, scale;
+    } cases[] = {{-4, 2, 0, 0.5},      {-4, 2, 1.25, 0.25}, {-4, 2, 2.5, 0.5},   {NAN, 2, 1.25, 0},
+                 {-INFINITY, 2, 0, 0}, {-4, 0, 0, 0},       {-4, 1e-300, 1, 0.2}};
+    const char *devices[] = {"ref", "ref64", "cpu"};
+    for (size_t d = 0; d < 3; d++) {
+        struct rig rig;
+        rig_open(&rig, devices[d], 5);
+        for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+            const enum lng_dtype real = lng_device_real(rig.device);
+            struct lng_view grad = rig_values(&rig, real, 1, 2, (double[]){3, cases[c].second});
+            struct lng_gradient_stats_args args = {
+                .grad = grad.data,
+                .n = 2,
+                .out = rig_array(&rig, NULL, 2, sizeof(double)),
+                .scale = rig_array(&rig, (double[]){-1}, 1, sizeof(double)),
+                .tokens = cases[c].tokens,
+                .clip_norm = cases[c].clip_norm};
+            RIG_OK(lng_gradient_stats(rig.device, &args));
+            const double *scale = rig_get_array(&rig, args.scale, 1, sizeof(double));
+            cr_assert(*scale == cases[c].scale, "%s, case %zu: %g", devices[d], c, *scale);
+        }
+        rig_close(&rig);
+    }
+}
+
+/* With the device's scale all is as with the host's; where it is 0 nothing is touched, not even the moments. */
+Test(ops_optimizer, adam_takes_the_decided_scale)
+{
+    enum { N = 5, ARRAYS = 4 };
+    const char *devices[] = {"ref", "ref64", "cpu"};
+    const double start[ARRAYS][N] = {
+        {1, -2, 3, 0.5, 7}, {0.1, 0, 0.25, 1, 2}, {0, 0.96, 4, 9, 1}, {0, 8, 1, 2, 3}};
+    for (size_t d = 0; d < 3; d++) {
+        struct rig rig;
+        rig_open(&rig, devices[d], 6);
+        const enum lng_dtype real = lng_device_real(rig.device);
+        struct lng_view grad = rig_values(&rig, real, 1, N, (double[]){2, -4, NAN, 1, 8});
+        struct lng_view arrays[3][ARRAYS];
+        for (int way = 0; way < 3; way++) { /* the host's, the device's, none */
+            for (int i = 0; i < ARRAYS; i++)
+                arrays[way][i] = rig_values(&rig, real, 1, N, start[i]);
+            const double decided[] = {0, 0.3, 0};
+            struct lng_adam_args args = {
+                .param = arrays[way][0].data,
+                .m = arrays[way][1].data,
+                .v = arrays[way][2].data,
+                .ema = arrays[way][3].data,
+                .grad = grad.data,
+                .n = N,
+                .lr = 0.1,
+                .beta1 = 0.9,
+                .beta2 = 0.99,
+                .epsilon = 0.125,
+                .grad_scale = way == 0 ? 0.3 : NAN,
+                .bias1 = 0.19,
+                .bias2 = 0.04,
+                .ema_rate = 0.25,
+                .scale = way == 0 ? NULL : rig_array(&rig, &decided[way], 1, sizeof(double))};
+            RIG_OK(lng_adam(rig.device, &args));
+        }
+        for (int i = 0; i < ARRAYS; i++)
+            for (int k = 0; k < N; k++) {
+                const double host = rig_get(&rig, arrays[0][i])[k],
+                             device = rig_get(&rig, arrays[1][i])[k];
+                cr_assert((isnan(host) && isnan(device)) || host == device, "%s, array %d, %d",
+                          devices[d], i, k);
+                cr_assert(k == 2 || host != (double)(float)start[i][k]);
+                cr_assert(fabs(rig_get(&rig, arrays[2][i])[k] - start[i][k]) < 1e-6);
+            }
+        rig_close(&rig);
+    }
+}
+
 Test(ops_optimizer, average)
 {
     struct rig rig;

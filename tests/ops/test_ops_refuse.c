@@ -562,9 +562,23 @@ static void refuse_adam(struct rig *rig)
     REFUSE(adam, RANGE, beta1 = 1.5, "beta1: ");
     REFUSE(adam, RANGE, beta2 = -0.5, "beta2: ");
     REFUSE(adam, RANGE, epsilon = -1, "epsilon: ");
+    REFUSE(adam, RANGE, grad_scale = NAN, "grad_scale: ");
     REFUSE(adam, RANGE, bias1 = 0, "bias1: ");
     REFUSE(adam, RANGE, bias2 = 0, "bias2: ");
     REFUSE(adam, RANGE, ema_rate = 2, "ema_rate: ");
+}
+
+static void refuse_gradient_scale(struct rig *rig)
+{
+    const struct lng_gradient_stats_args good = {.grad = matrix(rig, 1, 3).data,
+                                                 .n = 3,
+                                                 .out = rig_array(rig, NULL, 2, 8),
+                                                 .scale = rig_array(rig, NULL, 1, 8),
+                                                 .tokens = 4};
+    ACCEPT(gradient_stats);
+    REFUSE(gradient_stats, RANGE, tokens = -1, "tokens: ");
+    REFUSE(gradient_stats, RANGE, tokens = NAN, "tokens: ");
+    REFUSE(gradient_stats, RANGE, clip_norm = -1, "clip_norm: ");
 }
 
 static void refuse_gradient_stats(struct rig *rig)
@@ -575,6 +589,7 @@ static void refuse_gradient_stats(struct rig *rig)
     REFUSE(gradient_stats, SHAPE, grad = NULL, "grad: ");
     REFUSE(gradient_stats, SHAPE, out = NULL, "out: ");
     REFUSE(gradient_stats, SHAPE, n = -3, "grad: ");
+    refuse_gradient_scale(rig);
 }
 
 static void refuse_average(struct rig *rig)

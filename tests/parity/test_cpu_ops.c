@@ -269,7 +269,7 @@ static void flat_case(struct lng_device *device, int64_t rows, int64_t width, in
         v[i] = v[i] * v[i];
     struct lng_adam_args adam = {p,    m,    v,    g,    mode ? ema : NULL, n,
                                  1e-2, 0.9,  0.98, 1e-9, mode ? 0.1 : 0,    0.5,
-                                 0.1,  0.02, 0.25};
+                                 0.1,  0.02, 0.25, NULL};
     RUN(lng_adam(device, &adam));
     float *all[] = {p, m, v, ema};
     for (int i = 0; i < 4; i++)
@@ -277,7 +277,8 @@ static void flat_case(struct lng_device *device, int64_t rows, int64_t width, in
     if (mode == 1)
         g[n / 2] = INFINITY;
     double out[2] = {7, 7};
-    RUN(lng_gradient_stats(device, &(struct lng_gradient_stats_args){g, n, out}));
+    RUN(lng_gradient_stats(device,
+                           &(struct lng_gradient_stats_args){.grad = g, .n = n, .out = out}));
     float single[2] = {(float)out[0], (float)out[1]};
     keep(record, single, 2);
     g[n / 2] = 0;

@@ -280,7 +280,12 @@ void parity_case_adam(struct parity *p)
     struct lng_view m = parity_real(p, 1, n), v = parity_real(p, 1, n), ema = parity_real(p, 1, n);
     RIG_OK(lng_scale(p->rig.device, &(struct lng_scale_args){m, 0.01}));
     RIG_OK(lng_fill(p->rig.device, &(struct lng_fill_args){v, 0.25}));
+    /* Of every fifth the scale is the device's, and may be that of no step. */
+    const double scales[] = {0.125, 0};
+    const double *scale =
+        p->seed % 5 != 0 ? NULL : rig_array(&p->rig, &scales[p->seed % 2], 1, sizeof(double));
     struct lng_adam_args args = {
+        .scale = scale,
         .param = param.data,
         .m = m.data,
         .v = v.data,
@@ -315,6 +320,14 @@ void parity_case_gradient_stats(struct parity *p)
         .grad = grad.data, .n = n, .out = rig_array(&p->rig, NULL, 2, sizeof(double))};
     RIG_OK(lng_gradient_stats(p->rig.device, &args));
     parity_take_array(p, "out", args.out, 2, LNG_DTYPE_F64);
+    if (n > 3) /* once more without infinities */
+        RIG_OK(
+            lng_fill(p->rig.device, &(struct lng_fill_args){lng_view_cols(grad, n - 2, 1), 0.5}));
+    args.scale = rig_array(&p->rig, NULL, 1, sizeof(double));
+    args.tokens = 7;
+    args.clip_norm = p->seed % 2 ? 1e-3 : 0;
+    RIG_OK(lng_gradient_stats(p->rig.device, &args));
+    parity_take_array(p, "scale", args.scale, 1, LNG_DTYPE_F64);
 }
 
 void parity_case_average(struct parity *p)

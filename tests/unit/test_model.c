@@ -186,6 +186,44 @@ Test(decoder_step, equals_the_whole_sequence_in_every_variant)
     }
 }
 
+/* With N rows, width D, F wide feed-forward layers, H heads, a bytes an activation and r a real, an encoder layer keeps
+ *   N (6 D + F) a + (H + 2) N r,  and N (2 D a + 2 r) of its output,
+ * a decoder layer, of Nt rows to Ns of the source,
+ *   Nt (10 D + F) a + 2 Ns D a + (2 H + 4) Nt r,  and the same of its output.
+ * Recomputing, all layers of a stack share the first, and of their outputs all but y, N D a (post-norm; in pre-norm models
+ * the sum goes on too). Sizes here are whole multiples of the memory's alignment. */
+Test(workspace, plans_less_where_layers_are_computed_again)
+{
+    enum { LAYERS = 6, D = 64, F = 192, H = 2, NS = 128, NT = 192 };
+    static const enum lng_dtype types[] = {LNG_DTYPE_F32, LNG_DTYPE_BF16};
+    struct lng_device *device;
+    check_ok(lng_device_open("cpu", NULL, &device));
+    for (int i = 0; i < 4; i++) {
+        struct lng_hparams h = tiny_hparams();
+        h.pre_norm = i % 2;
+        h.dim = D;
+        h.encoder_layers = h.decoder_layers = LAYERS;
+        h.encoder_heads = h.decoder_heads = H;
+        h.encoder_ffn = h.decoder_ffn = F;
+        struct lng_model model;
+        check_ok(lng_model_init(&model, device, &h, types[i / 2], true));
+        struct lng_batch_limits limits = {
+            .source_rows = NS, .target_rows = NT, .sentences = 8, .backward = true};
+        const size_t whole = lng_workspace_plan(&model, &limits);
+        limits.recompute = true;
+        const size_t less = lng_workspace_plan(&model, &limits);
+        const size_t a = lng_dtype_size(model.activation), r = sizeof(float);
+        const size_t encoder = NS * (6 * D + F) * a + (H + 2) * NS * r;
+        const size_t decoder = NT * (10 * D + F) * a + 2 * NS * D * a + (2 * H + 4) * NT * r;
+        const size_t outputs = h.pre_norm ? 0 : (NS + NT) * (D * a + 2 * r);
+        cr_assert_eq(whole - less, (LAYERS - 1) * (encoder + decoder + outputs), "%d: %zu, %zu", i,
+                     whole, less);
+        cr_assert(less < whole / 2, "%d: %zu of %zu", i, less, whole);
+        lng_model_release(&model);
+    }
+    lng_device_close(device);
+}
+
 Test(workspace, refuses_what_it_was_not_planned_for)
 {
     struct lng_device *device;
