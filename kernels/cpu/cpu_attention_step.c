@@ -110,7 +110,8 @@ enum lng_status lng_cpu_attention_step(struct lng_device *device,
     if (args->q.dtype != LNG_DTYPE_F32 || !good || !keys_exist(args, &longest))
         return lng_backend_ref.ops.attention_step(device, args);
     job.block = 1 + TASK_ELEMENTS / ((longest + 1) * args->q.cols);
-    if (job.block * cpu->threads > args->q.rows)
+    /* one thread takes all: each row calls the next one's keys from memory */
+    if (job.block * cpu->threads > args->q.rows || cpu->threads == 1)
         job.block = lng_cpu_ceil(args->q.rows, cpu->threads);
     if (job.block > LNG_ATTENTION_GROUP) /* whole beams of four, eight, ... */
         job.block = lng_cpu_ceil(job.block, LNG_ATTENTION_GROUP) * LNG_ATTENTION_GROUP;

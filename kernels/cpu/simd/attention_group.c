@@ -9,7 +9,7 @@
 
 enum kept { REALS, HALVES, BYTES };
 /* COLUMNS: registers of a row's output at a time, at most. AHEAD, EARLY: keys. */
-enum { GROUP = LNG_ATTENTION_GROUP, COLUMNS = 8, AHEAD = 16, EARLY = 128, EARLY_VNNI = 512 };
+enum { GROUP = LNG_ATTENTION_GROUP, COLUMNS = 8, AHEAD = 16, EARLY = 128 };
 
 struct group {
     const struct lng_attention_step_args *args;
@@ -53,12 +53,6 @@ VEC_INLINE vf load_cache(enum kept kept, const void *row, int64_t col)
         return v_load_bytes((const int8_t *)row + col);
     return kept == HALVES ? v_load_bf16((const uint16_t *)row + col)
                           : v_load((const float *)row + col);
-}
-
-/* Of BYTES: what each head's values are to be multiplied with. */
-VEC_INLINE const float *scales_of(const struct group *g, const void *row)
-{
-    return (const float *)(const void *)((const int8_t *)row + g->args->q.cols);
 }
 
 VEC_INLINE void fetch(const void *row, int64_t bytes)
@@ -116,11 +110,13 @@ VEC_INLINE void score(enum kept kept, int rows, const struct group *g)
 /* Of BYTES: what the heads of each key, or value, are to be multiplied with. */
 VEC_INLINE void gather_scales(const struct group *g, const void *const *kept_rows)
 {
-    const int64_t heads = g->args->heads;
-    for (int64_t s = 0; s < g->keys; s++) {
-        const float *own = scales_of(g, kept_rows[s]);
+    const int64_t heads = g->args->heads, cols = g->args->q.cols, padded = g->padded;
+    const int64_t keys = g->keys;
+    float *to = g->scales;
+    for (int64_t s = 0; s < keys; s++, to += padded) {
+        const float *own = (const float *)(const void *)((const int8_t *)kept_rows[s] + cols);
         for (int64_t h = 0; h < heads; h += VW)
-            v_store(g->scales + s * g->padded + h, v_load_n(own + h, heads - h));
+            v_store(to + h, v_load_n(own + h, heads - h));
     }
 }
 
@@ -286,9 +282,8 @@ void LNG_SIMD(attention_step_group)(const struct lng_attention_step_args *args, 
     struct group g = {
         .args = args, .row = r, .rows = rows, .keys = keys, .width = args->q.cols / args->heads};
     g.vnni = vnni && kept == BYTES && g.width <= VNNI_WIDTH && keys <= VNNI_KEYS;
-    const int64_t early = g.vnni ? EARLY_VNNI : EARLY;
-    g.called = first ? 0 : least(early, least(keys, args->key_count[r - 1]));
-    g.next_keys = next < 0 ? 0 : least(early, least(keys, args->key_count[next]));
+    g.called = first ? 0 : least(EARLY, least(keys, args->key_count[r - 1]));
+    g.next_keys = next < 0 ? 0 : least(EARLY, least(keys, args->key_count[next]));
     g.k = (const void **)(void *)scratch;
     g.v = g.k + keys;
     g.next = g.v + keys;
