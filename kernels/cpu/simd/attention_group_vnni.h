@@ -102,20 +102,21 @@ VNNI_INLINE void score_some(int p, bool whole, const struct group *g, const stru
     const int64_t width = whole ? STEP : g->width, heads = g->args->heads - first;
     const int8_t *q = n->high + i * n->row + first * head, *low = q + g->rows * n->row;
     const __m512i flip = _mm512_set1_epi8(-128);
+    const int8_t *keys[VW];
     __m512i parts[VW];
+    for (int key = 0; key < VW / p; key++)
+        keys[key] = (const int8_t *)g->k[least(s + key, g->keys - 1)] + first * width;
 #pragma GCC unroll 16
-    for (int key = 0; key < VW / p; key++) {
-        const int8_t *k = (const int8_t *)g->k[least(s + key, g->keys - 1)] + first * width;
-#pragma GCC unroll 16
-        for (int h = 0; h < p; h++) {
-            vi upper = vi_set(0), lower = vi_set(0);
-            for (int64_t a = 0; whole ? a == 0 : h < heads && a < head; a += STEP) {
-                const __m512i x = _mm512_xor_si512(load_step(k + h * width, a, width), flip);
-                upper = add_quads(upper, x, _mm512_loadu_si512(q + h * head + a));
-                lower = add_quads(lower, x, _mm512_loadu_si512(low + h * head + a));
-            }
-            parts[key * p + h] = vi_add(_mm512_slli_epi32(upper, 8), lower);
+    for (int l = 0; l < VW; l++) {
+        const int64_t h = l % p;
+        const int8_t *k = keys[l / p] + h * width;
+        vi upper = vi_set(0), lower = vi_set(0);
+        for (int64_t a = 0; whole ? a == 0 : h < heads && a < head; a += STEP) {
+            const __m512i x = _mm512_xor_si512(load_step(k, a, width), flip);
+            upper = add_quads(upper, x, _mm512_loadu_si512(q + h * head + a));
+            lower = add_quads(lower, x, _mm512_loadu_si512(low + h * head + a));
         }
+        parts[l] = vi_add(_mm512_slli_epi32(upper, 8), lower);
     }
     const vi sum = vi_sub(vi_sums(parts), _mm512_loadu_si512(n->less + lane));
     v_store(g->p + i * g->stride + s * g->padded + first,
