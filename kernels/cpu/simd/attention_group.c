@@ -289,7 +289,8 @@ void LNG_SIMD(attention_step_group)(const struct lng_attention_step_args *args, 
     g.next = g.v + keys;
     g.p = (float *)(void *)(g.next + keys);
     g.padded = lng_attention_padded(args->heads);
-    g.stride = (keys * g.padded + VW - 1) / VW * VW;
+    /* probabilities as integers take two keys' room at least, see attention_group_vnni.h */
+    g.stride = ((keys > 2 ? keys : 2) * g.padded + VW - 1) / VW * VW;
     g.scales = g.p + rows * g.stride;
     g.planes = g.scales + g.stride + VW;
     for (int64_t s = 0; s < keys; s++) {
